@@ -1,0 +1,1 @@
+"""Measuring: simulated clicks, overlap with expert labels, time per click."""

@@ -1,0 +1,367 @@
+"""The command line: the same work as in the window, and its house-keeping."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from napari_dinomed import __version__
+from napari_dinomed.engine.messages import HeadName, Notice
+from napari_dinomed.engine.messages import Progress as Step
+from napari_dinomed.errors import DinomedError, PromptError
+from napari_dinomed.segment.prompts import Meaning, Prompts
+from napari_dinomed.settings import load_settings, save_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_dinomed.engine.messages import Event
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Click-to-3D segmentation of medical and microscopy volumes.",
+)
+weights_app = typer.Typer(no_args_is_help=True, help="Fetch or add encoder weights.")
+cache_app = typer.Typer(no_args_is_help=True, help="Look after computed features.")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure on your own labels.")
+app.add_typer(weights_app, name="weights")
+app.add_typer(cache_app, name="cache")
+app.add_typer(bench_app, name="bench")
+
+_errors = Console(stderr=True)
+_out = Console()
+
+Encoder = Annotated[
+    str, typer.Option(help="filters, a name from 'encoders', or file:PATH.")
+]
+Head = Annotated[HeadName, typer.Option(help="Readout of the features.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or xpu.")]
+WindowName = Annotated[
+    str | None,
+    typer.Option("--window", help="abdomen, lung, bone, brain, mediastinum, liver, auto."),
+]
+Frame = Annotated[int | None, typer.Option(help="Volume of a 4-D series, from 0.")]
+Like = Annotated[
+    bool,
+    typer.Option("--all-like-this", help="Label all that looks alike, not one object."),
+]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends it with one line and status 1."""
+    try:
+        app(standalone_mode=True)
+    except DinomedError as error:
+        _errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        _out.print(f"napari-dinomed {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never reach for the network.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+    if offline:
+        import os
+
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@app.command()
+def segment(
+    volume: Annotated[Path, typer.Argument(help="NIfTI or TIFF file.")],
+    out: Annotated[Path, typer.Option(help="Labels to write: .nii, .nii.gz, .ome.tif.")],
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="K,J,I=LABEL on the file's own grid, slowest axis first; K,J,I=-LABEL "
+            "excludes. May be repeated."
+        ),
+    ] = None,
+    world: Annotated[
+        list[str] | None,
+        typer.Option(help="X,Y,Z=LABEL in world coordinates (RAS mm for NIfTI)."),
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="JSON file of prompts, or a saved session.")
+    ] = None,
+    encoder: Encoder = "filters",
+    head: Head = "auto",
+    window: WindowName = None,
+    threshold: Annotated[float, typer.Option(min=0.01, max=0.99)] = 0.5,
+    all_like_this: Like = False,
+    frame: Frame = None,
+    device: Device = "auto",
+) -> None:
+    """Label a volume from prompts, on exactly the grid of its file."""
+    from napari_dinomed import headless
+    from napari_dinomed.io import read_volume, require_writable, write_labels
+    from napari_dinomed.report import measure
+
+    require_writable(out)
+    opened = read_volume(volume, frame)
+    given = _collect_prompts(opened.geometry, point or [], world or [], prompts)
+    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
+    annotation = headless.annotate(given, meaning)
+    with _progress_bar() as on_event:
+        job = headless.prepare(opened, encoder, window, device, on_event)
+    labels = job.segment(annotation, head, threshold)
+    write_labels(out, labels, opened)
+    _print_measures(measure(opened, labels, annotation.labels))
+    _out.print(f"Wrote {out}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    kind: Annotated[str, typer.Option(help="ct or em.")] = "ct",
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No window: write files instead.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the files of a run without a window.")
+    ] = Path("dinomed-demo"),
+) -> None:
+    """Show the whole job on a made-up volume: a window with labels, ready to click on."""
+    from napari_dinomed import demo as demos
+
+    sample = demos.find_sample(kind)
+    reason = "as asked" if headless else demos.why_no_window()
+    if reason is None:
+        demos.show(sample)
+        return
+    _out.print(f"Running without a window ({reason}).")
+    with _progress_bar() as on_event:
+        report = demos.write(sample, out, on_event)
+    _out.print_json(json.dumps(report))
+    _out.print(f"Wrote labels, overlay and report to {out.resolve()}", soft_wrap=True)
+
+
+@app.command()
+def encoders(device: Device = "auto") -> None:
+    """List the encoders, and which of them are ready to use."""
+    from napari_dinomed.engine.engine import Engine
+    from napari_dinomed.engine.messages import Describe
+
+    described = Engine().run(Describe(device))
+    table = Table("name", "what", "weights", "channels", "licence", "here")
+    for info in described.encoders:
+        table.add_row(
+            info.name,
+            info.title,
+            f"{info.parameters:g} M" if info.parameters else "none",
+            str(info.channels),
+            info.licence,
+            "yes" if info.present else "no",
+        )
+    _out.print(table)
+    _out.print(f"Device: {described.device}. Any timm ViT: --encoder file:PATH")
+
+
+@app.command()
+def engine() -> None:
+    """Serve as an engine on standard input and output (for a client to start)."""
+    from napari_dinomed.engine.server import main as serve
+
+    serve()
+
+
+@weights_app.command("get")
+def weights_get(
+    name: Annotated[str, typer.Argument(help="Name of an encoder.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="You accept the weights' licence.")
+    ] = False,
+) -> None:
+    """Download an encoder's weights, or finish a download that was interrupted."""
+    from napari_dinomed.features.catalog import LICENCE_NOTICES, find_spec
+    from napari_dinomed.features.weights import fetch_weights, missing_licence
+
+    find_spec(name)
+    licence = missing_licence(name)
+    if licence is not None:
+        _out.print(LICENCE_NOTICES[licence], markup=False)
+        if accept_licence or (
+            sys.stdin.isatty() and typer.confirm(f"Accept the {licence}?")
+        ):
+            save_settings(load_settings().accepting(licence))
+    with _progress_bar() as on_event:
+        pin = fetch_weights(name, lambda a, b: on_event(Step(a, b, "bytes")))
+    _out.print(f"{name} is ready: SHA-256 {pin.sha256}, revision {pin.revision}")
+
+
+@weights_app.command("add")
+def weights_add(
+    file: Annotated[Path, typer.Argument(help="A .safetensors or tensors-only .pth.")],
+    name: Annotated[str, typer.Option("--as", help="Name of the encoder they are of.")],
+) -> None:
+    """Take in weights brought from another machine."""
+    from napari_dinomed.features.weights import add_weights
+
+    pin = add_weights(file, name)
+    _out.print(f"{name} is ready: SHA-256 {pin.sha256}")
+
+
+@cache_app.command("list")
+def cache_list() -> None:
+    """List computed features, least recently used first."""
+    from datetime import UTC, datetime
+
+    from napari_dinomed.features.store import list_entries
+    from napari_dinomed.settings import cache_folder
+
+    entries = list_entries()
+    table = Table("features", "encoder", "slices × channels × grid", "MB", "last used")
+    for entry in entries:
+        table.add_row(
+            entry.folder.name[:12],
+            entry.encoder,
+            " × ".join(str(n) for n in entry.shape),
+            f"{entry.size / 1e6:.1f}",
+            datetime.fromtimestamp(entry.used, UTC).strftime("%Y-%m-%d %H:%M"),
+        )
+    _out.print(table)
+    total = sum(entry.size for entry in entries) / 1e9
+    limit = load_settings().cache_limit / 1e9
+    _out.print(f"{total:.2f} of {limit:g} GB in {cache_folder()}", soft_wrap=True)
+
+
+@cache_app.command("clear")
+def cache_clear() -> None:
+    """Delete all computed features; they are computed again when needed."""
+    from napari_dinomed.features.store import clear
+
+    _out.print(f"Freed {clear() / 1e6:.1f} MB")
+
+
+@cache_app.command("limit")
+def cache_limit(
+    gigabytes: Annotated[float, typer.Argument(min=0.1, help="Most space to take.")],
+) -> None:
+    """Set how much space computed features may take."""
+    from napari_dinomed.features.store import evict
+
+    settings = replace(load_settings(), cache_limit=int(gigabytes * 1e9))
+    save_settings(settings)
+    evict(settings.cache_limit)
+    _out.print(f"Features may take {gigabytes:g} GB")
+
+
+@bench_app.command("interactive")
+def bench_interactive(
+    image: Annotated[Path, typer.Option(help="The volume.")],
+    labels: Annotated[Path, typer.Option(help="Expert labels on the same grid.")],
+    label: Annotated[str, typer.Option(help="3 for one class, 1+2 for a union.")] = "1",
+    clicks: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    encoder: Encoder = "filters",
+    head: Head = "auto",
+    window: WindowName = None,
+    all_like_this: Like = False,
+    device: Device = "auto",
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="File for the figures.")
+    ] = None,
+) -> None:
+    """Click as a user would, on the largest error each time, and report the overlap."""
+    from napari_dinomed import headless
+    from napari_dinomed.bench.interactive import load_case, run_case
+    from napari_dinomed.io.atomic import write_text
+
+    case = load_case(image, labels, label)
+    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
+    with _progress_bar() as on_event:
+        job = headless.prepare(case.volume, encoder, window, device, on_event)
+        outcome = run_case(case, job, meaning, clicks, head, on_event)
+    figures = asdict(outcome) | {"encoder": encoder, "head": head, "label": label}
+    if json_out is not None:
+        write_text(json_out, json.dumps(figures, indent=1))
+    table = Table("click", "Dice", "seconds")
+    for number, (dice, seconds) in enumerate(
+        zip(outcome.dice, outcome.seconds, strict=True), start=1
+    ):
+        table.add_row(str(number), f"{dice:.3f}", f"{seconds:.2f}")
+    _out.print(table)
+
+
+def _collect_prompts(
+    geometry,  # noqa: ANN001
+    points: list[str],
+    world: list[str],
+    file: Path | None,
+) -> Prompts:
+    from napari_dinomed.headless import point_from_text, prompts_from_file
+
+    collected = prompts_from_file(file, geometry) if file else Prompts()
+    for text in points:
+        collected = collected.with_point(point_from_text(text, geometry, world=False))
+    for text in world:
+        collected = collected.with_point(point_from_text(text, geometry, world=True))
+    if not collected:
+        raise PromptError("Expected at least one --point, --world or --prompts.")
+    return collected
+
+
+def _print_measures(rows: list[dict[str, object]]) -> None:
+    table = Table("label", "voxels", "volume", "mean grey", "slices")
+    for row in rows:
+        mean = row["mean"]
+        table.add_row(
+            str(row["label"]),
+            str(row["voxels"]),
+            f"{row['volume']:.4g} {row['unit']}",
+            "–" if mean is None else f"{mean:.1f}",
+            str(row["slices"]),
+        )
+    _out.print(table)
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Callable[[Event], None]]:
+    """A bar on standard error that follows events and prints notices above itself."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_errors, transient=True) as bars:
+        task = bars.add_task("Starting", total=None)
+
+        def show(event: Event) -> None:
+            if isinstance(event, Notice):
+                _errors.print(event.text, markup=False)
+            elif isinstance(event, Step):
+                bars.update(
+                    task,
+                    description=event.what.capitalize(),
+                    completed=event.done,
+                    total=event.total or None,
+                )
+
+        yield show

@@ -1,0 +1,270 @@
+"""Asking an engine process: futures, events, cancellation, and bringing it back to life."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import queue
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any
+
+from napari_dinomed import errors
+from napari_dinomed.engine.messages import (
+    Cancel,
+    CloseVolume,
+    EncodeVolume,
+    Envelope,
+    Event,
+    Failed,
+    Hello,
+    Notice,
+    OpenVolume,
+    Progress,
+    SliceLabels,
+    Withdrawn,
+)
+from napari_dinomed.engine.wire import receive, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_dinomed.engine.messages import Reply, Request
+
+    OnEvent = Callable[[Event], None]
+
+_SECONDS_TO_EXIT = 5.0
+_LAST_WORDS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A request under way.
+
+    Parameters
+    ----------
+    future
+        Its result; an error of `napari_dinomed.errors` where it failed, `Cancelled`
+        where it was withdrawn.
+    cancel
+        Withdraw it.
+    """
+
+    future: Future[Any]
+    cancel: Callable[[], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Pending:
+    request: Request
+    future: Future[Any]
+    on_event: OnEvent | None
+
+
+class EngineClient:
+    """An engine process and the requests it is carrying out.
+
+    The process is started by the first request, and again by the first one after it died;
+    the volumes it had open, and their features, are then handed to it anew. Events and
+    results are delivered on a thread of the client's own.
+
+    Parameters
+    ----------
+    command
+        Command line of the engine; ``ssh HOST python -m napari_dinomed.engine`` puts it
+        on another machine.
+    """
+
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        self._command = list(
+            command or (sys.executable, "-m", "napari_dinomed.engine")
+        )
+        self._numbers = itertools.count(1)
+        self._lock = threading.RLock()
+        self._process: _Process | None = None
+        self._pending: dict[int, _Pending] = {}
+        self._open: dict[str, OpenVolume] = {}
+        self._encoded: dict[str, EncodeVolume] = {}
+
+    def submit(self, request: Request, on_event: OnEvent | None = None) -> Call:
+        """Ask; returns at once."""
+        with self._lock:
+            if self._process is None:
+                self._revive()
+            number, future = self._post(request, on_event)
+        return Call(future, lambda: self._cancel(number))
+
+    def ask(self, request: Request, on_event: OnEvent | None = None) -> Any:
+        """Ask and wait for the result; errors of the request are raised."""
+        return self.submit(request, on_event).future.result()
+
+    def close(self) -> None:
+        """Let the process end; what it was doing is withdrawn."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the engine process, where one runs."""
+        return self._process.id if self._process is not None else None
+
+    def _revive(self) -> None:
+        """Start the process and give it back what the last one knew."""
+        self._process = _Process(self._command, self._deliver, self._bury)
+        for request in self._open.values():
+            self._post(request, None)
+        for encoding in self._encoded.values():
+            self._post(replace(encoding, urgent=True), None)
+
+    def _post(
+        self, request: Request, on_event: OnEvent | None
+    ) -> tuple[int, Future[Any]]:
+        assert self._process is not None
+        number, future = next(self._numbers), Future[Any]()
+        self._pending[number] = _Pending(request, future, on_event)
+        self._process.outbox.put(Envelope(number, request))
+        return number, future
+
+    def _cancel(self, number: int) -> None:
+        with self._lock:
+            if self._process is not None and number in self._pending:
+                self._process.outbox.put(Envelope(number, Cancel()))
+
+    def _deliver(self, envelope: Envelope) -> None:
+        message: Reply = envelope.message  # type: ignore[assignment]
+        pending = self._pending.get(envelope.request)
+        if pending is None or isinstance(message, Hello):
+            return
+        if isinstance(message, Progress | Notice | SliceLabels):
+            if pending.on_event is not None:
+                pending.on_event(message)
+            return
+        with self._lock:
+            del self._pending[envelope.request]
+            self._remember(pending.request, message)
+        _settle(pending.future, message)
+
+    def _remember(self, request: Request, reply: Reply) -> None:
+        if isinstance(reply, Failed | Withdrawn):
+            return
+        if isinstance(request, OpenVolume):
+            self._open[request.volume] = request
+        elif isinstance(request, EncodeVolume):
+            self._encoded[request.volume] = request
+        elif isinstance(request, CloseVolume):
+            self._open.pop(request.volume, None)
+            self._encoded.pop(request.volume, None)
+
+    def _bury(self, last_words: str) -> None:
+        """Fail what the dead process was doing; the next request starts another."""
+        with self._lock:
+            self._process = None
+            pending, self._pending = self._pending, {}
+        for lost in pending.values():
+            lost.future.set_exception(
+                errors.EngineError(
+                    "The engine stopped in the middle of its work. Your prompts and "
+                    f"labels are safe; ask again to restart it.{last_words}"
+                )
+            )
+
+
+class _Process:
+    """The process and the three threads that keep its pipes moving."""
+
+    def __init__(
+        self,
+        command: list[str],
+        deliver: Callable[[Envelope], None],
+        bury: Callable[[str], None],
+    ) -> None:
+        try:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise errors.EngineError(
+                f"The engine cannot be started with {' '.join(command)}: {error}"
+            ) from error
+        self.id = self._popen.pid
+        self.outbox: queue.SimpleQueue[Envelope | None] = queue.SimpleQueue()
+        self._said: collections.deque[str] = collections.deque(maxlen=_LAST_WORDS)
+        self._closing = False
+        self._deliver, self._bury = deliver, bury
+        self._threads = [
+            threading.Thread(target=work, daemon=True)
+            for work in (self._write, self._read, self._overhear)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._closing = True
+        self.outbox.put(None)
+        try:
+            self._popen.wait(_SECONDS_TO_EXIT)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(_SECONDS_TO_EXIT)
+
+    def _write(self) -> None:
+        stream = _pipe(self._popen.stdin)
+        try:
+            while (envelope := self.outbox.get()) is not None:
+                send(stream, envelope)
+        except (BrokenPipeError, OSError, ValueError):
+            pass  # The reading thread sees the same end and reports it.
+        finally:
+            try:
+                stream.close()
+            except OSError:
+                pass
+
+    def _read(self) -> None:
+        stream = _pipe(self._popen.stdout)
+        try:
+            while (envelope := receive(stream)) is not None:
+                self._deliver(envelope)
+        except errors.EngineError as error:
+            self._said.append(str(error))
+            self._popen.kill()
+        finally:
+            stream.close()
+            self._popen.wait()
+            self.outbox.put(None)
+            self._threads[2].join(_SECONDS_TO_EXIT)
+            self._bury("" if self._closing else self._last_words())
+
+    def _overhear(self) -> None:
+        with _pipe(self._popen.stderr) as stream:
+            for line in stream:
+                self._said.append(line.decode(errors="replace").rstrip())
+
+    def _last_words(self) -> str:
+        words = "\n".join(line for line in self._said if line)
+        return f"\nIts last words (exit code {self._popen.returncode}):\n{words}"
+
+
+def _pipe(stream: IO[bytes] | None) -> Any:
+    assert stream is not None
+    return stream
+
+
+def _settle(future: Future[Any], reply: Reply) -> None:
+    if isinstance(reply, Withdrawn):
+        future.set_exception(errors.Cancelled("withdrawn"))
+    elif isinstance(reply, Failed):
+        kind = getattr(errors, reply.error, errors.EngineError)
+        future.set_exception(kind(reply.text))
+    else:
+        future.set_result(reply)

@@ -1,0 +1,293 @@
+"""The engine: owns volumes, tokens and readouts, and carries out requests.
+
+Each request is a generator of events that ends with its result; a bare None is a place
+where it may be interrupted. `Engine.run` drives one to its end in process.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_dinomed.engine.messages import (
+    Closed,
+    CloseVolume,
+    Describe,
+    Described,
+    Encoded,
+    EncoderInfo,
+    EncodeVolume,
+    Event,
+    Fetched,
+    FetchWeights,
+    Notice,
+    Opened,
+    OpenVolume,
+    Progress,
+    Request,
+    Result,
+    Segmented,
+    SegmentVolume,
+    SliceLabels,
+)
+from napari_dinomed.errors import Cancelled, EngineError
+from napari_dinomed.features.catalog import CATALOG
+from napari_dinomed.features.device import choose_device, describe_device
+from napari_dinomed.features.encoder import Encoder, make_encoder
+from napari_dinomed.features.extraction import block_order, extract_block
+from napari_dinomed.features.stack import SlicePlan, SliceStack
+from napari_dinomed.features.store import FeatureStore, feature_signature
+from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
+from napari_dinomed.segment.segmenter import Scene, fit_segmenter
+from napari_dinomed.segment.tokens import TokenBank
+from napari_dinomed.volume import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Steps = Iterator[Event | Result | None]
+
+_POLL = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """A volume's tokens, complete or on their way."""
+
+    encoder: Encoder
+    stack: SliceStack
+    plan: SlicePlan
+    store: FeatureStore
+    bank: TokenBank
+
+    def require(self, start: int, stop: int) -> bool:
+        """Have the tokens of slices ``start`` to ``stop``; whether any were computed."""
+        if self.bank.ready[start:stop].all():
+            return False
+        block, computed = extract_block(
+            self.stack, self.plan, self.encoder, self.store, start, stop
+        )
+        self.bank.put(start, block)
+        return computed
+
+    def require_slices(self, indices: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        """Have the tokens of single slices, block by block."""
+        size = self.encoder.block
+        for block in np.unique(indices // size):
+            start = int(block) * size
+            self.require(start, min(start + size, self.stack.depth))
+
+
+class Engine:
+    """Volumes and their features, in memory and on disk."""
+
+    def __init__(self) -> None:
+        self._volumes: dict[str, Volume] = {}
+        self._encodings: dict[str, Encoding] = {}
+        self._encoders: dict[tuple[str, str], Encoder] = {}
+        self._notices: list[str] = []
+
+    def handle(self, request: Request) -> Steps:
+        """Carry out a request.
+
+        Yields
+        ------
+        Event or Result or None
+            Events as they come, None where it may be interrupted, the result last.
+
+        Raises
+        ------
+        DinomedError
+            As the request has it; raised from the first step on.
+        """
+        if isinstance(request, Describe):
+            return self._describe(request)
+        if isinstance(request, OpenVolume):
+            return self._open(request)
+        if isinstance(request, CloseVolume):
+            return self._close(request)
+        if isinstance(request, EncodeVolume):
+            return self._encode(request)
+        if isinstance(request, SegmentVolume):
+            return self._segment(request)
+        return self._fetch(request)
+
+    def run(
+        self, request: Request, on_event: Callable[[Event], None] | None = None
+    ) -> Any:
+        """Carry out a request to its end and return its result."""
+        result: Result | None = None
+        for event in self.handle(request):
+            if isinstance(event, Progress | Notice | SliceLabels):
+                if on_event is not None:
+                    on_event(event)
+            elif event is not None:
+                result = event
+        return result
+
+    def _describe(self, request: Describe) -> Steps:
+        encoders = tuple(
+            EncoderInfo(
+                spec.name,
+                spec.title,
+                spec.channels,
+                spec.parameters,
+                spec.licence,
+                is_present(spec.name),
+                missing_licence(spec.name),
+            )
+            for spec in CATALOG.values()
+        )
+        yield Described(describe_device(choose_device(request.device)), encoders)
+
+    def _open(self, request: OpenVolume) -> Steps:
+        volume = Volume(request.voxels, request.geometry, request.modality)
+        volume.require_content()
+        self._volumes[request.volume] = volume
+        self._encodings.pop(request.volume, None)
+        yield Opened(volume.fingerprint)
+
+    def _close(self, request: CloseVolume) -> Steps:
+        self._volumes.pop(request.volume, None)
+        self._encodings.pop(request.volume, None)
+        yield Closed()
+
+    def _encode(self, request: EncodeVolume) -> Steps:
+        yield Progress(0, 0, f"Loading {request.encoder}")
+        encoder = self._encoder(request.encoder, request.device)
+        encoding, signature = self._begin(request, encoder)
+        self._encodings[request.volume] = encoding
+        depth = encoding.stack.depth
+        computed = 0
+        for start, stop in block_order(depth, encoder.block, request.first):
+            computed += (stop - start) * encoding.require(start, stop)
+            yield from self._take_notices()
+            yield Progress(int(encoding.bank.ready.sum()), depth, "slices")
+        yield Encoded(
+            request.encoder,
+            signature,
+            encoder.device,
+            encoding.bank.grid,
+            encoder.spec.channels,
+            computed,
+        )
+
+    def _begin(
+        self, request: EncodeVolume, encoder: Encoder
+    ) -> tuple[Encoding, str]:
+        volume = self._volume(request.volume)
+        window = encoder.window or request.window
+        stack, plan = SliceStack(volume, window), SlicePlan()
+        grid = encoder.grid(stack.slice_shape, plan)
+        shape = (stack.depth, encoder.spec.channels, *grid)
+        signature = feature_signature(volume, window, plan, encoder)
+        store = FeatureStore.for_signature(signature, shape, request.encoder)
+        bank = TokenBank(shape, stack.slice_shape)
+        return Encoding(encoder, stack, plan, store, bank), signature
+
+    def _segment(self, request: SegmentVolume) -> Steps:
+        begun = time.perf_counter()
+        encoding = self._encoding(request.volume)
+        volume = self._volume(request.volume)
+        request.prompts.require_inside(volume.array.shape)
+        voxels, _ = request.prompts.marks()
+        yield None
+        encoding.require_slices(voxels[:, 0])
+        default = "forest" if encoding.encoder.spec.name == "filters" else "blend"
+        scene = Scene(volume, encoding.stack.window, encoding.bank, default)
+        segmenter = fit_segmenter(
+            scene, request.prompts, request.labels, request.head, request.threshold
+        )
+        if request.preview and request.view_axis == 0:
+            index = request.view_index
+            encoding.require_slices(np.array([index]))
+            plane = segmenter.label_slice(index)
+            yield SliceLabels(0, index, plane, request.generation)
+        while not encoding.bank.ready.all():
+            yield from self._next_missing(encoding, request.view_index)
+        for labels in segmenter.label_volume():
+            if labels is None:
+                yield None
+            else:
+                seconds = time.perf_counter() - begun
+                yield Segmented(labels, request.generation, seconds)
+
+    def _fetch(self, request: FetchWeights) -> Steps:
+        news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()
+        withdrawn = threading.Event()
+        threading.Thread(
+            target=_download, args=(request.encoder, news, withdrawn), daemon=True
+        ).start()
+        try:
+            while True:
+                try:
+                    event = news.get(timeout=_POLL)
+                except queue.Empty:
+                    yield None
+                    continue
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+                if isinstance(event, Fetched):
+                    return
+        finally:
+            withdrawn.set()
+
+    def _next_missing(self, encoding: Encoding, near: int) -> Steps:
+        """Encode the missing block nearest to the view; labels wait for the volume."""
+        for start, stop in block_order(
+            encoding.stack.depth, encoding.encoder.block, near
+        ):
+            if not encoding.bank.ready[start:stop].all():
+                encoding.require(start, stop)
+                break
+        yield from self._take_notices()
+        yield Progress(
+            int(encoding.bank.ready.sum()), encoding.stack.depth, "slices"
+        )
+
+    def _encoder(self, name: str, device: str) -> Encoder:
+        if (name, device) not in self._encoders:
+            self._encoders.clear()
+            self._encoders[name, device] = make_encoder(
+                name, device, self._notices.append
+            )
+        return self._encoders[name, device]
+
+    def _take_notices(self) -> Steps:
+        while self._notices:
+            yield Notice(self._notices.pop(0))
+
+    def _volume(self, name: str) -> Volume:
+        if name not in self._volumes:
+            raise EngineError("Open the volume first; the engine does not have it.")
+        return self._volumes[name]
+
+    def _encoding(self, name: str) -> Encoding:
+        if name not in self._encodings:
+            raise EngineError("Compute the volume's features first, then click.")
+        return self._encodings[name]
+
+
+def _download(
+    name: str,
+    news: queue.SimpleQueue[Progress | Fetched | Exception],
+    withdrawn: threading.Event,
+) -> None:
+    """Fetch weights on a thread of its own; what was fetched so far stays for later."""
+
+    def report(done: int, total: int) -> None:
+        if withdrawn.is_set():
+            raise Cancelled("withdrawn")
+        news.put(Progress(done, total, "bytes"))
+
+    try:
+        pin = fetch_weights(name, report)
+        news.put(Fetched(pin.sha256, pin.revision))
+    except Exception as error:  # noqa: BLE001 - raised again by the request's generator
+        news.put(error)

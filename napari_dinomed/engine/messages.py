@@ -1,0 +1,317 @@
+"""What is asked of an engine, and what it answers.
+
+A request is handled by a generator of events that ends with one result. The same values
+are used in process and over the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PlainValidator, TypeAdapter
+
+from napari_dinomed.segment.prompts import Label, Prompts
+from napari_dinomed.volume import Geometry, Modality, Window
+
+Array = Annotated[NDArray[Any], PlainValidator(np.asarray)]
+HeadName = Literal["auto", "knn", "probe", "blend", "forest"]
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Ask what encoders there are and where they would compute."""
+
+    device: str = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class OpenVolume:
+    """Hand over a volume under a name of the asker's choice; it replaces an older one."""
+
+    volume: str
+    voxels: Array
+    geometry: Geometry
+    modality: Modality
+
+
+@dataclass(frozen=True)
+class CloseVolume:
+    """Forget a volume and its tokens in memory."""
+
+    volume: str
+
+
+@dataclass(frozen=True)
+class EncodeVolume:
+    """Compute the tokens of a volume, or find them on disk.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    encoder
+        Name of an encoder.
+    window
+        Grey values that the encoder sees, unless it was trained for one window only.
+    first
+        Slice in view: the nearest come first.
+    device
+        Where to compute.
+    urgent
+        Go before requests for labels; used when a lost engine is brought back.
+    """
+
+    volume: str
+    encoder: str
+    window: Window
+    first: int = 0
+    device: str = "auto"
+    urgent: bool = False
+
+
+@dataclass(frozen=True)
+class SegmentVolume:
+    """Turn prompts into labels: the slice in view at once, then the volume.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    prompts, labels
+        What the user said.
+    head
+        Readout of the tokens.
+    threshold
+        Probability from which a voxel belongs to a label.
+    view_axis, view_index
+        Plane in view.
+    generation
+        Number of the prompts; comes back with the labels, so that stale ones are known.
+    preview
+        Whether labels of single slices are wanted before the volume's.
+    """
+
+    volume: str
+    prompts: Prompts
+    labels: tuple[Label, ...]
+    head: HeadName = "auto"
+    threshold: float = 0.5
+    view_axis: int = 0
+    view_index: int = 0
+    generation: int = 0
+    preview: bool = True
+
+
+@dataclass(frozen=True)
+class FetchWeights:
+    """Download an encoder's weights."""
+
+    encoder: str
+
+
+Request = (
+    Describe | OpenVolume | CloseVolume | EncodeVolume | SegmentVolume | FetchWeights
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """So much of a job is done."""
+
+    done: int
+    total: int
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know; the job goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class SliceLabels:
+    """Labels of one plane, ahead of the volume's.
+
+    Parameters
+    ----------
+    axis, index
+        Which plane.
+    labels
+        (rows, columns) of label ids.
+    generation
+        Of the prompts that they come from.
+    """
+
+    axis: int
+    index: int
+    labels: Array
+    generation: int
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """An encoder as it stands on the engine's machine."""
+
+    name: str
+    title: str
+    channels: int
+    parameters: float
+    licence: str
+    present: bool
+    licence_to_accept: str | None
+
+
+@dataclass(frozen=True)
+class Described:
+    """Result of `Describe`."""
+
+    device: str
+    encoders: tuple[EncoderInfo, ...]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Result of `OpenVolume`: the hash by which the volume is found again."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Result of `EncodeVolume`.
+
+    Parameters
+    ----------
+    encoder, signature
+        Name of the encoder, and what its tokens depend on.
+    device
+        Where it computes, in words.
+    grid
+        Rows and columns of tokens per slice.
+    channels
+        Numbers per token.
+    computed
+        Slices that were not on disk already.
+    """
+
+    encoder: str
+    signature: str
+    device: str
+    grid: tuple[int, int]
+    channels: int
+    computed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """Result of `SegmentVolume`.
+
+    Parameters
+    ----------
+    labels
+        (z, y, x) of label ids.
+    generation
+        Of the prompts that they come from.
+    seconds
+        From request to result.
+    """
+
+    labels: Array
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Result of `CloseVolume`."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Result of `FetchWeights`."""
+
+    sha256: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The request could not be carried out.
+
+    Parameters
+    ----------
+    error
+        Name of an error of `napari_dinomed.errors`, or of an unexpected one.
+    text
+        What the user should read.
+    """
+
+    error: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """The request was cancelled, or a newer one took its place."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Withdraw a request; the envelope's number names it."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """First message of an engine: who it is."""
+
+    version: str
+    python: str = ""
+
+
+Event = Progress | Notice | SliceLabels
+Result = Described | Opened | Encoded | Segmented | Closed | Fetched
+Reply = Event | Result | Failed | Withdrawn | Hello
+Message = Request | Reply | Cancel
+
+_TYPES: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Describe, OpenVolume, CloseVolume, EncodeVolume, SegmentVolume, FetchWeights),
+        *(Progress, Notice, SliceLabels),
+        *(Described, Opened, Encoded, Segmented, Closed, Fetched),
+        *(Failed, Withdrawn, Cancel, Hello),
+    )
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Envelope:
+    """A message and the number of the request that it belongs to."""
+
+    request: int
+    message: Message
+
+
+def to_plain(message: Message) -> tuple[str, Any, dict[str, NDArray[Any]]]:
+    """A message's kind, its JSON-ready values, and its arrays."""
+    arrays = {
+        f.name: value
+        for f in fields(message)
+        if isinstance(value := getattr(message, f.name), np.ndarray)
+    }
+    adapter = TypeAdapter(type(message))
+    body = adapter.dump_python(message, mode="json", exclude=set(arrays))
+    return type(message).__name__, body, arrays
+
+
+def from_plain(kind: str, body: dict[str, Any], arrays: dict[str, Any]) -> Message:
+    """The inverse of `to_plain`; raises ValueError where the values do not fit."""
+    if kind not in _TYPES:
+        raise ValueError(f"unknown message {kind!r}")
+    message: Message = TypeAdapter(_TYPES[kind]).validate_python({**body, **arrays})
+    return message

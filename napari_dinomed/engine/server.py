@@ -1,0 +1,175 @@
+"""The engine process: reads requests from standard input, answers on standard output.
+
+Jobs are generators stepped one at a time, the most urgent first, so that a click is
+answered in the middle of encoding a volume without any lock on the model.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from napari_dinomed import __version__, errors
+from napari_dinomed.engine.messages import (
+    Cancel,
+    EncodeVolume,
+    Envelope,
+    Failed,
+    FetchWeights,
+    Hello,
+    SegmentVolume,
+    Withdrawn,
+)
+from napari_dinomed.engine.wire import receive, send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_dinomed.engine.engine import Engine
+    from napari_dinomed.engine.messages import Event, Message, Reply, Request, Result
+
+    Steps = Iterator[Event | Result | None]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A request that is being carried out."""
+
+    number: int
+    request: Request
+    steps: Steps
+
+    @property
+    def urgency(self) -> int:
+        """Lower goes first: what takes no time, then labels, then features, then files."""
+        if isinstance(self.request, SegmentVolume):
+            return 1
+        if isinstance(self.request, EncodeVolume):
+            return 0 if self.request.urgent else 2
+        return 3 if isinstance(self.request, FetchWeights) else 0
+
+
+class Server:
+    """Carries out the requests of one client.
+
+    Parameters
+    ----------
+    engine
+        What does the work.
+    inbox, outbox
+        Binary streams from and to the client.
+    """
+
+    def __init__(self, engine: Engine, inbox: BinaryIO, outbox: BinaryIO) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._outbox = outbox
+        self._arrived: queue.SimpleQueue[Envelope | None] = queue.SimpleQueue()
+        self._jobs: list[Job] = []
+
+    def run(self) -> None:
+        """Serve until the client closes the stream."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._reply(0, Hello(__version__, sys.version.split()[0]))
+        while True:
+            envelope = self._next_arrival()
+            if envelope is not None:
+                self._accept(envelope)
+            elif self._jobs:
+                self._step(min(self._jobs, key=lambda job: job.urgency))
+            else:
+                return
+
+    def _listen(self) -> None:
+        try:
+            while (envelope := receive(self._inbox)) is not None:
+                self._arrived.put(envelope)
+        except errors.EngineError:
+            _log.exception("the client sent something that is not a message")
+        finally:
+            self._arrived.put(None)
+
+    def _next_arrival(self) -> Envelope | None:
+        """What the client said next; None where there is a job to go on with instead."""
+        try:
+            envelope = self._arrived.get(block=not self._jobs)
+        except queue.Empty:
+            return None
+        if envelope is None:
+            self._jobs.clear()
+        return envelope
+
+    def _accept(self, envelope: Envelope) -> None:
+        message = envelope.message
+        if isinstance(message, Cancel):
+            self._withdraw([job for job in self._jobs if job.number == envelope.request])
+            return
+        self._withdraw([job for job in self._jobs if _replaces(message, job.request)])
+        steps = self._engine.handle(message)  # type: ignore[arg-type]
+        self._jobs.append(Job(envelope.request, message, steps))  # type: ignore[arg-type]
+
+    def _step(self, job: Job) -> None:
+        try:
+            event = next(job.steps)
+        except StopIteration:
+            self._jobs.remove(job)
+        except errors.DinomedError as error:
+            self._finish(job, Failed(type(error).__name__, str(error)))
+        except Exception as error:
+            _log.exception("request %s failed", type(job.request).__name__)
+            self._finish(job, Failed(type(error).__name__, _unexpected(error)))
+        else:
+            if event is not None:
+                self._reply(job.number, event)
+
+    def _withdraw(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            job.steps.close()  # type: ignore[attr-defined]
+            self._finish(job, Withdrawn())
+
+    def _finish(self, job: Job, reply: Reply) -> None:
+        self._jobs.remove(job)
+        self._reply(job.number, reply)
+
+    def _reply(self, number: int, reply: Reply) -> None:
+        send(self._outbox, Envelope(number, reply))
+
+
+def _replaces(new: Message, old: Request) -> bool:
+    """Newer labels, or newer features, of the same volume make older requests stale."""
+    return (
+        isinstance(new, SegmentVolume | EncodeVolume)
+        and type(new) is type(old)
+        and new.volume == getattr(old, "volume", None)
+    )
+
+
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "This machine ran out of memory. Close other programs or volumes."
+    return f"Unexpected {type(error).__name__}: {error}"
+
+
+def main() -> None:
+    """Serve on standard input and output, which nothing else may then touch."""
+    from napari_dinomed.engine.engine import Engine
+
+    # Libraries print; whatever they print goes to standard error instead.
+    outbox = os.fdopen(os.dup(1), "wb")
+    inbox = os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    sys.stdout = sys.stderr
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    try:
+        Server(Engine(), inbox, outbox).run()
+    except BrokenPipeError:
+        _log.warning("the client went away")

@@ -1,0 +1,123 @@
+"""Framing: an envelope as a JSON header and raw array bytes on a byte stream.
+
+A frame is the magic ``DNM1``, the header's length (4 bytes, big-endian), the header in
+JSON, and the bytes of the arrays it lists, in C order and little-endian. Nothing is ever
+pickled, and every length is bounded before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from napari_dinomed.engine.messages import Envelope, from_plain, to_plain
+from napari_dinomed.errors import EngineError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAGIC = b"DNM1"
+MAX_HEADER = 64 * 1024**2
+MAX_ARRAYS = 8
+MAX_ARRAY = 64 * 1024**3
+_PREFIX = struct.Struct(">4sI")
+
+
+def send(stream: BinaryIO, envelope: Envelope) -> None:
+    """Write one frame and flush.
+
+    Raises
+    ------
+    EngineError
+        Where the message is over the limits.
+    """
+    kind, body, arrays = to_plain(envelope.message)
+    contiguous = {name: _little_endian(array) for name, array in arrays.items()}
+    header = json.dumps(
+        {
+            "request": envelope.request,
+            "kind": kind,
+            "body": body,
+            "arrays": [
+                {"name": name, "dtype": array.dtype.str, "shape": array.shape}
+                for name, array in contiguous.items()
+            ],
+        }
+    ).encode()
+    if len(header) > MAX_HEADER:
+        raise EngineError(
+            f"A message of {len(header)} bytes is over the limit of {MAX_HEADER}. "
+            "Draw fewer or shorter scribbles."
+        )
+    stream.write(_PREFIX.pack(MAGIC, len(header)))
+    stream.write(header)
+    for array in contiguous.values():
+        stream.write(array.reshape(-1).view(np.uint8).data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> Envelope | None:
+    """Read one frame; None where the stream ended between frames.
+
+    Raises
+    ------
+    EngineError
+        Where the bytes are not a frame, or claim more than the limits allow.
+    """
+    prefix = stream.read(_PREFIX.size)
+    if not prefix:
+        return None
+    try:
+        magic, length = _PREFIX.unpack(prefix)
+        if magic != MAGIC or length > MAX_HEADER:
+            raise ValueError(f"a frame cannot begin with {prefix!r}")
+        header = json.loads(_read_exactly(stream, length))
+        arrays = _receive_arrays(stream, header["arrays"])
+        message = from_plain(header["kind"], header["body"], arrays)
+        return Envelope(int(header["request"]), message)
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise EngineError(
+            f"The engine and its client do not understand each other: {error}. "
+            "Something else may be writing to the engine's output, or the two are of "
+            "different versions."
+        ) from error
+
+
+def _receive_arrays(
+    stream: BinaryIO, entries: list[dict[str, Any]]
+) -> dict[str, NDArray[Any]]:
+    if len(entries) > MAX_ARRAYS:
+        raise ValueError(f"{len(entries)} arrays in one message")
+    return {entry["name"]: _receive_array(stream, entry) for entry in entries}
+
+
+def _receive_array(stream: BinaryIO, entry: dict[str, Any]) -> NDArray[Any]:
+    dtype = np.dtype(entry["dtype"])
+    shape = tuple(int(length) for length in entry["shape"])
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.kind not in "biuf" or min(shape, default=0) < 0 or size > MAX_ARRAY:
+        raise ValueError(f"an array of {dtype} and shape {shape}")
+    array = np.empty(shape, dtype)
+    view = memoryview(array.reshape(-1).view(np.uint8).data)
+    filled = 0
+    while filled < size:
+        count = stream.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not count:
+            raise ValueError(f"the stream ended after {filled} of {size} bytes")
+        filled += count
+    return array
+
+
+def _read_exactly(stream: BinaryIO, length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise ValueError(f"the stream ended after {len(data)} of {length} bytes")
+    return data
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))

@@ -1,0 +1,37 @@
+"""The one error family a user may see; each message says what was expected and what came."""
+
+
+class DinomedError(Exception):
+    """Something the user can understand and act on."""
+
+
+class ReadError(DinomedError):
+    """A file cannot be read as a volume."""
+
+
+class WriteError(DinomedError):
+    """A result cannot be written; the old file, if any, is as it was."""
+
+
+class VolumeError(DinomedError):
+    """A volume has no content to segment, or the wrong number of axes."""
+
+
+class PromptError(DinomedError):
+    """A prompt lies outside the volume or names a label that does not exist."""
+
+
+class WeightsError(DinomedError):
+    """Encoder weights are missing, refused, or do not fit their architecture."""
+
+
+class CacheError(DinomedError):
+    """The feature cache cannot be written."""
+
+
+class EngineError(DinomedError):
+    """The engine process refused a request or died."""
+
+
+class Cancelled(DinomedError):  # noqa: N818 - a request that was withdrawn, not a fault
+    """The request was withdrawn before it finished."""

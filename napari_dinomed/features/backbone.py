@@ -1,0 +1,168 @@
+"""Frozen vision backbones from timm as encoders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_dinomed.features.checkpoint import Checkpoint, load_checkpoint
+from napari_dinomed.features.device import (
+    choose_device,
+    describe_device,
+    mixed_precision,
+)
+from napari_dinomed.features.weights import file_hash, locate_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.features.encoder import EncoderSpec, Notice
+    from napari_dinomed.features.stack import SlicePlan, SliceStack
+    from napari_dinomed.volume import Window
+
+_BATCH = {"cuda": 16, "xpu": 8, "mps": 8, "cpu": 2}
+_LAYERS = 4
+_CONVNEXT_STRIDE = 16
+
+
+class BackboneEncoder:
+    """A frozen transformer or ConvNeXt; several of its layers make a token.
+
+    Concatenating blocks at each quarter of the depth (2, 5, 8, 11 of 12) follows
+    MedDINOv3 (arXiv 2509.02379).
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        spec: EncoderSpec,
+        weights_hash: str,
+        device: torch.device,
+        notice: Notice,
+    ) -> None:
+        self._model: Any = checkpoint.model.to(device)
+        self._statistics = checkpoint.statistics
+        self._device = device
+        self._notice = notice
+        self._batch = _BATCH[device.type]
+        self._indices = _layer_indices(self._model)
+        self.spec = replace(
+            spec, channels=_channels(self._model, self._indices), stride=self._stride
+        )
+        self.signature = f"{checkpoint.architecture}:{weights_hash}:{self._indices}"
+
+    @classmethod
+    def from_name(cls, name: str, device: str, notice: Notice) -> BackboneEncoder:
+        """Load a catalogue encoder or ``file:PATH``; errors as `make_encoder`."""
+        path, spec = locate_weights(name)
+        checkpoint = load_checkpoint(path, spec.architecture or None)
+        return cls(checkpoint, spec, file_hash(path), choose_device(device), notice)
+
+    @property
+    def device(self) -> str:
+        """Where it computes, in words for the user."""
+        return describe_device(self._device)
+
+    @property
+    def window(self) -> Window | None:
+        """The window that its training used, where only that one makes sense."""
+        return self._statistics.window
+
+    @property
+    def block(self) -> int:
+        """Slices in a batch."""
+        return self._batch
+
+    @property
+    def _stride(self) -> int:
+        if hasattr(self._model, "patch_embed"):
+            return int(self._model.patch_embed.patch_size[0])
+        return _CONVNEXT_STRIDE
+
+    def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
+        """Rows and columns of tokens: the shorter side is resized to ``plan.side``."""
+        scale = plan.side / min(slice_shape) / self._stride
+        rows, columns = (max(1, round(size * scale)) for size in slice_shape)
+        return rows, columns
+
+    def encode(
+        self, stack: SliceStack, start: int, stop: int, plan: SlicePlan
+    ) -> NDArray[np.float16]:
+        """Tokens (slices, channels, rows, columns), concatenated over the layers.
+
+        Out of memory halves the batch, then moves to the CPU, and says so.
+        """
+        slices = torch.from_numpy(stack.read(start, stop))
+        size = self.grid(stack.slice_shape, plan)
+        done: list[torch.Tensor] = []
+        while sum(len(tokens) for tokens in done) < len(slices):
+            first = sum(len(tokens) for tokens in done)
+            try:
+                done.append(self._forward(slices[first : first + self._batch], size))
+            except torch.OutOfMemoryError:
+                self._shrink()
+        return torch.cat(done).numpy()
+
+    @torch.inference_mode()
+    def _forward(self, slices: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        size = (grid[0] * self._stride, grid[1] * self._stride)
+        images = functional.interpolate(
+            slices[:, None].to(self._device),
+            size,
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
+        )
+        mean, std = (
+            torch.tensor(values, device=self._device).view(1, 3, 1, 1)
+            for values in (self._statistics.mean, self._statistics.std)
+        )
+        with mixed_precision(self._device):
+            layers = self._model.forward_intermediates(
+                (images - mean) / std,
+                indices=self._indices,
+                norm=True,
+                output_fmt="NCHW",
+                intermediates_only=True,
+            )
+        return torch.cat([_fit(layer, grid) for layer in layers], dim=1).half().cpu()
+
+    def _shrink(self) -> None:
+        if self._batch > 1:
+            self._batch //= 2
+            self._notice(
+                f"{self.device} ran out of memory: going on with {self._batch} slices "
+                "at a time."
+            )
+            return
+        if self._device.type == "cpu":
+            raise MemoryError("one slice does not fit into this machine's memory")
+        self._notice(f"{self.device} ran out of memory: going on with the CPU.")
+        self._device = torch.device("cpu")
+        self._model = self._model.to(self._device)
+        self._batch = _BATCH["cpu"]
+
+
+def _layer_indices(model: Any) -> list[int]:
+    """Blocks at each quarter of a transformer's depth; a ConvNeXt's last two stages."""
+    if not hasattr(model, "blocks"):
+        return [2, 3]
+    depth = len(model.blocks)
+    return [depth * (quarter + 1) // _LAYERS - 1 for quarter in range(_LAYERS)]
+
+
+def _channels(model: Any, indices: list[int]) -> int:
+    return sum(int(model.feature_info[index]["num_chs"]) for index in indices)
+
+
+def _fit(layer: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    """A layer on the token grid; a ConvNeXt's deepest stage is coarser than it."""
+    if tuple(layer.shape[-2:]) == grid:
+        return layer.float()
+    return functional.interpolate(
+        layer.float(), grid, mode="bilinear", align_corners=False
+    )

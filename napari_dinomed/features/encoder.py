@@ -1,0 +1,109 @@
+"""What an encoder is, and how one is made from its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_dinomed.features.stack import SlicePlan, SliceStack
+    from napari_dinomed.volume import Window
+
+    Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What can be said of an encoder without loading it.
+
+    Parameters
+    ----------
+    name
+        The name that the user types.
+    title
+        One line for lists.
+    architecture
+        timm's name of the model, empty for built-in encoders.
+    channels
+        Numbers per token.
+    stride
+        Pixels of the resized slice per token.
+    parameters
+        Millions of weights.
+    licence
+        Licence of the weights.
+    repository
+        Where timm keeps the weights, empty for built-in encoders and files.
+    """
+
+    name: str
+    title: str
+    architecture: str = ""
+    channels: int = 0
+    stride: int = 16
+    parameters: float = 0.0
+    licence: str = "BSD-3-Clause"
+    repository: str = ""
+
+
+class Encoder(Protocol):
+    """Describes slices by tokens: vectors on a grid coarser than the voxels."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """Name, size, licence."""
+
+    @property
+    def signature(self) -> str:
+        """Changes whenever the tokens would: name, weights' hash, layers."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes, in words for the user."""
+
+    @property
+    def window(self) -> Window | None:
+        """The only window it was trained for, or None where any will do."""
+
+    @property
+    def block(self) -> int:
+        """How many neighbouring slices it is best given at once."""
+
+    def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
+        """Rows and columns of tokens for slices of this shape."""
+
+    def encode(
+        self, stack: SliceStack, start: int, stop: int, plan: SlicePlan
+    ) -> NDArray[np.float16]:
+        """Tokens (slices, channels, rows, columns) of slices ``start`` to ``stop``."""
+
+
+def make_encoder(name: str, device: str, notice: Notice) -> Encoder:
+    """Load an encoder.
+
+    Parameters
+    ----------
+    name
+        ``filters``, a name from the catalogue, or ``file:PATH``.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``mps`` or ``xpu``.
+    notice
+        Called with what the user should know (a fall-back to a smaller device).
+
+    Raises
+    ------
+    WeightsError
+        Where the name is unknown or its weights are missing or do not fit.
+    """
+    if name == "filters":
+        from napari_dinomed.features.filters import FilterEncoder
+
+        return FilterEncoder()
+    from napari_dinomed.features.backbone import BackboneEncoder
+
+    return BackboneEncoder.from_name(name, device, notice)

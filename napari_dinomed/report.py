@@ -1,0 +1,105 @@
+"""A result to look at and to keep: an overlay picture and a table of volumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.segment.prompts import Label
+    from napari_dinomed.volume import Volume, Window
+
+    Picture = NDArray[np.uint8]
+
+_OPACITY = 0.45
+_HEIGHT = 420
+_GAP = 6
+
+
+def measure(
+    volume: Volume, labels: NDArray[Any], named: tuple[Label, ...]
+) -> list[dict[str, Any]]:
+    """Voxels, physical volume, mean grey value and slices of each label.
+
+    Parameters
+    ----------
+    volume
+        The grey values.
+    labels
+        (z, y, x) of label ids.
+    named
+        The labels to measure.
+    """
+    rows = []
+    for label in named:
+        mask = labels == label.id
+        count = int(mask.sum())
+        rows.append(
+            {
+                "label": label.id,
+                "name": label.name,
+                "voxels": count,
+                "volume": count * volume.geometry.voxel_volume,
+                "unit": f"{volume.geometry.unit}³",
+                "mean": float(volume.array[mask].mean()) if count else None,
+                "slices": int(mask.any((1, 2)).sum()),
+            }
+        )
+    return rows
+
+
+def overlay_picture(
+    volume: Volume, window: Window, labels: NDArray[Any], named: tuple[Label, ...]
+) -> Picture:
+    """Three planes through the labels' centre, side by side: (rows, columns, 3)."""
+    marked = np.argwhere(labels > 0)
+    centre = (
+        np.rint(marked.mean(0)).astype(int)
+        if len(marked)
+        else np.array(labels.shape) // 2
+    )
+    planes = [_plane(volume, window, labels, named, axis, centre[axis]) for axis in range(3)]
+    gap = np.zeros((_HEIGHT, _GAP, 3), dtype=np.uint8)
+    return np.concatenate([planes[0], gap, planes[1], gap, planes[2]], axis=1)
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a PNG; errors as `replacing`."""
+    import imageio.v3 as imageio
+
+    from napari_dinomed.io.atomic import replacing
+
+    with replacing(path) as temporary:
+        imageio.imwrite(temporary, picture)
+
+
+def _plane(
+    volume: Volume,
+    window: Window,
+    labels: NDArray[Any],
+    named: tuple[Label, ...],
+    axis: int,
+    index: int,
+) -> Picture:
+    """One plane at its true proportions, ``_HEIGHT`` rows tall."""
+    grey = window.apply(volume.array.take(index, axis))
+    spacing = np.delete(volume.geometry.spacing, axis)
+    size = spacing * grey.shape
+    zoom = _HEIGHT / size[0] * spacing
+    smooth = ndimage.zoom(grey, zoom, order=1, mode="nearest", grid_mode=True)
+    ids = ndimage.zoom(
+        labels.take(index, axis), zoom, order=0, mode="nearest", grid_mode=True
+    )
+    picture = np.repeat(smooth[..., None], 3, axis=2)
+    for label in named:
+        mask = ids == label.id
+        opacity = np.where(mask & ~ndimage.binary_erosion(mask), 1.0, _OPACITY)
+        mixed = (1 - opacity[..., None]) * picture + opacity[..., None] * np.array(label.color)
+        picture[mask] = mixed[mask]
+    return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)

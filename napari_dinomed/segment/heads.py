@@ -1,0 +1,193 @@
+"""Readouts that turn tokens into class probabilities, fitted to a few marked tokens.
+
+They follow the scikit-learn estimator shape: parameters in ``__init__``, ``fit`` returns
+self, what is learnt ends in an underscore, ``predict_proba`` has one column for each of
+``classes_``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sklearn.ensemble import ExtraTreesClassifier
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Marked tokens to learn from.
+
+    Parameters
+    ----------
+    tokens
+        (n, channels).
+    classes
+        (n,): a label id, or 0 for background.
+    weights
+        (n,): how much each counts; presumed background counts less than a click.
+    """
+
+    tokens: torch.Tensor
+    classes: torch.Tensor
+    weights: torch.Tensor
+
+
+class Head(Protocol):
+    """A readout."""
+
+    classes_: torch.Tensor
+
+    def fit(self, examples: Examples) -> Self:
+        """Learn from marked tokens."""
+
+    def predict_proba(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Probabilities (n, classes) of tokens (n, channels)."""
+
+
+class KnnHead:
+    """Nearest marked tokens by cosine similarity vote with softmax weights.
+
+    Follows DINO's k-NN evaluation (temperature 0.07). Each vote also carries the
+    example's weight.
+
+    Parameters
+    ----------
+    neighbours
+        How many of the nearest examples vote.
+    temperature
+        Lower values let the nearest decide alone.
+    """
+
+    def __init__(self, neighbours: int = 5, temperature: float = 0.07) -> None:
+        self.neighbours = neighbours
+        self.temperature = temperature
+
+    def fit(self, examples: Examples) -> Self:
+        """Keep the examples; the mean of all is taken off every token first."""
+        self.classes_ = torch.unique(examples.classes)
+        self.mean_ = examples.tokens.mean(0)
+        self.references_ = functional.normalize(examples.tokens - self.mean_)
+        self.votes_ = (
+            functional.one_hot(
+                torch.searchsorted(self.classes_, examples.classes), len(self.classes_)
+            )
+            * examples.weights[:, None]
+        ).float()
+        return self
+
+    def predict_proba(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Probabilities (n, classes) of tokens (n, channels)."""
+        similarity = functional.normalize(tokens - self.mean_) @ self.references_.T
+        count = min(self.neighbours, similarity.shape[1])
+        nearest, index = similarity.topk(count, dim=1)
+        share = torch.softmax(nearest / self.temperature, dim=1)
+        votes = (share[:, :, None] * self.votes_[index]).sum(1)
+        return votes / votes.sum(1, keepdim=True)
+
+
+class LinearProbe:
+    """Multinomial logistic regression with an L2 penalty, by L-BFGS.
+
+    Parameters
+    ----------
+    penalty
+        Weight of half the squared coefficients against the mean log-loss.
+    """
+
+    def __init__(self, penalty: float = 1e-2) -> None:
+        self.penalty = penalty
+
+    def fit(self, examples: Examples) -> Self:
+        """Learn one linear score per class on standardised tokens."""
+        self.classes_ = torch.unique(examples.classes)
+        self.mean_ = examples.tokens.mean(0)
+        self.scale_ = examples.tokens.std(0, correction=0).clamp_min(1e-6) * (
+            examples.tokens.shape[1] ** 0.5
+        )
+        X = (examples.tokens - self.mean_) / self.scale_
+        y = torch.searchsorted(self.classes_, examples.classes)
+        share = examples.weights / examples.weights.sum()
+        self.coefficients_, self.intercepts_ = self._minimise(X, y, share)
+        return self
+
+    def predict_proba(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Probabilities (n, classes) of tokens (n, channels)."""
+        standardised = (tokens - self.mean_) / self.scale_
+        scores = standardised @ self.coefficients_ + self.intercepts_
+        return torch.softmax(scores, dim=1)
+
+    def _minimise(
+        self, X: torch.Tensor, y: torch.Tensor, share: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        W = torch.zeros((X.shape[1], len(self.classes_)), requires_grad=True)
+        b = torch.zeros(len(self.classes_), requires_grad=True)
+        solver = torch.optim.LBFGS(
+            [W, b], max_iter=100, line_search_fn="strong_wolfe", tolerance_grad=1e-5
+        )
+
+        def loss() -> torch.Tensor:
+            solver.zero_grad()
+            losses = functional.cross_entropy(X @ W + b, y, reduction="none")
+            total = (share * losses).sum() + self.penalty / 2 * (W**2).sum()
+            total.backward()  # type: ignore[no-untyped-call]
+            return total
+
+        solver.step(loss)  # type: ignore[no-untyped-call]
+        return W.detach(), b.detach()
+
+
+class ForestHead:
+    """Extremely randomised trees (Geurts et al. 2006), for filter responses.
+
+    Parameters
+    ----------
+    trees
+        How many; more are smoother and slower.
+    """
+
+    def __init__(self, trees: int = 60) -> None:
+        self.trees = trees
+
+    def fit(self, examples: Examples) -> Self:
+        """Grow the trees; the same examples always give the same forest."""
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        self.classes_ = torch.unique(examples.classes)
+        self.forest_: ExtraTreesClassifier = ExtraTreesClassifier(
+            self.trees, min_samples_leaf=2, n_jobs=-1, random_state=0
+        ).fit(
+            examples.tokens.numpy(),
+            examples.classes.numpy(),
+            sample_weight=examples.weights.numpy(),
+        )
+        return self
+
+    def predict_proba(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Probabilities (n, classes) of tokens (n, channels)."""
+        votes: NDArray[np.float64] = self.forest_.predict_proba(tokens.numpy())
+        return torch.from_numpy(votes.astype(np.float32))
+
+
+class Blend:
+    """The mean of k-NN and the linear probe: better than either from click to click."""
+
+    def __init__(self) -> None:
+        self.parts = (KnnHead(), LinearProbe())
+
+    def fit(self, examples: Examples) -> Self:
+        """Fit both."""
+        for part in self.parts:
+            part.fit(examples)
+        self.classes_ = self.parts[0].classes_
+        return self
+
+    def predict_proba(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Probabilities (n, classes) of tokens (n, channels)."""
+        first, second = (part.predict_proba(tokens) for part in self.parts)
+        return (first + second) / 2

@@ -1,0 +1,138 @@
+"""What the user says: labels, and points and scribbles that belong or do not belong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from napari_dinomed.errors import PromptError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+MAX_LABEL = 65_535
+
+Voxel = tuple[int, int, int]
+LabelId = Annotated[int, Field(ge=1, le=MAX_LABEL)]
+
+
+class Meaning(StrEnum):
+    """What a click on something means."""
+
+    OBJECT = "object"
+    """This one connected thing."""
+    ALL_LIKE_THIS = "all-like-this"
+    """Everything that looks like it."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One thing to segment.
+
+    Parameters
+    ----------
+    id
+        The number that its voxels get, from 1.
+    name
+        The user's name for it.
+    color
+        Red, green, blue from 0 to 1.
+    meaning
+        One object, or all that look alike.
+    """
+
+    id: LabelId
+    name: str
+    color: tuple[float, float, float]
+    meaning: Meaning = Meaning.OBJECT
+
+
+
+@dataclass(frozen=True)
+class Point:
+    """A click on a voxel (z, y, x): it belongs to the label, or it does not."""
+
+    voxel: Voxel
+    label: LabelId
+    include: bool = True
+
+
+@dataclass(frozen=True)
+class Scribble:
+    """A brush stroke over voxels (z, y, x) that belong to the label, or do not."""
+
+    voxels: tuple[Voxel, ...]
+    label: LabelId
+    include: bool = True
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """All that the user has said so far; adding and removing give a new value."""
+
+    points: tuple[Point, ...] = ()
+    scribbles: tuple[Scribble, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.points or self.scribbles)
+
+    def with_point(self, point: Point) -> Prompts:
+        """These prompts and one more point."""
+        return replace(self, points=(*self.points, point))
+
+    def without_label(self, label: int) -> Prompts:
+        """These prompts less everything said about a label."""
+        return Prompts(
+            tuple(point for point in self.points if point.label != label),
+            tuple(stroke for stroke in self.scribbles if stroke.label != label),
+        )
+
+    def included_labels(self) -> tuple[int, ...]:
+        """Labels that at least one prompt includes, ascending."""
+        prompts = (*self.points, *self.scribbles)
+        return tuple(sorted({prompt.label for prompt in prompts if prompt.include}))
+
+    def marks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Marked voxels (n, 3) and their classes (n,): a label, or 0 for an exclusion.
+
+        Later prompts win where two mark the same voxel.
+        """
+        marked: dict[Voxel, int] = {}
+        for stroke in self.scribbles:
+            target = stroke.label if stroke.include else 0
+            marked |= dict.fromkeys(stroke.voxels, target)
+        for point in self.points:
+            marked[point.voxel] = point.label if point.include else 0
+        voxels = np.array(list(marked), dtype=np.int64).reshape(-1, 3)
+        return voxels, np.array(list(marked.values()), dtype=np.int64)
+
+    def require_inside(self, shape: tuple[int, ...]) -> None:
+        """Raise `PromptError` where a prompt lies outside a volume of this shape."""
+        for voxel in self._voxels():
+            if any(not 0 <= v < n for v, n in zip(voxel, shape, strict=True)):
+                raise PromptError(
+                    f"The prompt at voxel {voxel} (z, y, x) lies outside the volume of "
+                    f"{shape} voxels."
+                )
+
+    def require_labels(self, labels: Iterable[int]) -> None:
+        """Raise `PromptError` where a prompt names a label that does not exist."""
+        known = set(labels)
+        for prompt in (*self.points, *self.scribbles):
+            if prompt.label not in known:
+                raise PromptError(
+                    f"A prompt names label {prompt.label}, but the labels are "
+                    f"{sorted(known)}."
+                )
+
+    def _voxels(self) -> Iterable[Voxel]:
+        yield from (point.voxel for point in self.points)
+        for stroke in self.scribbles:
+            yield from stroke.voxels
+

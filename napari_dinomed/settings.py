@@ -1,0 +1,88 @@
+"""What the user has chosen for this machine: where the cache lies, what was accepted."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import platformdirs
+
+from napari_dinomed.errors import DinomedError
+
+_APP = "napari-dinomed"
+_GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices that outlive a session.
+
+    Parameters
+    ----------
+    cache_limit
+        Bytes that cached features may take; the least recently used go first.
+    offline
+        Never reach for the network.
+    accepted_licences
+        Names of weights' licences that the user has accepted.
+    """
+
+    cache_limit: int = 20 * _GIB
+    offline: bool = False
+    accepted_licences: tuple[str, ...] = ()
+
+    def accepting(self, licence: str) -> Settings:
+        """These settings with one more licence accepted."""
+        return replace(
+            self, accepted_licences=(*self.accepted_licences, licence)
+        )
+
+
+def data_folder() -> Path:
+    """Folder of weights and settings; ``NAPARI_DINOMED_HOME`` moves it."""
+    home = os.environ.get("NAPARI_DINOMED_HOME")
+    return Path(home) if home else platformdirs.user_data_path(_APP, appauthor=False)
+
+
+def cache_folder() -> Path:
+    """Folder of computed features; ``NAPARI_DINOMED_HOME`` moves it."""
+    home = os.environ.get("NAPARI_DINOMED_HOME")
+    if home:
+        return Path(home) / "cache"
+    return platformdirs.user_cache_path(_APP, appauthor=False)
+
+
+def load_settings() -> Settings:
+    """The stored settings, or the defaults.
+
+    Raises
+    ------
+    DinomedError
+        Where the settings file is damaged.
+    """
+    path = data_folder() / "settings.json"
+    if not path.exists():
+        return Settings()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Settings(
+            cache_limit=int(values["cache_limit"]),
+            offline=bool(values["offline"]),
+            accepted_licences=tuple(values["accepted_licences"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DinomedError(
+            f"The settings in {path} are damaged ({error}). Delete the file to start "
+            "from the defaults."
+        ) from error
+
+
+def save_settings(settings: Settings) -> None:
+    """Store the settings for later runs."""
+    folder = data_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / "settings.json.tmp"
+    temporary.write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
+    temporary.replace(folder / "settings.json")

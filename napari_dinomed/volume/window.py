@@ -1,0 +1,90 @@
+"""Grey-value windows: which intensities are shown, and fed to an encoder, as [0, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.volume.volume import Volume
+
+_SAMPLES = 2_000_000
+
+
+@dataclass(frozen=True)
+class Window:
+    """Intensities from ``low`` to ``high`` map linearly to [0, 1]."""
+
+    low: float
+    high: float
+    name: str = "custom"
+
+    @classmethod
+    def from_level(cls, width: float, level: float, name: str = "custom") -> Window:
+        """The radiologist's width and level."""
+        return cls(level - width / 2, level + width / 2, name)
+
+    def apply(self, array: NDArray[Any]) -> NDArray[np.float32]:
+        """Clip and scale to [0, 1]; not-a-number counts as ``low``. Shape is kept."""
+        scaled = (array.astype(np.float32) - self.low) / (self.high - self.low)
+        return np.nan_to_num(np.clip(scaled, 0.0, 1.0), nan=0.0).astype(np.float32)
+
+
+CT_PRESETS: dict[str, Window] = {
+    name: Window.from_level(width, level, name)
+    for name, (width, level) in {
+        "abdomen": (400, 40),
+        "lung": (1500, -600),
+        "bone": (1800, 400),
+        "brain": (80, 40),
+        "mediastinum": (350, 50),
+        "liver": (150, 30),
+    }.items()
+}
+
+
+def robust_window(array: NDArray[Any]) -> Window:
+    """The 0.5 to 99.5 percentile of what is not padding or not-a-number.
+
+    A lowest value held by more than a tenth of the voxels is taken for padding: air
+    around a head would otherwise use up the window.
+    """
+    values = _sample(array)
+    values = values[np.isfinite(values)]
+    inside = values[values > values.min()]
+    if 0 < len(inside) < 0.9 * len(values):
+        values = inside
+    low, high = np.percentile(values, (0.5, 99.5))
+    if high <= low:
+        low, high = float(values.min()), float(values.max())
+    return Window(float(low), float(high) if high > low else float(low) + 1.0, "auto")
+
+
+def choose_window(volume: Volume, name: str | None = None) -> Window:
+    """The window called ``name``; else the file's own, else CT abdomen, else percentiles.
+
+    Parameters
+    ----------
+    volume
+        The volume to be shown or encoded.
+    name
+        A CT preset, ``"auto"`` for percentiles, ``"file"`` for the file's own, or None.
+    """
+    if name in CT_PRESETS:
+        return CT_PRESETS[name]
+    if name == "auto":
+        return robust_window(volume.array)
+    if volume.window is not None:
+        return volume.window
+    if name is None and volume.modality == "CT":
+        return CT_PRESETS["abdomen"]
+    return robust_window(volume.array)
+
+
+def _sample(array: NDArray[Any]) -> NDArray[Any]:
+    step = max(1, round((array.size / _SAMPLES) ** (1 / 3)))
+    return np.asarray(array[::step, ::step, ::step]).ravel()
