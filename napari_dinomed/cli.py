@@ -310,7 +310,7 @@ def bench_interactive(
 
 
 def _collect_prompts(
-    geometry,  # noqa: ANN001
+    geometry,
     points: list[str],
     world: list[str],
     file: Path | None,

@@ -145,7 +145,9 @@ def point_from_text(text: str, geometry: Geometry, world: bool) -> Point:
     if not world:
         index = geometry.index_from_file(index)
     z, y, x = (int(i) for i in index[0])
-    return _checked(Point, {"voxel": (z, y, x), "label": abs(signed), "include": signed > 0})
+    return _checked(
+        Point, {"voxel": (z, y, x), "label": abs(signed), "include": signed > 0}
+    )
 
 
 def prompts_from_file(path: Path, geometry: Geometry) -> Prompts:
@@ -171,8 +173,7 @@ def prompts_from_file(path: Path, geometry: Geometry) -> Prompts:
     prompts.require_inside(geometry.file_shape)
     return Prompts(
         tuple(
-            Point(_canonical(p.voxel, geometry), p.label, p.include)
-            for p in prompts.points
+            Point(_canonical(p.voxel, geometry), p.label, p.include) for p in prompts.points
         ),
         tuple(
             Scribble(tuple(_canonical(v, geometry) for v in s.voxels), s.label, s.include)

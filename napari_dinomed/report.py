@@ -60,11 +60,11 @@ def overlay_picture(
     """Three planes through the labels' centre, side by side: (rows, columns, 3)."""
     marked = np.argwhere(labels > 0)
     centre = (
-        np.rint(marked.mean(0)).astype(int)
-        if len(marked)
-        else np.array(labels.shape) // 2
+        np.rint(marked.mean(0)).astype(int) if len(marked) else np.array(labels.shape) // 2
     )
-    planes = [_plane(volume, window, labels, named, axis, centre[axis]) for axis in range(3)]
+    planes = [
+        _plane(volume, window, labels, named, axis, centre[axis]) for axis in range(3)
+    ]
     gap = np.zeros((_HEIGHT, _GAP, 3), dtype=np.uint8)
     return np.concatenate([planes[0], gap, planes[1], gap, planes[2]], axis=1)
 
@@ -100,6 +100,8 @@ def _plane(
     for label in named:
         mask = ids == label.id
         opacity = np.where(mask & ~ndimage.binary_erosion(mask), 1.0, _OPACITY)
-        mixed = (1 - opacity[..., None]) * picture + opacity[..., None] * np.array(label.color)
+        mixed = (1 - opacity[..., None]) * picture + opacity[..., None] * np.array(
+            label.color
+        )
         picture[mask] = mixed[mask]
     return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)

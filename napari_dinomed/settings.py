@@ -35,9 +35,7 @@ class Settings:
 
     def accepting(self, licence: str) -> Settings:
         """These settings with one more licence accepted."""
-        return replace(
-            self, accepted_licences=(*self.accepted_licences, licence)
-        )
+        return replace(self, accepted_licences=(*self.accepted_licences, licence))
 
 
 def data_folder() -> Path:

@@ -100,6 +100,4 @@ def run_case(
         if on_event is not None:
             on_event(Progress(number, clicks, "clicks"))
     missing = clicks - len(scores)
-    return Outcome(
-        (*scores, *scores[-1:] * missing), (*seconds, *([0.0] * missing))
-    )
+    return Outcome((*scores, *scores[-1:] * missing), (*seconds, *([0.0] * missing)))

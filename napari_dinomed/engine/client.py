@@ -79,9 +79,7 @@ class EngineClient:
     """
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
-        self._command = list(
-            command or (sys.executable, "-m", "napari_dinomed.engine")
-        )
+        self._command = list(command or (sys.executable, "-m", "napari_dinomed.engine"))
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
         self._process: _Process | None = None
@@ -121,9 +119,7 @@ class EngineClient:
         for encoding in self._encoded.values():
             self._post(replace(encoding, urgent=True), None)
 
-    def _post(
-        self, request: Request, on_event: OnEvent | None
-    ) -> tuple[int, Future[Any]]:
+    def _post(self, request: Request, on_event: OnEvent | None) -> tuple[int, Future[Any]]:
         assert self._process is not None
         number, future = next(self._numbers), Future[Any]()
         self._pending[number] = _Pending(request, future, on_event)

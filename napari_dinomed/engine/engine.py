@@ -117,9 +117,7 @@ class Engine:
             return self._segment(request)
         return self._fetch(request)
 
-    def run(
-        self, request: Request, on_event: Callable[[Event], None] | None = None
-    ) -> Any:
+    def run(self, request: Request, on_event: Callable[[Event], None] | None = None) -> Any:
         """Carry out a request to its end and return its result."""
         result: Result | None = None
         for event in self.handle(request):
@@ -177,9 +175,7 @@ class Engine:
             computed,
         )
 
-    def _begin(
-        self, request: EncodeVolume, encoder: Encoder
-    ) -> tuple[Encoding, str]:
+    def _begin(self, request: EncodeVolume, encoder: Encoder) -> tuple[Encoding, str]:
         volume = self._volume(request.volume)
         window = encoder.window or request.window
         stack, plan = SliceStack(volume, window), SlicePlan()
@@ -240,23 +236,17 @@ class Engine:
 
     def _next_missing(self, encoding: Encoding, near: int) -> Steps:
         """Encode the missing block nearest to the view; labels wait for the volume."""
-        for start, stop in block_order(
-            encoding.stack.depth, encoding.encoder.block, near
-        ):
+        for start, stop in block_order(encoding.stack.depth, encoding.encoder.block, near):
             if not encoding.bank.ready[start:stop].all():
                 encoding.require(start, stop)
                 break
         yield from self._take_notices()
-        yield Progress(
-            int(encoding.bank.ready.sum()), encoding.stack.depth, "slices"
-        )
+        yield Progress(int(encoding.bank.ready.sum()), encoding.stack.depth, "slices")
 
     def _encoder(self, name: str, device: str) -> Encoder:
         if (name, device) not in self._encoders:
             self._encoders.clear()
-            self._encoders[name, device] = make_encoder(
-                name, device, self._notices.append
-            )
+            self._encoders[name, device] = make_encoder(name, device, self._notices.append)
         return self._encoders[name, device]
 
     def _take_notices(self) -> Steps:

@@ -112,9 +112,7 @@ class FetchWeights:
     encoder: str
 
 
-Request = (
-    Describe | OpenVolume | CloseVolume | EncodeVolume | SegmentVolume | FetchWeights
-)
+Request = Describe | OpenVolume | CloseVolume | EncodeVolume | SegmentVolume | FetchWeights
 
 
 @dataclass(frozen=True)

@@ -38,21 +38,29 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
+_STEPS_TO_BEGIN = 2
+
+
+@dataclass(eq=False)
 class Job:
     """A request that is being carried out."""
 
     number: int
     request: Request
     steps: Steps
+    done: int = 0
 
     @property
     def urgency(self) -> int:
-        """Lower goes first: what takes no time, then labels, then features, then files."""
+        """Lower goes first: what takes no time, then labels, then features, then files.
+
+        Features must have begun before labels can be asked of them.
+        """
         if isinstance(self.request, SegmentVolume):
             return 1
         if isinstance(self.request, EncodeVolume):
-            return 0 if self.request.urgent else 2
+            begun = self.done >= _STEPS_TO_BEGIN
+            return 2 if begun and not self.request.urgent else 0
         return 3 if isinstance(self.request, FetchWeights) else 0
 
 
@@ -126,6 +134,7 @@ class Server:
             _log.exception("request %s failed", type(job.request).__name__)
             self._finish(job, Failed(type(error).__name__, _unexpected(error)))
         else:
+            job.done += 1
             if event is not None:
                 self._reply(job.number, event)
 

@@ -163,6 +163,4 @@ def _fit(layer: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     """A layer on the token grid; a ConvNeXt's deepest stage is coarser than it."""
     if tuple(layer.shape[-2:]) == grid:
         return layer.float()
-    return functional.interpolate(
-        layer.float(), grid, mode="bilinear", align_corners=False
-    )
+    return functional.interpolate(layer.float(), grid, mode="bilinear", align_corners=False)

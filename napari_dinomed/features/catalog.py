@@ -94,7 +94,6 @@ def find_spec(name: str) -> EncoderSpec:
     """
     if name not in CATALOG:
         raise WeightsError(
-            f"Expected an encoder out of {', '.join(CATALOG)}, or file:PATH; got "
-            f"{name!r}."
+            f"Expected an encoder out of {', '.join(CATALOG)}, or file:PATH; got {name!r}."
         )
     return CATALOG[name]

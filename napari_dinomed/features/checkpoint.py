@@ -37,8 +37,22 @@ _META_NAMES = (
 )
 _META_ONLY = re.compile(r"mask_token|bias_mask|rope_embed\.periods|^local_cls_norm")
 _HEADS = re.compile(r"^(head|fc_norm|head_dist)\.|ibot|dino_head")
-_DINOV3_SIZES = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge_plus", 4096: "7b"}
-_VIT_SIZES = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge", 1408: "giant"}
+_DINOV3_SIZES = {
+    192: "tiny",
+    384: "small",
+    768: "base",
+    1024: "large",
+    1280: "huge_plus",
+    4096: "7b",
+}
+_VIT_SIZES = {
+    192: "tiny",
+    384: "small",
+    768: "base",
+    1024: "large",
+    1280: "huge",
+    1408: "giant",
+}
 # MedDINOv3 was trained on Hounsfield units in this range, with these statistics.
 _HU = Window(-1000.0, 1000.0, "HU")
 _HU_MEAN, _HU_STD = 65.1084, 178.0166
@@ -161,7 +175,7 @@ def _to_timm(state: State) -> State:
 
 
 def _without_zero_biases(state: State) -> State:
-    """timm keeps a variant with query and value biases; most releases have them zero."""
+    """Timm keeps a variant with query and value biases; most releases have them zero."""
     biases = [key for key in state if key.endswith(("attn.q_bias", "attn.v_bias"))]
     if any(bool(state[key].any()) for key in biases):
         return state
@@ -169,7 +183,7 @@ def _without_zero_biases(state: State) -> State:
 
 
 def _recognise(state: State, path: Path) -> str:
-    """timm's name of the architecture, from keys and shapes."""
+    """Timm's name of the architecture, from keys and shapes."""
     patch = state.get("patch_embed.proj.weight")
     if patch is None or patch.ndim != 4:
         if "stages.3.blocks.0.conv_dw.weight" in state:
@@ -230,8 +244,7 @@ def _build(architecture: str, state: State, path: Path) -> torch.nn.Module:
         model: torch.nn.Module = timm.create_model(architecture, **options)
     except Exception as error:
         raise WeightsError(
-            f"timm cannot build the architecture {architecture!r} for {path.name}: "
-            f"{error}"
+            f"timm cannot build the architecture {architecture!r} for {path.name}: {error}"
         ) from error
     wanted = model.state_dict()
     missing = sorted(wanted.keys() - state.keys())

@@ -126,8 +126,7 @@ def _position(stack: SliceStack, start: int, stop: int) -> list[Floats]:
         np.arange(0, columns, _STRIDE) / columns,
     )
     return [
-        np.asarray(axis, dtype=np.float32)
-        for axis in np.meshgrid(*axes, indexing="ij")
+        np.asarray(axis, dtype=np.float32) for axis in np.meshgrid(*axes, indexing="ij")
     ]
 
 

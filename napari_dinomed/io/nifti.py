@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_GZIP = b"\x1f\x8b"
+_NIFTI2_SIZE = 540
 _UNITS = {"mm": "mm", "unknown": "mm", "micron": "µm"}
 # nibabel stores what it knows; other units become the nearest it has, with this factor.
 _STORED_UNITS = {
@@ -45,8 +49,7 @@ class Nifti:
     def read(self, path: Path, frame: int | None) -> Volume:
         """Read voxels (scaled where the header says so), grid and header."""
         try:
-            image = nib.load(path)
-            stored = np.asanyarray(image.dataobj)
+            image, stored = _load(path)
         except (
             ImageFileError,
             HeaderDataError,
@@ -88,6 +91,21 @@ class Nifti:
         )
         with replacing(path) as temporary:
             nib.save(image, temporary)
+
+
+def _load(path: Path) -> tuple[Any, NDArray[Any]]:
+    """Image and voxels; nibabel goes by names, so other names are read as streams."""
+    if path.name.lower().endswith(Nifti.suffixes):
+        image = nib.load(path)
+        return image, np.asanyarray(image.dataobj)
+    with path.open("rb") as file:
+        is_zipped = file.read(2) == _GZIP
+    with gzip.open(path) if is_zipped else path.open("rb") as stream:
+        size = int.from_bytes(stream.read(4), sys.byteorder)
+        stream.seek(0)
+        kind = nib.Nifti2Image if size == _NIFTI2_SIZE else nib.Nifti1Image
+        image = kind.from_stream(stream)
+        return image, np.asanyarray(image.dataobj)
 
 
 def _with_header(

@@ -25,9 +25,7 @@ _HEAD = 512
 
 def volume_suffixes() -> tuple[str, ...]:
     """Every suffix that can be read, longest first."""
-    return tuple(
-        sorted((s for f in FORMATS for s in f.suffixes), key=len, reverse=True)
-    )
+    return tuple(sorted((s for f in FORMATS for s in f.suffixes), key=len, reverse=True))
 
 
 label_suffixes = volume_suffixes

@@ -53,7 +53,6 @@ class Label:
     meaning: Meaning = Meaning.OBJECT
 
 
-
 @dataclass(frozen=True)
 class Point:
     """A click on a voxel (z, y, x): it belongs to the label, or it does not."""
@@ -135,4 +134,3 @@ class Prompts:
         yield from (point.voxel for point in self.points)
         for stroke in self.scribbles:
             yield from stroke.voxels
-

@@ -109,7 +109,7 @@ def _degree(weights: list[torch.Tensor], shape: torch.Size) -> torch.Tensor:
 
 
 def _conjugate_gradient(
-    system,  # noqa: ANN001
+    system,
     right: torch.Tensor,
     x: torch.Tensor,
     preconditioner: torch.Tensor,

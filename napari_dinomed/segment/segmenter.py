@@ -75,9 +75,7 @@ class Segmenter:
     def label_slice(self, index: int) -> LabelArray:
         """Labels (rows, columns) of a slice by the readout alone: quick, not refined."""
         scores = self._score(index)[:, None]
-        planes = [
-            to_voxels(score, self.scene.bank.slice_shape) for score in scores
-        ]
+        planes = [to_voxels(score, self.scene.bank.slice_shape) for score in scores]
         return self._decide(torch.stack(planes))[0]
 
     def label_volume(self) -> Iterator[LabelArray | None]:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
-
 class TokenBank:
     """Tokens of every slice that has been encoded so far.
 
@@ -89,18 +87,14 @@ class TokenBank:
     def in_cells(self, cells: NDArray[np.int64]) -> torch.Tensor:
         """Tokens (n, channels) of cells (n, 3)."""
         flat = cells[:, 1] * self.grid[1] + cells[:, 2]
-        return self.tokens[
-            torch.from_numpy(cells[:, 0]), torch.from_numpy(flat)
-        ].float()
+        return self.tokens[torch.from_numpy(cells[:, 0]), torch.from_numpy(flat)].float()
 
     def _grid_position(self, voxels: NDArray[np.int64]) -> NDArray[np.float64]:
         scale = np.array(self.grid) / np.array(self.slice_shape)
         return np.asarray((voxels[:, 1:] + 0.5) * scale - 0.5)
 
 
-def to_voxels(
-    scores: torch.Tensor, slice_shape: tuple[int, int]
-) -> torch.Tensor:
+def to_voxels(scores: torch.Tensor, slice_shape: tuple[int, int]) -> torch.Tensor:
     """Scores (slices, rows, columns) of tokens, bilinear on the voxels of the slices."""
     return functional.interpolate(
         scores[:, None].float(), slice_shape, mode="bilinear", align_corners=False

@@ -103,6 +103,7 @@ class Session:
         self._history = History()
         self._encoding: Encoded | None = None
         self._encode_call: Call | None = None
+        self._label_call: Call | None = None
         self._generation = 0
         self._view = View()
         self._is_open = False
@@ -157,15 +158,18 @@ class Session:
             self._is_open = True
             self._submit(self._open_request(), lambda _: None)
         window = choose_window(self.volume, self.choices.window or None)
-        first = self._view.index if self._view.axis == 0 else self.volume.array.shape[0] // 2
+        first = (
+            self._view.index if self._view.axis == 0 else self.volume.array.shape[0] // 2
+        )
         request = EncodeVolume(self._name, self.choices.encoder, window, first)
         self._encode_call = self._submit(request, self._take_encoded)
 
     def cancel_encoding(self) -> None:
-        """Stop computing features; what is done stays on disk."""
-        if self._encode_call is not None:
-            self._encode_call.cancel()
-            self._encode_call = None
+        """Stop computing features and labels; features that are done stay on disk."""
+        for call in (self._label_call, self._encode_call):
+            if call is not None:
+                call.cancel()
+        self._label_call = self._encode_call = None
 
     def request_labels(self) -> None:
         """Ask for the labels of the prompts as they are now."""
@@ -174,7 +178,7 @@ class Session:
             self.labels_cleared.emit()
             return
         if not self.is_encoded and not self.is_encoding:
-            return
+            self.encode()
         request = SegmentVolume(
             self._name,
             self.annotation.prompts,
@@ -185,7 +189,7 @@ class Session:
             self._view.index,
             self._generation,
         )
-        self._submit(request, self._take_volume)
+        self._label_call = self._submit(request, self._take_volume)
 
     def to_file(self) -> SessionFile:
         """What is written to disk."""

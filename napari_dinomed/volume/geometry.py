@@ -72,9 +72,7 @@ class Geometry:
         axes, flips = _canonical_order(matrix[:3, :3])
         to_file = _to_file_matrix(shape, axes, flips)
         canonical_shape = (shape[axes[0]], shape[axes[1]], shape[axes[2]])
-        return cls(
-            canonical_shape, _freeze(matrix @ to_file), unit, patient, axes, flips
-        )
+        return cls(canonical_shape, _freeze(matrix @ to_file), unit, patient, axes, flips)
 
     @classmethod
     def from_spacing(

@@ -141,7 +141,8 @@ def _normalised_grid(shape: tuple[int, int, int]) -> list[Floats]:
 def _inside(part: Ellipsoid, place: list[Floats], random: np.random.Generator) -> Bools:
     """Voxels of an ellipsoid whose surface is bent by a few smooth waves."""
     distance = sum(
-        ((axis - c) / r) ** 2 for axis, c, r in zip(place, part.centre, part.radii, strict=True)
+        ((axis - c) / r) ** 2
+        for axis, c, r in zip(place, part.centre, part.radii, strict=True)
     )
     waves = np.zeros_like(place[0])
     for _ in range(4):

@@ -30,8 +30,9 @@ class Window:
 
     def apply(self, array: NDArray[Any]) -> NDArray[np.float32]:
         """Clip and scale to [0, 1]; not-a-number counts as ``low``. Shape is kept."""
-        scaled = (array.astype(np.float32) - self.low) / (self.high - self.low)
-        return np.nan_to_num(np.clip(scaled, 0.0, 1.0), nan=0.0).astype(np.float32)
+        clipped = np.clip(array.astype(np.float32), self.low, self.high)
+        scaled = (clipped - self.low) / (self.high - self.low)
+        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
 
 
 CT_PRESETS: dict[str, Window] = {

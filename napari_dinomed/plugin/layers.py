@@ -1,0 +1,119 @@
+"""Between napari's layers and volumes: one grid, one place in the world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_dinomed.errors import VolumeError
+from napari_dinomed.volume import Geometry, Volume, choose_window
+from napari_dinomed.volume.volume import guess_modality
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_dinomed.segment.prompts import Label
+
+METADATA_KEY = "dinomed"
+AXES = ("z", "y", "x")
+_UNITS = {
+    "pixel": "px",
+    "millimeter": "mm",
+    "micrometer": "µm",
+    "nanometer": "nm",
+    "angstrom": "Å",
+}
+_PINT_UNITS = {"px": "pixel", "mm": "mm", "µm": "um", "nm": "nm", "Å": "angstrom"}
+
+
+def image_options(volume: Volume, name: str) -> dict[str, Any]:
+    """Keyword arguments of the image layer that shows a volume at its true place."""
+    window = choose_window(volume)
+    return {
+        "name": name,
+        "scale": volume.geometry.spacing,
+        "translate": volume.geometry.translation,
+        "units": (_PINT_UNITS[volume.geometry.unit],) * 3,
+        "axis_labels": AXES,
+        "colormap": "gray",
+        "contrast_limits": (window.low, window.high),
+        "metadata": {METADATA_KEY: volume},
+    }
+
+
+def widen_contrast_range(layer: Image) -> None:
+    """Let the contrast sliders reach all grey values: napari clips them to the window."""
+    step = max(1, round((layer.data.size / 1e6) ** (1 / 3)))
+    sample = np.asarray(layer.data[::step, ::step, ::step])
+    finite = sample[np.isfinite(sample)]
+    low, high = layer.contrast_limits
+    if finite.size:
+        layer.contrast_limits_range = (
+            min(low, float(finite.min())),
+            max(high, float(finite.max())),
+        )
+
+
+def volume_of(layer: Image) -> Volume:
+    """The volume that an image layer shows: as it was read, or made from the layer.
+
+    Raises
+    ------
+    VolumeError
+        Where the layer is not one grey 3-D volume (a single slice counts as one).
+    """
+    stored = layer.metadata.get(METADATA_KEY)
+    if isinstance(stored, Volume) and stored.array.shape == layer.data.shape:
+        return stored
+    if layer.rgb or layer.multiscale or layer.ndim != 3:
+        kind = (
+            "colour"
+            if layer.rgb
+            else "a pyramid"
+            if layer.multiscale
+            else f"{layer.ndim}-D"
+        )
+        raise VolumeError(
+            f"Expected a grey 3-D volume, but the layer {layer.name!r} is {kind}. "
+            "Open one channel, one time point, or one level of it."
+        )
+    array = np.asarray(layer.data)
+    shape = (array.shape[0], array.shape[1], array.shape[2])
+    z, y, x = (abs(float(s)) for s in layer.scale)
+    unit = _UNITS.get(str(layer.units[-1]), "px")
+    modality = guess_modality(array, patient=unit == "mm")
+    return Volume(array, Geometry.from_spacing(shape, (z, y, x), unit), modality)
+
+
+def placement_of(layer: Layer) -> dict[str, Any]:
+    """Keyword arguments that put another layer exactly over this one."""
+    return {
+        "scale": layer.scale,
+        "translate": layer.translate,
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine.affine_matrix,
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+
+
+def label_colors(labels: tuple[Label, ...]) -> DirectLabelColormap:
+    """The labels' colours; nothing else is shown."""
+    colors: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
+    return DirectLabelColormap(
+        color_dict=colors | {label.id: (*label.color, 1.0) for label in labels}
+    )
+
+
+def labels_over(image: Image, name: str, dtype: Any = np.uint8) -> Labels:
+    """An empty labels layer on an image's grid, in its place, with its volume."""
+    return Labels(
+        np.zeros(image.data.shape, dtype=dtype),
+        name=name,
+        metadata=dict(image.metadata),
+        **placement_of(image),
+    )
