@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from napari_dinomed.engine.messages import Event
+    from napari_dinomed.volume import Geometry
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -310,7 +311,7 @@ def bench_interactive(
 
 
 def _collect_prompts(
-    geometry,
+    geometry: Geometry,
     points: list[str],
     world: list[str],
     file: Path | None,

@@ -98,7 +98,9 @@ def fill(viewer: Any, sample: Sample) -> Any:
     viewer.dims.set_current_step(0, sample.annotation.prompts.points[0].voxel[0])
     panel = Panel(viewer)
     viewer.window.add_dock_widget(panel, name="Segment by clicking", area="right")
-    panel.workbench.session.change(sample.annotation)
+    session = panel.workbench.session
+    if session is not None:
+        session.change(sample.annotation)
     return panel
 
 

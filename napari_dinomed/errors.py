@@ -1,4 +1,4 @@
-"""The one error family a user may see; each message says what was expected and what came."""
+"""The one error family a user sees; messages say what was expected and what came."""
 
 
 class DinomedError(Exception):

@@ -98,7 +98,7 @@ def prepare(
 
 def annotate(prompts: Prompts, meaning: Meaning) -> Annotation:
     """An annotation whose labels are those that the prompts name."""
-    numbers = {prompt.label for prompt in (*prompts.points, *prompts.scribbles)}
+    numbers = {prompt.label for prompt in prompts.all}
     labels = tuple(new_label(number, meaning) for number in sorted(numbers))
     return Annotation(labels, prompts)
 

@@ -104,4 +104,4 @@ def _plane(
             label.color
         )
         picture[mask] = mixed[mask]
-    return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    return np.asarray(np.rint(255 * np.clip(picture, 0, 1)), dtype=np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import queue
 import subprocess
@@ -221,10 +222,8 @@ class _Process:
         except (BrokenPipeError, OSError, ValueError):
             pass  # The reading thread sees the same end and reports it.
         finally:
-            try:
+            with contextlib.suppress(OSError):
                 stream.close()
-            except OSError:
-                pass
 
     def _read(self) -> None:
         stream = _pipe(self._popen.stdout)

@@ -43,7 +43,8 @@ from napari_dinomed.features.extraction import block_order, extract_block
 from napari_dinomed.features.stack import SlicePlan, SliceStack
 from napari_dinomed.features.store import FeatureStore, feature_signature
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
-from napari_dinomed.segment.segmenter import Scene, fit_segmenter
+from napari_dinomed.segment.segmenter import Scene, Segmenter, make_segmenter
+from napari_dinomed.segment.support import SupportField
 from napari_dinomed.segment.tokens import TokenBank
 from napari_dinomed.volume import Volume
 
@@ -89,6 +90,7 @@ class Engine:
     def __init__(self) -> None:
         self._volumes: dict[str, Volume] = {}
         self._encodings: dict[str, Encoding] = {}
+        self._fields: dict[str, SupportField] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._notices: list[str] = []
 
@@ -146,19 +148,24 @@ class Engine:
     def _open(self, request: OpenVolume) -> Steps:
         volume = Volume(request.voxels, request.geometry, request.modality)
         volume.require_content()
+        self._forget(request.volume)
         self._volumes[request.volume] = volume
-        self._encodings.pop(request.volume, None)
         yield Opened(volume.fingerprint)
 
     def _close(self, request: CloseVolume) -> Steps:
         self._volumes.pop(request.volume, None)
-        self._encodings.pop(request.volume, None)
+        self._forget(request.volume)
         yield Closed()
+
+    def _forget(self, name: str) -> None:
+        self._encodings.pop(name, None)
+        self._fields.pop(name, None)
 
     def _encode(self, request: EncodeVolume) -> Steps:
         yield Progress(0, 0, f"Loading {request.encoder}")
         encoder = self._encoder(request.encoder, request.device)
         encoding, signature = self._begin(request, encoder)
+        self._forget(request.volume)
         self._encodings[request.volume] = encoding
         depth = encoding.stack.depth
         computed = 0
@@ -190,28 +197,49 @@ class Engine:
         begun = time.perf_counter()
         encoding = self._encoding(request.volume)
         volume = self._volume(request.volume)
-        request.prompts.require_inside(volume.array.shape)
-        voxels, _ = request.prompts.marks()
-        yield None
-        encoding.require_slices(voxels[:, 0])
-        default = "forest" if encoding.encoder.spec.name == "filters" else "blend"
-        scene = Scene(volume, encoding.stack.window, encoding.bank, default)
-        segmenter = fit_segmenter(
+        scene = Scene(
+            volume,
+            encoding.stack.window,
+            encoding.bank,
+            "forest" if encoding.encoder.metric == "euclidean" else "blend",
+        )
+        segmenter = make_segmenter(
             scene, request.prompts, request.labels, request.head, request.threshold
         )
-        if request.preview and request.view_axis == 0:
-            index = request.view_index
-            encoding.require_slices(np.array([index]))
-            plane = segmenter.label_slice(index)
-            yield SliceLabels(0, index, plane, request.generation)
+        yield None
+        if not encoding.bank.ready.all():
+            yield from self._preview_slice(encoding, segmenter, request)
         while not encoding.bank.ready.all():
             yield from self._next_missing(encoding, request.view_index)
-        for labels in segmenter.label_volume():
+        field = self._field(request.volume, scene) if segmenter.has_objects else None
+        view = (request.view_axis, request.view_index) if request.preview else None
+        for labels in segmenter.label_volume(field, view):
             if labels is None:
                 yield None
+            elif isinstance(labels, tuple):
+                yield SliceLabels(*labels, request.generation)
             else:
                 seconds = time.perf_counter() - begun
                 yield Segmented(labels, request.generation, seconds)
+
+    def _preview_slice(
+        self, encoding: Encoding, segmenter: Segmenter, request: SegmentVolume
+    ) -> Steps:
+        """Labels of the slice in view, from no more tokens than that takes."""
+        voxels, _ = request.prompts.marks()
+        encoding.require_slices(voxels[:, 0])
+        if request.preview and request.view_axis == 0:
+            encoding.require_slices(np.array([request.view_index]))
+            plane = segmenter.label_slice(request.view_index)
+            yield SliceLabels(0, request.view_index, plane, request.generation)
+
+    def _field(self, name: str, scene: Scene) -> SupportField:
+        if name not in self._fields:
+            metric = self._encoding(name).encoder.metric
+            self._fields[name] = SupportField(
+                scene.volume, scene.window, scene.bank, metric
+            )
+        return self._fields[name]
 
     def _fetch(self, request: FetchWeights) -> Steps:
         news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()

@@ -130,7 +130,7 @@ class Server:
             self._jobs.remove(job)
         except errors.DinomedError as error:
             self._finish(job, Failed(type(error).__name__, str(error)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear
             _log.exception("request %s failed", type(job.request).__name__)
             self._finish(job, Failed(type(error).__name__, _unexpected(error)))
         else:

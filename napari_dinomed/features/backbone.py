@@ -36,6 +36,8 @@ class BackboneEncoder:
     MedDINOv3 (arXiv 2509.02379).
     """
 
+    metric = "cosine"
+
     def __init__(
         self,
         checkpoint: Checkpoint,

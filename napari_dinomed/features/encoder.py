@@ -71,6 +71,10 @@ class Encoder(Protocol):
         """The only window it was trained for, or None where any will do."""
 
     @property
+    def metric(self) -> str:
+        """How its tokens compare: ``"cosine"`` or ``"euclidean"``."""
+
+    @property
     def block(self) -> int:
         """How many neighbouring slices it is best given at once."""
 

@@ -41,6 +41,7 @@ class FilterEncoder:
     signature = "filters-1"
     device = "CPU (filters)"
     window: Window | None = None
+    metric = "euclidean"
     block = 16
 
     def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
@@ -76,7 +77,7 @@ def _fine_channels(
     channels = [kept(slab)]
     for sigma in _FINE:
         smooth = _gaussian(slab, sigma, flatness)
-        slopes = np.gradient(smooth)
+        slopes = [np.gradient(smooth, axis=axis) for axis in range(3)]
         channels.append(kept(smooth))
         channels.append(sigma * kept(np.sqrt(sum(slope**2 for slope in slopes))))
         if sigma == _FINE[0]:
@@ -139,9 +140,8 @@ def _gaussian(slab: Floats, sigma: float, flatness: float) -> Floats:
 
 def _hessian(slopes: list[Floats]) -> list[Floats]:
     """Second derivatives zz, zy, zx, yy, yx, xx of a smoothed slab."""
-    zz, zy, zx = np.gradient(slopes[0])
-    yy, yx = np.gradient(slopes[1], axis=(1, 2))
-    return [zz, zy, zx, yy, yx, np.gradient(slopes[2], axis=2)]
+    pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+    return [np.gradient(slopes[a], axis=b) for a, b in pairs]
 
 
 def _hessian_eigenvalues(parts: list[Floats]) -> Floats:

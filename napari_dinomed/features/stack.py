@@ -36,7 +36,7 @@ class SliceStack:
     @property
     def depth(self) -> int:
         """Number of slices."""
-        return self.volume.array.shape[0]
+        return int(self.volume.array.shape[0])
 
     @property
     def slice_shape(self) -> tuple[int, int]:

@@ -220,27 +220,26 @@ def _download(spec: EncoderSpec, progress: Progress) -> Pin:
     return Pin(_FILE, found, metadata.commit_hash or revision)
 
 
-def _bar_class(progress: Progress) -> type[Any]:
+def _bar_class(progress: Progress) -> Any:
     from tqdm.auto import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]
-        """The hub's own progress bar, silent, passing its count on."""
+    def update(bar: Any, n: float | None = 1) -> Any:
+        shown = tqdm.update(bar, n)
+        progress(int(bar.n), int(bar.total or 0))
+        return shown
 
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs.pop("name", None)
-            super().__init__(*args, **{**kwargs, "disable": False, "file": _Nowhere()})
+    def begin(bar: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs.pop("name", None)
+        tqdm.__init__(bar, *args, **{**kwargs, "disable": False, "file": _Nowhere()})
 
-        def update(self, n: float | None = 1) -> bool | None:
-            shown = super().update(n)
-            progress(int(self.n), int(self.total or 0))
-            return shown
-
-    return Bar
+    return type("Bar", (tqdm,), {"__init__": begin, "update": update})
 
 
 class _Nowhere:
+    """Where a progress bar draws that is only listened to."""
+
     def write(self, _: str) -> None:
-        """Drop what a progress bar draws."""
+        """Drop what is drawn."""
 
     def flush(self) -> None:
         """Nothing is held back."""

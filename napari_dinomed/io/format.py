@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 class Format(Protocol):
     """A file format: recognise, read, write."""
 
-    name: str
-    suffixes: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """What users call it."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Endings of its files' names, longest first."""
 
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes of a file (gunzipped) are of this format."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Points
@@ -101,7 +101,7 @@ class PromptLayer:
             )
         )
 
-    def _on_data(self, event) -> None:
+    def _on_data(self, event: Any) -> None:
         if self._is_showing or event.action not in ("added", "removed", "changed"):
             return
         points = self._points()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_LABEL = 65_535
 
 Voxel = tuple[int, int, int]
+Mark = tuple[Voxel, bool]
 LabelId = Annotated[int, Field(ge=1, le=MAX_LABEL)]
 
 
@@ -81,6 +82,11 @@ class Prompts:
     def __bool__(self) -> bool:
         return bool(self.points or self.scribbles)
 
+    @property
+    def all(self) -> tuple[Point | Scribble, ...]:
+        """Points and scribbles alike."""
+        return (*self.points, *self.scribbles)
+
     def with_point(self, point: Point) -> Prompts:
         """These prompts and one more point."""
         return replace(self, points=(*self.points, point))
@@ -94,8 +100,7 @@ class Prompts:
 
     def included_labels(self) -> tuple[int, ...]:
         """Labels that at least one prompt includes, ascending."""
-        prompts = (*self.points, *self.scribbles)
-        return tuple(sorted({prompt.label for prompt in prompts if prompt.include}))
+        return tuple(sorted({prompt.label for prompt in self.all if prompt.include}))
 
     def marks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Marked voxels (n, 3) and their classes (n,): a label, or 0 for an exclusion.
@@ -111,6 +116,25 @@ class Prompts:
         voxels = np.array(list(marked), dtype=np.int64).reshape(-1, 3)
         return voxels, np.array(list(marked.values()), dtype=np.int64)
 
+    def marks_for(self, label: int) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
+        """Clicked and painted voxels that belong to one label, or do not.
+
+        What another label includes does not belong to this one; what another label
+        excludes says nothing of it. Both are in the order in which they were made.
+        """
+        clicked = tuple(
+            (point.voxel, point.include and point.label == label)
+            for point in self.points
+            if point.include or point.label == label
+        )
+        painted = tuple(
+            (voxel, stroke.include and stroke.label == label)
+            for stroke in self.scribbles
+            if stroke.include or stroke.label == label
+            for voxel in stroke.voxels
+        )
+        return clicked, painted
+
     def require_inside(self, shape: tuple[int, ...]) -> None:
         """Raise `PromptError` where a prompt lies outside a volume of this shape."""
         for voxel in self._voxels():
@@ -123,7 +147,7 @@ class Prompts:
     def require_labels(self, labels: Iterable[int]) -> None:
         """Raise `PromptError` where a prompt names a label that does not exist."""
         known = set(labels)
-        for prompt in (*self.points, *self.scribbles):
+        for prompt in self.all:
             if prompt.label not in known:
                 raise PromptError(
                     f"A prompt names label {prompt.label}, but the labels are "

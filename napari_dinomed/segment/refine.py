@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def _degree(weights: list[torch.Tensor], shape: torch.Size) -> torch.Tensor:
 
 
 def _conjugate_gradient(
-    system,
+    system: Callable[[torch.Tensor], torch.Tensor],
     right: torch.Tensor,
     x: torch.Tensor,
     preconditioner: torch.Tensor,

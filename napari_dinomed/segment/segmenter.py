@@ -1,4 +1,9 @@
-"""From prompts to labels: readout, refinement, and what a click means."""
+"""From prompts to labels: what a click means decides how they are found.
+
+A label that means *this object* is grown from its clicks (`grow`), unless the user picked
+a readout; one that means *all like this* is read off every token by a readout. A picked
+readout on an object is refined by the random walker and kept where it touches a click.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +16,31 @@ from scipy import ndimage
 
 from napari_dinomed.errors import PromptError
 from napari_dinomed.segment.examples import gather_examples
+from napari_dinomed.segment.grow import Grower
 from napari_dinomed.segment.heads import Blend, ForestHead, Head, KnnHead, LinearProbe
 from napari_dinomed.segment.prompts import Label, Meaning, Prompts
-from napari_dinomed.segment.refine import random_walker
 from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
 
+    from napari_dinomed.segment.support import SupportField
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume, Window
 
-    LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
+    LabelArray = NDArray[np.unsignedinteger[Any]]
+    Floats = NDArray[np.float32]
+    Placed = tuple[tuple[slice, ...], Floats]
 
-_TOUCHING = np.ones((3, 3, 3), dtype=bool)
-_DOUBT = 0.25
-_MARGIN = np.array([2, 1, 1])
-_MOST_VOXELS = 1_500_000
 _HEADS: dict[str, type[Head]] = {
     "knn": KnnHead,
     "probe": LinearProbe,
     "blend": Blend,
     "forest": ForestHead,
 }
+_SLICES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,7 @@ class Scene:
     volume, window
         The voxels, and how their grey values compare.
     bank
-        Tokens of the volume.
+        Tokens of the volume, of some slices at least.
     default_head
         Readout that suits the encoder.
     """
@@ -60,147 +65,208 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Segmenter:
-    """A readout fitted to prompts, ready to label slices or the volume.
+    """Labels of one set of prompts.
 
-    Use `fit_segmenter` to make one.
+    Parameters
+    ----------
+    scene
+        Volume and tokens.
+    prompts
+        What the user marked.
+    labels
+        Labels that something is included in, by ascending id.
+    head
+        Name of the readout; ``"auto"`` grows objects.
+    threshold
+        Probability from which a voxel belongs to a label.
     """
 
     scene: Scene
-    head: Head
+    prompts: Prompts
     labels: tuple[Label, ...]
-    voxels: NDArray[np.int64]
-    classes: NDArray[np.int64]
+    head: str
     threshold: float
 
     def label_slice(self, index: int) -> LabelArray:
-        """Labels (rows, columns) of a slice by the readout alone: quick, not refined."""
-        scores = self._score(index)[:, None]
-        planes = [to_voxels(score, self.scene.bank.slice_shape) for score in scores]
-        return self._decide(torch.stack(planes))[0]
-
-    def label_volume(self) -> Iterator[LabelArray | None]:
-        """Labels (z, y, x) as the last value; None between steps, to be interruptible."""
-        shape = self.scene.volume.array.shape
-        scores = []
-        for index in range(shape[0]):
-            scores.append(self._score(index))
-            yield None
-        by_label = torch.stack(scores, dim=1)
-        result = np.zeros(shape, dtype=self._dtype)
-        best = np.full(shape, self.threshold, dtype=np.float32)
-        for label, score in zip(self.labels, by_label, strict=True):
-            box, probability = self._place(label, score)
-            yield None
-            wins = probability > best[box]
-            if label.meaning is Meaning.OBJECT:
-                wins = self._connected(wins, label, box)
-            result[box][wins] = label.id
-            best[box][wins] = probability[wins]
-            yield None
-        yield self._keep_marks(result)
-
-    @property
-    def _dtype(self) -> type[np.uint8 | np.uint16]:
-        return np.uint8 if max(label.id for label in self.labels) < 256 else np.uint16
-
-    def _score(self, index: int) -> torch.Tensor:
-        """Probabilities (labels, rows, columns) of a slice's tokens."""
-        rows, columns = self.scene.bank.grid
-        proba = self.head.predict_proba(self.scene.bank.slice_tokens(index))
-        ids = torch.tensor([label.id for label in self.labels])
-        wanted = torch.searchsorted(self.head.classes_, ids)
-        return proba[:, wanted].T.reshape(len(self.labels), rows, columns)
-
-    def _decide(self, probabilities: torch.Tensor) -> LabelArray:
-        """The most probable label (of axis 0) where it passes the threshold, else 0."""
-        highest, which = probabilities.max(0)
+        """Labels (rows, columns) of a slice by a readout, before all tokens are there."""
+        scores = self._read(self._fit(), [index])[:, 0]
+        planes = to_voxels(scores, self.scene.bank.slice_shape)
+        highest, which = planes.max(0)
         ids = torch.tensor([label.id for label in self.labels])
         decided = torch.where(highest > self.threshold, ids[which], 0)
         return decided.numpy().astype(self._dtype)
 
-    def _place(
-        self, label: Label, score: torch.Tensor
-    ) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
-        """Where a label may lie, and its probability there on the voxels."""
-        if label.meaning is Meaning.ALL_LIKE_THIS:
-            everywhere = tuple(slice(0, n) for n in self.scene.volume.array.shape)
-            return everywhere, to_voxels(score, self.scene.bank.slice_shape).numpy()
-        box = self._box_in_doubt(label, score)
-        prior = to_voxels(score[box[0]], self.scene.bank.slice_shape)
-        return box, self._walk(label, prior[:, box[1], box[2]], box).numpy()
+    def label_volume(
+        self, field: SupportField | None, view: tuple[int, int] | None
+    ) -> Iterator[LabelArray | tuple[int, int, LabelArray] | None]:
+        """Label the whole volume, the plane in view first.
 
-    def _box_in_doubt(self, label: Label, score: torch.Tensor) -> tuple[slice, ...]:
-        """Voxels around the tokens that may belong to the clicked object."""
+        Parameters
+        ----------
+        field
+            Support maps, where objects are to be grown.
+        view
+            Axis and index of the plane in view, or None.
+
+        Yields
+        ------
+        array, tuple or None
+            Axis, index and labels of the plane in view as soon as they are known; None
+            where this may be interrupted; the labels (z, y, x) last.
+        """
+        evidence: dict[int, Floats] = {}
+        for label in self.labels:
+            if field is not None and self._is_grown(label):
+                evidence[label.id] = self._grower(label, field).evidence()
+                yield None
+        if field is not None and view is not None and len(evidence) == len(self.labels):
+            yield (*view, self._preview(field, evidence, view))
+        scores: dict[int, torch.Tensor] = {}
+        if len(evidence) < len(self.labels):
+            scores = yield from self._read_volume()
+        canvas = _Canvas(self.scene.volume.array.shape, self._dtype, self.threshold)
+        for label in self.labels:
+            if field is None or label.meaning is Meaning.ALL_LIKE_THIS:
+                placed = self._everywhere(scores[label.id])
+            else:
+                if label.id not in evidence:
+                    evidence[label.id] = self._evidence(scores[label.id], field)
+                placed = self._grower(label, field).refined(evidence[label.id])
+            yield None
+            canvas.paint(label, placed, self._included(label))
+            yield None
+        yield canvas.finish(self.prompts)
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether support maps are needed."""
+        return any(label.meaning is Meaning.OBJECT for label in self.labels)
+
+    @property
+    def _dtype(self) -> type[np.unsignedinteger[Any]]:
+        return np.uint8 if max(label.id for label in self.labels) < 256 else np.uint16
+
+    def _is_grown(self, label: Label) -> bool:
+        return label.meaning is Meaning.OBJECT and self.head == "auto"
+
+    def _included(self, label: Label) -> NDArray[np.int64]:
+        voxels, classes = self.prompts.marks()
+        return np.asarray(voxels[classes == label.id])
+
+    def _grower(self, label: Label, field: SupportField) -> Grower:
+        scene = self.scene
+        clicked, painted = self.prompts.marks_for(label.id)
+        return Grower(scene.volume, scene.window, scene.bank, field, clicked, painted)
+
+    def _preview(
+        self, field: SupportField, evidence: dict[int, Floats], view: tuple[int, int]
+    ) -> LabelArray:
+        """Labels of the plane in view by the evidence alone, not refined."""
+        axis, index = view
+        step = int(field.step[axis])
+        shape = np.delete(self.scene.volume.array.shape, axis)
+        planes = [
+            torch.nn.functional.interpolate(
+                torch.from_numpy(values.take(index // step, axis).copy())[None, None],
+                tuple(int(n) for n in shape),
+                mode="bilinear",
+                align_corners=False,
+            )[0, 0]
+            for values in evidence.values()
+        ]
+        highest, which = torch.sigmoid(torch.stack(planes)).max(0)
+        ids = torch.tensor(list(evidence))
+        return (
+            torch.where(highest > self.threshold, ids[which], 0).numpy().astype(self._dtype)
+        )
+
+    def _fit(self) -> Head:
+        voxels, classes = self.prompts.marks()
+        ready = self.scene.bank.ready[voxels[:, 0]]
+        examples = gather_examples(self.scene.bank, voxels[ready], classes[ready])
+        name = self.scene.default_head if self.head == "auto" else self.head
+        return _HEADS[name]().fit(examples)
+
+    def _read(self, head: Head, slices: list[int]) -> torch.Tensor:
+        """Probabilities (labels, slices, rows, columns) of the tokens of some slices."""
         bank = self.scene.bank
-        cells = bank.cells(self.voxels[self.classes == label.id])
-        possible = (score > _DOUBT).numpy()
-        possible[tuple(cells.T)] = True
-        components, _ = ndimage.label(possible, _TOUCHING)
-        object_ = np.isin(components, np.unique(components[tuple(cells.T)]))
-        found = np.argwhere(object_)
-        low = np.maximum(found.min(0) - _MARGIN, 0)
-        high = np.minimum(found.max(0) + 1 + _MARGIN, object_.shape)
-        scale = np.array([1.0, *np.divide(bank.slice_shape, bank.grid)])
-        return tuple(
-            slice(int(np.floor(a)), int(np.ceil(b)))
-            for a, b in zip(low * scale, high * scale, strict=True)
-        )
+        ids = torch.tensor([label.id for label in self.labels])
+        wanted = torch.searchsorted(head.classes_, ids)
+        tokens = torch.cat([bank.slice_tokens(index) for index in slices])
+        proba = head.predict_proba(tokens)[:, wanted]
+        return proba.T.reshape(len(self.labels), len(slices), *bank.grid)
 
-    def _walk(
-        self, label: Label, prior: torch.Tensor, box: tuple[slice, ...]
-    ) -> torch.Tensor:
-        """The random walker's probability in a box, on a coarser grid where it is large."""
-        grey = torch.from_numpy(self.scene.window.apply(self.scene.volume.array[box]))
-        step = 1 if grey.numel() <= _MOST_VOXELS else 2
-        seeds = self._seeds(label, box, step, tuple(grey[:, ::step, ::step].shape))
-        spacing = self.scene.volume.geometry.spacing
-        walked = random_walker(
-            prior[:, ::step, ::step].contiguous(),
-            grey[:, ::step, ::step].contiguous(),
-            seeds,
-            (spacing[0], spacing[1] * step, spacing[2] * step),
-        )
-        return walked if step == 1 else to_voxels(walked, (grey.shape[1], grey.shape[2]))
+    def _read_volume(self) -> Generator[None, None, dict[int, torch.Tensor]]:
+        """Probabilities (slices, rows, columns) of the tokens, for each label's id."""
+        head = self._fit()
+        depth = self.scene.bank.depth
+        parts = []
+        for start in range(0, depth, _SLICES_AT_ONCE):
+            stop = min(start + _SLICES_AT_ONCE, depth)
+            parts.append(self._read(head, list(range(start, stop))))
+            yield None
+        scores = torch.cat(parts, dim=1)
+        return {label.id: score for label, score in zip(self.labels, scores, strict=True)}
 
-    def _seeds(
-        self,
-        label: Label,
-        box: tuple[slice, ...],
-        step: int,
-        shape: tuple[int, ...],
-    ) -> torch.Tensor:
-        start = np.array([part.start for part in box])
-        inside = (self.voxels - start) // (1, step, step)
-        seeds = torch.full(shape, -1.0)
-        within = ((inside >= 0) & (inside < shape)).all(1)
-        values = torch.from_numpy((self.classes == label.id).astype(np.float32))
-        seeds[tuple(torch.from_numpy(inside[within].T))] = values[within]
-        return seeds
+    def _everywhere(self, score: torch.Tensor) -> Placed:
+        """A readout's probability on all voxels."""
+        box = tuple(slice(0, length) for length in self.scene.volume.array.shape)
+        return box, to_voxels(score, self.scene.bank.slice_shape).numpy()
 
-    def _connected(
-        self, mask: NDArray[np.bool_], label: Label, box: tuple[slice, ...]
-    ) -> NDArray[np.bool_]:
-        """The parts of a mask that hold an included mark."""
-        start = np.array([part.start for part in box])
-        marks = tuple((self.voxels[self.classes == label.id] - start).T)
-        mask[marks] = True
-        components, _ = ndimage.label(mask)
-        return np.isin(components, np.unique(components[marks]))
-
-    def _keep_marks(self, result: LabelArray) -> LabelArray:
-        """What the user marked is what the user gets."""
-        result[tuple(self.voxels.T)] = self.classes
-        return result
+    def _evidence(self, score: torch.Tensor, field: SupportField) -> Floats:
+        """A readout's logit on the working grid."""
+        z, y, x = (int(step) for step in field.step)
+        logit = torch.logit(score[::z], eps=1e-3)
+        return to_voxels(logit, self.scene.bank.slice_shape)[:, ::y, ::x].numpy()
 
 
-def fit_segmenter(
+class _Canvas:
+    """Labels being put together: where two claim a voxel, the more probable has it."""
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: type[np.unsignedinteger[Any]], threshold: float
+    ) -> None:
+        self._labels: LabelArray = np.zeros(shape, dtype=dtype)
+        self._best = np.full(shape, threshold, dtype=np.float32)
+
+    def paint(self, label: Label, placed: Placed, included: NDArray[np.int64]) -> None:
+        """Give a label the voxels where it is most probable, connected if it is an object."""
+        box, probability = placed
+        best = self._best[box]
+        wins = probability > best
+        if label.meaning is Meaning.OBJECT:
+            wins = _touching(wins, included - [part.start for part in box])
+        self._labels[box][wins] = label.id
+        best[wins] = probability[wins]
+
+    def finish(self, prompts: Prompts) -> LabelArray:
+        """The labels; what the user marked is what the user gets."""
+        for label in {prompt.label for prompt in prompts.all}:
+            clicked, painted = prompts.marks_for(label)
+            for voxel, belongs in (*painted, *clicked):
+                if belongs:
+                    self._labels[voxel] = label
+                elif self._labels[voxel] == label:
+                    self._labels[voxel] = 0
+        return self._labels
+
+
+def _touching(mask: NDArray[np.bool_], marks: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The parts of a mask that hold one of the marks (n, 3)."""
+    where = tuple(marks.T)
+    mask[where] = True
+    components, _ = ndimage.label(mask)
+    return np.isin(components, np.unique(components[where]))
+
+
+def make_segmenter(
     scene: Scene,
     prompts: Prompts,
     labels: tuple[Label, ...],
     head: str,
     threshold: float,
 ) -> Segmenter:
-    """Fit a readout to prompts.
+    """Check prompts against a volume and get ready to label it.
 
     Parameters
     ----------
@@ -226,18 +292,7 @@ def fit_segmenter(
         raise PromptError(
             "Expected at least one prompt that includes something; got only exclusions."
         )
-    voxels, classes = prompts.marks()
-    examples = gather_examples(scene.bank, voxels, classes)
-    name = scene.default_head if head == "auto" else head
-    return Segmenter(
-        scene,
-        _HEADS[name]().fit(examples),
-        tuple(sorted((l for l in labels if l.id in included), key=_by_id)),
-        voxels,
-        classes,
-        threshold,
+    chosen = sorted(
+        (label for label in labels if label.id in included), key=lambda label: label.id
     )
-
-
-def _by_id(label: Label) -> Any:
-    return label.id
+    return Segmenter(scene, prompts, tuple(chosen), head, threshold)

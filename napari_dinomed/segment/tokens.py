@@ -61,7 +61,7 @@ class TokenBank:
         total = torch.zeros((len(voxels), self.tokens.shape[2]))
         for row in (0, 1):
             for column in (0, 1):
-                corner = np.clip(low + (row, column), 0, limit)
+                corner = np.clip(low + np.array((row, column)), 0, limit)
                 index = torch.from_numpy(corner[:, 0] * self.grid[1] + corner[:, 1])
                 share = weight[:, 0] if row else 1 - weight[:, 0]
                 share = share * (weight[:, 1] if column else 1 - weight[:, 1])

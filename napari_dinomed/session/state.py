@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from napari_dinomed.engine.messages import HeadName
 from napari_dinomed.segment.prompts import Label, Meaning, Point, Prompts, Scribble
@@ -52,7 +52,7 @@ class Annotation:
     """All that the user has made: labels and prompts."""
 
     labels: tuple[Label, ...] = ()
-    prompts: Prompts = Prompts()
+    prompts: Prompts = field(default_factory=Prompts)
 
     def find(self, label: int) -> Label:
         """The label with this id; KeyError where there is none."""
@@ -92,7 +92,7 @@ class Annotation:
 class History:
     """An annotation, what it was before, and what was undone."""
 
-    present: Annotation = Annotation()
+    present: Annotation = field(default_factory=Annotation)
     past: tuple[Annotation, ...] = ()
     future: tuple[Annotation, ...] = ()
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 Index3 = tuple[int, int, int]
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -101,7 +102,7 @@ class Geometry:
     def file_affine(self) -> Floats:
         """4×4 matrix from the file's (k, j, i, 1) to world (X, Y, Z, 1)."""
         to_file = _to_file_matrix(self.file_shape, self.file_axes, self.flips)
-        return np.asarray(self.matrix @ np.linalg.inv(to_file))
+        return np.asarray(self.matrix @ _inverse(to_file))
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -138,17 +139,17 @@ class Geometry:
 
     def from_world(self, point: ArrayLike) -> Floats:
         """Canonical, fractional voxel indices (n, 3) of world points (n, 3)."""
-        return _transform(np.linalg.inv(self.matrix), point)
+        return _transform(_inverse(self.matrix), point)
 
-    def index_to_file(self, index: ArrayLike) -> NDArray[np.int64]:
+    def index_to_file(self, index: ArrayLike) -> Indices:
         """File indices (k, j, i) of canonical indices (z, y, x); shapes (n, 3)."""
         to_file = _to_file_matrix(self.file_shape, self.file_axes, self.flips)
         return np.rint(_transform(to_file, index)).astype(np.int64)
 
-    def index_from_file(self, index: ArrayLike) -> NDArray[np.int64]:
+    def index_from_file(self, index: ArrayLike) -> Indices:
         """Canonical indices (z, y, x) of file indices (k, j, i); shapes (n, 3)."""
         to_file = _to_file_matrix(self.file_shape, self.file_axes, self.flips)
-        return np.rint(_transform(np.linalg.inv(to_file), index)).astype(np.int64)
+        return np.rint(_transform(_inverse(to_file), index)).astype(np.int64)
 
     def to_file_order(self, array: NDArray[Any]) -> NDArray[Any]:
         """The canonical array as a view on the file's axes (k, j, i)."""
@@ -169,6 +170,10 @@ def _freeze(matrix: Floats) -> Matrix:
     return tuple(tuple(float(value) for value in row) for row in matrix)
 
 
+def _inverse(matrix: Floats) -> Floats:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
 def _slices(flips: tuple[bool, bool, bool]) -> list[slice]:
     return [slice(None, None, -1 if flip else 1) for flip in flips]
 
@@ -179,7 +184,7 @@ def _transform(matrix: Floats, points: ArrayLike) -> Floats:
 
 
 def _canonical_order(directions: Floats) -> tuple[Index3, tuple[bool, bool, bool]]:
-    """File axis and flip of each canonical axis, nearest to head-feet, front-back, right-left."""
+    """File axis and flip of the axes nearest to head-feet, front-back and right-left."""
     cosines = directions / np.linalg.norm(directions, axis=0)
     worlds = [world for world, _ in _CANONICAL]
     axes = max(

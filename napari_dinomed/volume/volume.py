@@ -59,7 +59,7 @@ class Volume:
         digest.update(repr((self.array.dtype.str, self.geometry.shape)).encode())
         digest.update(np.round(self.geometry.matrix, 4).tobytes())
         for plane in self.array:
-            digest.update(np.ascontiguousarray(plane))
+            digest.update(np.ascontiguousarray(plane).data)
         return digest.hexdigest()
 
     def require_content(self) -> None:

@@ -32,7 +32,7 @@ class Window:
         """Clip and scale to [0, 1]; not-a-number counts as ``low``. Shape is kept."""
         clipped = np.clip(array.astype(np.float32), self.low, self.high)
         scaled = (clipped - self.low) / (self.high - self.low)
-        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+        return np.asarray(np.nan_to_num(scaled, nan=0.0), dtype=np.float32)
 
 
 CT_PRESETS: dict[str, Window] = {

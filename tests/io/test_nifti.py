@@ -27,7 +27,9 @@ def _write(path, array, affine=OBLIQUE, kind=nib.Nifti1Image, codes=(1, 2)):
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-@pytest.mark.parametrize("affine", [OBLIQUE, FLIPPED, np.eye(4)], ids="oblique flipped plain".split())
+@pytest.mark.parametrize(
+    "affine", [OBLIQUE, FLIPPED, np.eye(4)], ids=["oblique", "flipped", "plain"]
+)
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
 def test_labels_go_back_onto_exactly_the_grid(tmp_path, suffix, affine, kind):
     array = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
@@ -59,7 +61,10 @@ def test_grey_values_of_every_type_come_through(tmp_path, dtype):
 
 def test_big_endian_files_are_read(tmp_path):
     image = nib.Nifti1Image(np.arange(24, dtype=">i2").reshape(2, 3, 4), np.eye(4))
-    nib.save(nib.Nifti1Image(image.dataobj, image.affine, image.header.as_byteswapped(">")), tmp_path / "b.nii")
+    nib.save(
+        nib.Nifti1Image(image.dataobj, image.affine, image.header.as_byteswapped(">")),
+        tmp_path / "b.nii",
+    )
     volume = read_volume(tmp_path / "b.nii")
     assert volume.array.dtype.isnative
     assert volume.array.max() == 23
@@ -79,9 +84,7 @@ def test_a_series_gives_one_frame(tmp_path):
     path = _write(tmp_path / "series.nii", array)
     assert read_volume(path).geometry.file_shape == (4, 3, 2)
     last = read_volume(path, frame=4)
-    np.testing.assert_array_equal(
-        last.geometry.to_file_order(last.array), array[..., 4].T
-    )
+    np.testing.assert_array_equal(last.geometry.to_file_order(last.array), array[..., 4].T)
 
 
 def test_labels_above_255_need_two_bytes(tmp_path):

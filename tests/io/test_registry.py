@@ -83,7 +83,9 @@ def test_voxels_without_size(tmp_path):
 
 
 def test_labels_must_be_whole_numbers(tmp_path):
-    nib.save(nib.Nifti1Image(np.full((2, 3, 4), 0.5, np.float32), np.eye(4)), tmp_path / "p.nii")
+    nib.save(
+        nib.Nifti1Image(np.full((2, 3, 4), 0.5, np.float32), np.eye(4)), tmp_path / "p.nii"
+    )
     with pytest.raises(ReadError, match="whole"):
         read_labels(tmp_path / "p.nii")
 

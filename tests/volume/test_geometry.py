@@ -64,7 +64,7 @@ def test_every_axis_order_is_undone(order):
     affine = np.eye(4)
     affine[:3, :3] = np.eye(3)[:, list(order)] * (2.0, 3.0, 4.0)
     geometry = Geometry.from_file(SHAPE, affine, "mm", patient=True)
-    by_world = {world: spacing for world, spacing in zip(order, (2.0, 3.0, 4.0), strict=True)}
+    by_world = dict(zip(order, (2.0, 3.0, 4.0), strict=True))
     assert geometry.spacing == (by_world[2], by_world[1], by_world[0])
 
 

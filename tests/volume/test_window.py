@@ -24,7 +24,9 @@ def test_presets_are_the_radiologists(name, width, level):
     assert (window.high + window.low) / 2 == level
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint16", "uint32", "f4", "f8"])
+@pytest.mark.parametrize(
+    "dtype", ["int8", "int16", "int32", "uint16", "uint32", "f4", "f8"]
+)
 def test_no_type_wraps(dtype):
     """Peers turn −1000 HU into 64536; here grey values keep their order in every type."""
     is_whole = np.dtype(dtype).kind in "iu"

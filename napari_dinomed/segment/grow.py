@@ -1,0 +1,279 @@
+"""One object from a few clicks: support, level, a probe taught by the first guess, walker.
+
+1. Each click supports what is like it and near it (`support`).
+2. Where support is cut is chosen from the data (`level`); excluded clicks compete.
+3. The region so found teaches a linear probe on the tokens, in which clicks weigh most,
+   as GrabCut (Rother et al. 2004) teaches a colour model; both are averaged.
+4. The random walker puts the edge where the grey values change (`refine`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from napari_dinomed.segment.heads import Examples, LinearProbe
+from napari_dinomed.segment.level import (
+    LevelPrior,
+    Votes,
+    bounding_box,
+    choose_depth,
+    connected,
+)
+from napari_dinomed.segment.refine import WalkerOptions, random_walker
+from napari_dinomed.segment.tokens import to_voxels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.segment.prompts import Mark, Voxel
+    from napari_dinomed.segment.support import Cell, SupportField
+    from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.volume import Volume, Window
+
+    Floats = NDArray[np.float32]
+
+_SHARPNESS = 0.08
+_MOST_LOGIT = 8.0
+_SURE = 1.1
+_TAUGHT = 300
+_TAUGHT_WEIGHT = 0.02
+_NEIGHBOURHOOD = 6
+_PROBE_SHARE = 0.5
+_DOUBT = -2.0
+_GREY_ROUNDS = 2
+_GREY_SHARE = 0.5
+_GREY_MOST = 4.0
+_GREY_INNER = 3
+_GREY_OUTER = 8
+_GREY_BINS = 64
+_GREY_BLUR = 2.0
+_GREY_FLOOR = 1e-3
+_SHARE_PRIOR = LevelPrior(log_size=-2.2)
+_MOST_VOXELS = 1_500_000
+_MOST_PAINTED = 24
+_WALKER = WalkerOptions(contrast=1.0, prior=0.2)
+
+
+@dataclass(frozen=True, eq=False)
+class Grower:
+    """Grows one object from its marks.
+
+    Parameters
+    ----------
+    volume, window
+        The voxels, and how their grey values compare.
+    bank
+        Tokens of every slice.
+    field
+        Support maps, kept from click to click.
+    clicks
+        Clicked voxels in order, and whether they belong.
+    painted
+        Voxels under scribbles, and whether they belong.
+    """
+
+    volume: Volume
+    window: Window
+    bank: TokenBank
+    field: SupportField
+    clicks: tuple[Mark, ...]
+    painted: tuple[Mark, ...] = ()
+
+    def evidence(self) -> Floats:
+        """Logit (z, y, x) on the working grid that a cell belongs to the object."""
+        logit = self._competition()
+        learnt = self._probe_logit(logit)
+        if learnt is not None:
+            logit = (1 - _PROBE_SHARE) * logit + _PROBE_SHARE * learnt
+        for _ in range(_GREY_ROUNDS):
+            logit = logit + _GREY_SHARE * self._grey_logit(logit)
+        return logit
+
+    def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
+        """Box around the object, and its probability on the voxels there."""
+        region = connected(evidence > _DOUBT, self._seeds())
+        cells = bounding_box(region, 2)
+        box = tuple(
+            slice(part.start * int(step), min(part.stop * int(step), length))
+            for part, step, length in zip(
+                cells, self.field.step, self.volume.array.shape, strict=True
+            )
+        )
+        prior = torch.sigmoid(self.field.to_voxels(evidence)[box])
+        return box, self._walk(prior, box).numpy()
+
+    @property
+    def _marks(self) -> tuple[Mark, ...]:
+        return (*self.painted, *self.clicks)
+
+    def _seeds(self) -> list[Cell]:
+        return [self.field.cell(voxel) for voxel, belongs in self._marks if belongs]
+
+    def _supporting(self) -> tuple[Mark, ...]:
+        """Marks that support is computed for: long scribbles are thinned evenly."""
+        kept: list[Mark] = []
+        for belongs in (True, False):
+            side = [mark for mark in self.painted if mark[1] is belongs]
+            kept.extend(side[:: max(1, -(-len(side) // _MOST_PAINTED))])
+        return (*kept, *self.clicks)
+
+    def _competition(self) -> Floats:
+        """Support over the level, or over the excluded marks' support if that is less."""
+        marks = self._supporting()
+        included, excluded = _sides(marks)
+        support = np.max([self.field.of(voxel) for voxel in included], axis=0)
+        reach = -float(np.median(support))
+        margin = support + self._depth(marks, len(self.clicks)) * reach
+        if excluded:
+            against = np.max([self.field.of(voxel) for voxel in excluded], axis=0)
+            margin = np.minimum(margin, support - against)
+        logit = margin / (_SHARPNESS * reach)
+        return np.asarray(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), dtype=np.float32)
+
+    def _depth(self, marks: tuple[Mark, ...], clicks: int) -> float:
+        """The level after marks of which the last so many are clicks.
+
+        It depends on the level before the last click, and so on back to the scribbles.
+        """
+        if marks not in self.field.levels:
+            before = None
+            if clicks and any(belongs for _, belongs in marks[:-1]):
+                before = self._depth(marks[:-1], clicks - 1)
+            self.field.levels[marks] = self._choose_depth(marks, before)
+        return self.field.levels[marks]
+
+    def _choose_depth(self, marks: tuple[Mark, ...], before: float | None) -> float:
+        included, excluded = _sides(marks)
+        maps = [self.field.of(voxel) for voxel in included]
+        support = np.max(maps, axis=0)
+        reach = -float(np.median(support))
+        missed = [
+            -max(float(earlier[self.field.cell(voxel)]) for earlier in maps[:number])
+            / reach
+            for number, voxel in enumerate(included)
+            if number > 0
+        ]
+        reached = [-float(support[self.field.cell(voxel)]) / reach for voxel in excluded]
+        votes = Votes(tuple(missed), tuple(reached), before, len(marks))
+        is_physical = self.volume.geometry.unit == "mm"
+        cell_size = (
+            float(np.prod(self.field.spacing)) / 1000 if is_physical else 1 / support.size
+        )
+        return choose_depth(
+            -support / reach,
+            self.field.grey,
+            [self.field.cell(voxel) for voxel in included],
+            cell_size,
+            votes,
+            LevelPrior() if is_physical else _SHARE_PRIOR,
+        )
+
+    def _probe_logit(self, evidence: Floats) -> Floats | None:
+        """Logit of a probe taught by the evidence and the marks; None without two sides."""
+        examples = self._lesson(evidence)
+        if len(torch.unique(examples.classes)) < 2:
+            return None
+        probe = LinearProbe().fit(examples)
+        region = connected(evidence > _DOUBT - 1, self._seeds())
+        depth = bounding_box(region, 2)[0]
+        step_z, step_y, step_x = (int(step) for step in self.field.step)
+        scores = [
+            probe.predict_proba(self.bank.slice_tokens(index * step_z))[:, 1].view(
+                self.bank.grid
+            )
+            for index in range(depth.start, depth.stop)
+        ]
+        logit = torch.logit(torch.stack(scores), eps=1e-3)
+        planes = to_voxels(logit, self.bank.slice_shape)[:, ::step_y, ::step_x]
+        result = np.full(evidence.shape, -_MOST_LOGIT, dtype=np.float32)
+        result[depth] = planes.numpy()
+        return result
+
+    def _grey_logit(self, evidence: Floats) -> Floats:
+        """How much better a cell near the edge fits the grey values inside than outside.
+
+        The region competition of Zhu and Yuille (1996), with histograms of both sides.
+        """
+        region = connected(evidence > 0, self._seeds())
+        box = bounding_box(region, _GREY_OUTER + 1)
+        inside, grey = region[box], self.field.grey[box]
+        distance = ndimage.distance_transform_edt(~inside)
+        outside = (distance > _GREY_INNER) & (distance <= _GREY_OUTER) & (evidence[box] < 0)
+        result = np.zeros(evidence.shape, dtype=np.float32)
+        if min(inside.sum(), outside.sum()) < 10:
+            return result
+        logit = _log_density(grey, grey[inside]) - _log_density(grey, grey[outside])
+        near = distance <= _GREY_INNER
+        result[box] = np.where(near, np.clip(logit, -_GREY_MOST, _GREY_MOST), 0)
+        return result
+
+    def _lesson(self, evidence: Floats) -> Examples:
+        """Tokens of sure cells inside, around and far outside, and of the marks."""
+        random = np.random.default_rng(0)
+        region = connected(evidence > 0, self._seeds())
+        near = ndimage.binary_dilation(region, iterations=_NEIGHBOURHOOD)
+        inside = _draw(region & (evidence > _SURE), _TAUGHT, random)
+        around = _draw(near & ~region & (evidence < 0), _TAUGHT // 2, random)
+        far = _draw(~region, _TAUGHT // 2, random)
+        last = np.array(self.volume.array.shape) - 1
+        taught = np.minimum(np.concatenate([inside, around, far]) * self.field.step, last)
+        marked = np.array([voxel for voxel, _ in self._marks])
+        belongs = [belongs for _, belongs in self._marks]
+        classes = [1] * len(inside) + [0] * (len(around) + len(far)) + belongs
+        return Examples(
+            self.bank.at(np.concatenate([taught, marked])),
+            torch.tensor(classes, dtype=torch.int64),
+            torch.tensor([_TAUGHT_WEIGHT] * len(taught) + [1.0] * len(marked)),
+        )
+
+    def _walk(self, prior: torch.Tensor, box: tuple[slice, ...]) -> torch.Tensor:
+        """The walker's probability in a box, on every second pixel where it is large."""
+        grey = torch.from_numpy(self.window.apply(self.volume.array[box]))
+        step = 1 if grey.numel() <= _MOST_VOXELS else 2
+        thin = (slice(None), slice(None, None, step), slice(None, None, step))
+        spacing = self.volume.geometry.spacing
+        walked = random_walker(
+            prior[thin].contiguous(),
+            grey[thin].contiguous(),
+            self._seed_values(box, step, tuple(grey[thin].shape)),
+            (spacing[0], spacing[1] * step, spacing[2] * step),
+            _WALKER,
+        )
+        return walked if step == 1 else to_voxels(walked, (grey.shape[1], grey.shape[2]))
+
+    def _seed_values(
+        self, box: tuple[slice, ...], step: int, shape: tuple[int, ...]
+    ) -> torch.Tensor:
+        seeds = torch.full(shape, -1.0)
+        start = np.array([part.start for part in box])
+        for voxel, belongs in self._marks:
+            place = (np.array(voxel) - start) // (1, step, step)
+            if ((place >= 0) & (place < shape)).all():
+                seeds[tuple(place)] = float(belongs)
+        return seeds
+
+
+def _log_density(values: Floats, sample: Floats) -> Floats:
+    """Logarithm of a smoothed histogram of a sample, at values in [0, 1]."""
+    counts, _ = np.histogram(sample, bins=_GREY_BINS, range=(0, 1))
+    smooth = ndimage.gaussian_filter1d(counts / counts.sum(), _GREY_BLUR, mode="nearest")
+    place = np.minimum((values * _GREY_BINS).astype(np.int64), _GREY_BINS - 1)
+    return np.asarray(np.log(smooth + _GREY_FLOOR)[place], dtype=np.float32)
+
+
+def _sides(marks: tuple[Mark, ...]) -> tuple[list[Voxel], list[Voxel]]:
+    included = [voxel for voxel, belongs in marks if belongs]
+    return included, [voxel for voxel, belongs in marks if not belongs]
+
+
+def _draw(
+    mask: NDArray[np.bool_], count: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Up to ``count`` cells (n, 3) of a mask, at random."""
+    cells = np.argwhere(mask)
+    return cells[random.choice(len(cells), min(count, len(cells)), replace=False)]

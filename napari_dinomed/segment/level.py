@@ -1,0 +1,174 @@
+"""How far a click reaches: the level at which support is cut.
+
+The regions above falling levels are nested; one of them fits the object best. Which one
+is judged by what is known of organs before any click (their size, and how far down from
+the click their edge lies), by the contrast of grey values across the region's edge, and
+by the clicks that corrected earlier answers. The level is the mean over all of them,
+weighted by how well they do, and holds on to the level before the last click, so that it
+moves little from click to click.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.segment.support import Cell
+
+    Floats = NDArray[np.float32]
+    Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LevelPrior:
+    """What is known of a region before looking.
+
+    Parameters
+    ----------
+    log_size
+        Usual size: decimal logarithm of millilitres, or of the share of the volume where
+        the unit is not the millimetre.
+    size_weight
+        How firmly, per squared decade.
+    depth
+        Usual depth of the edge: 0 at the click's support, 1 at the volume's median.
+    depth_weight
+        How firmly.
+    contrast_weight
+        How much contrast across the edge counts.
+    click_softness
+        Depth over which a correcting click's vote fades.
+    inertia, inertia_width
+        How firmly, per click, the level before is held, and over what depth.
+    """
+
+    log_size: float = 1.5
+    size_weight: float = 1.0
+    depth: float = 0.28
+    depth_weight: float = 30.0
+    contrast_weight: float = 6.0
+    click_softness: float = 0.1
+    inertia: float = 3.0
+    inertia_width: float = 0.15
+
+
+_DEPTHS = np.linspace(0.03, 0.7, 20)
+_RIM = 2
+_NOISE_FLOOR = 0.01
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Depths at which correcting clicks lie.
+
+    Parameters
+    ----------
+    included
+        Where the support of the other clicks had missed an included one.
+    excluded
+        Where the support of the included clicks reaches an excluded one.
+    before
+        Depth chosen before the last click, or None at the first.
+    count
+        Clicks so far.
+    """
+
+    included: tuple[float, ...] = ()
+    excluded: tuple[float, ...] = ()
+    before: float | None = None
+    count: int = 1
+
+
+def choose_depth(
+    depth: Floats,
+    grey: Floats,
+    seeds: list[Cell],
+    size_unit: float,
+    votes: Votes,
+    prior: LevelPrior,
+) -> float:
+    """Depth of the object's edge.
+
+    Parameters
+    ----------
+    depth
+        (z, y, x): 0 at the clicks, 1 where support is the volume's median.
+    grey
+        Grey values in [0, 1] on the same grid.
+    seeds
+        Cells of the included clicks.
+    size_unit
+        What a cell counts towards the size.
+    votes
+        What correcting clicks say.
+    prior
+        What is known beforehand.
+    """
+    scores = []
+    for cut in _DEPTHS:
+        region = connected(depth < cut, seeds)
+        size = np.log10(region.sum() * size_unit)
+        score = -prior.size_weight * (size - prior.log_size) ** 2
+        score -= prior.depth_weight * (cut - prior.depth) ** 2
+        score += prior.contrast_weight * _edge_contrast(region, grey)
+        scores.append(score + _agreement(cut, votes, prior))
+    share = np.exp(np.array(scores) - max(scores))
+    return float((share * _DEPTHS).sum() / share.sum())
+
+
+def connected(mask: Bools, seeds: list[Cell]) -> Bools:
+    """The parts of a mask that hold a seed."""
+    mask = mask.copy()
+    for seed in seeds:
+        mask[seed] = True
+    components, _ = ndimage.label(mask)
+    wanted = np.zeros(components.max() + 1, dtype=bool)
+    wanted[[components[seed] for seed in seeds]] = True
+    return np.asarray(wanted[components])
+
+
+def bounding_box(mask: Bools, margin: int) -> tuple[slice, ...]:
+    """The smallest box around a mask, grown by a margin within the grid."""
+    (box,) = ndimage.find_objects(mask.astype(np.int8))
+    return tuple(
+        slice(max(0, part.start - margin), min(length, part.stop + margin))
+        for part, length in zip(box, mask.shape, strict=True)
+    )
+
+
+def _agreement(cut: float, votes: Votes, prior: LevelPrior) -> float:
+    """How well a cut agrees with the clicks: included ones above it, excluded below."""
+    soft = prior.click_softness
+    missed = [np.logaddexp(0, (place - cut) / soft) for place in votes.included]
+    spilled = [np.logaddexp(0, (cut - place) / soft) for place in votes.excluded]
+    total = -float(sum(missed) + sum(spilled))
+    if votes.before is not None:
+        moved = (cut - votes.before) / prior.inertia_width
+        total -= prior.inertia * votes.count * moved**2
+    return total
+
+
+def _edge_contrast(region: Bools, grey: Floats) -> float:
+    """How much better two grey values explain the two sides of the edge than one does.
+
+    The drop of the logarithm of the standard deviation when a shell on both sides of the
+    edge is split at the edge.
+    """
+    box = bounding_box(region, _RIM + 1)
+    inside = region[box]
+    inner = inside & ~ndimage.binary_erosion(inside, iterations=_RIM)
+    outer = ndimage.binary_dilation(inside, iterations=_RIM) & ~inside
+    a, b = grey[box][inner], grey[box][outer]
+    if min(len(a), len(b)) < 2:
+        return 0.0
+    both = np.concatenate([a, b])
+    share = len(a) / len(both)
+    split = share * np.log(a.std() + _NOISE_FLOOR)
+    split += (1 - share) * np.log(b.std() + _NOISE_FLOOR)
+    return float(np.log(both.std() + _NOISE_FLOOR) - split)

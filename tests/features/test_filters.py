@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+
+from napari_dinomed.features.catalog import FILTERS
+from napari_dinomed.features.filters import FilterEncoder
+from napari_dinomed.features.stack import SlicePlan, SliceStack
+from napari_dinomed.volume import Geometry, Volume, choose_window
+
+PLAN = SlicePlan()
+
+
+def test_a_block_is_the_same_whatever_is_encoded_with_it(ball_volume):
+    """No seams between blocks: a filter sees as far as it needs to."""
+    volume, _ = ball_volume
+    stack = SliceStack(volume, choose_window(volume))
+    whole = FilterEncoder().encode(stack, 0, 16, PLAN)
+    for start, stop in ((0, 1), (5, 9), (15, 16)):
+        part = FilterEncoder().encode(stack, start, stop, PLAN)
+        np.testing.assert_array_equal(part, whole[start:stop])
+
+
+def test_the_grid_is_every_second_pixel(ball_volume):
+    volume, _ = ball_volume
+    stack = SliceStack(volume, choose_window(volume))
+    tokens = FilterEncoder().encode(stack, 0, 2, PLAN)
+    assert tokens.shape == (2, FILTERS.channels, 24, 28)
+    assert FilterEncoder().grid((47, 55), PLAN) == (24, 28)
+    assert np.isfinite(tokens).all()
+
+
+def test_one_slice_is_enough(ball_volume):
+    volume, _ = ball_volume
+    array = volume.array[8:9]
+    geometry = Geometry.from_spacing(array.shape, (3.0, 0.7, 0.7), "mm")
+    thin = Volume(array, geometry)
+    tokens = FilterEncoder().encode(SliceStack(thin, choose_window(thin)), 0, 1, PLAN)
+    assert np.isfinite(tokens).all()
+
+
+def test_the_first_channel_is_the_grey_value(ball_volume):
+    volume, _ = ball_volume
+    stack = SliceStack(volume, choose_window(volume))
+    tokens = FilterEncoder().encode(stack, 4, 5, PLAN)
+    np.testing.assert_allclose(tokens[0, 0], stack.read(4, 5)[0, ::2, ::2], atol=1e-3)
