@@ -230,7 +230,7 @@ class _Canvas:
         self._best = np.full(shape, threshold, dtype=np.float32)
 
     def paint(self, label: Label, placed: Placed, included: NDArray[np.int64]) -> None:
-        """Give a label the voxels where it is most probable, connected if it is an object."""
+        """Give a label the voxels where it is most probable, connected if an object."""
         box, probability = placed
         best = self._best[box]
         wins = probability > best
