@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,7 @@ from napari_dinomed.features.extraction import block_order, extract_block
 from napari_dinomed.features.stack import SlicePlan, SliceStack
 from napari_dinomed.features.store import FeatureStore, feature_signature
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
+from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.segmenter import Scene, Segmenter, make_segmenter
 from napari_dinomed.segment.support import SupportField
 from napari_dinomed.segment.tokens import TokenBank
@@ -90,7 +92,7 @@ class Engine:
     def __init__(self) -> None:
         self._volumes: dict[str, Volume] = {}
         self._encodings: dict[str, Encoding] = {}
-        self._fields: dict[str, SupportField] = {}
+        self._fields: dict[tuple[str, Meaning], SupportField] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._notices: list[str] = []
 
@@ -159,7 +161,8 @@ class Engine:
 
     def _forget(self, name: str) -> None:
         self._encodings.pop(name, None)
-        self._fields.pop(name, None)
+        for meaning in Meaning:
+            self._fields.pop((name, meaning), None)
 
     def _encode(self, request: EncodeVolume) -> Steps:
         yield Progress(0, 0, f"Loading {request.encoder}")
@@ -211,9 +214,9 @@ class Engine:
             yield from self._preview_slice(encoding, segmenter, request)
         while not encoding.bank.ready.all():
             yield from self._next_missing(encoding, request.view_index)
-        field = self._field(request.volume, scene) if segmenter.has_objects else None
         view = (request.view_axis, request.view_index) if request.preview else None
-        for labels in segmenter.label_volume(field, view):
+        fields = partial(self._field, request.volume, scene)
+        for labels in segmenter.label_volume(fields, view):
             if labels is None:
                 yield None
             elif isinstance(labels, tuple):
@@ -233,13 +236,14 @@ class Engine:
             plane = segmenter.label_slice(request.view_index)
             yield SliceLabels(0, request.view_index, plane, request.generation)
 
-    def _field(self, name: str, scene: Scene) -> SupportField:
-        if name not in self._fields:
+    def _field(self, name: str, scene: Scene, meaning: Meaning) -> SupportField:
+        key = (name, meaning)
+        if key not in self._fields:
             metric = self._encoding(name).encoder.metric
-            self._fields[name] = SupportField(
-                scene.volume, scene.window, scene.bank, metric
+            self._fields[key] = SupportField(
+                scene.volume, scene.window, scene.bank, metric, meaning
             )
-        return self._fields[name]
+        return self._fields[key]
 
     def _fetch(self, request: FetchWeights) -> Steps:
         news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()

@@ -24,6 +24,7 @@ from napari_dinomed.segment.level import (
     choose_depth,
     connected,
 )
+from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.refine import WalkerOptions, random_walker
 from napari_dinomed.segment.tokens import to_voxels
 
@@ -54,6 +55,7 @@ _GREY_BINS = 64
 _GREY_BLUR = 2.0
 _GREY_FLOOR = 1e-3
 _SHARE_PRIOR = LevelPrior(log_size=-2.2)
+_ALIKE_PRIOR = LevelPrior(log_size=-1.2)
 _MOST_VOXELS = 1_500_000
 _MOST_PAINTED = 24
 _WALKER = WalkerOptions(contrast=1.0, prior=0.2)
@@ -96,7 +98,7 @@ class Grower:
 
     def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
         """Box around the object, and its probability on the voxels there."""
-        region = connected(evidence > _DOUBT, self._seeds())
+        region = self._join(evidence > _DOUBT)
         cells = bounding_box(region, 2)
         box = tuple(
             slice(part.start * int(step), min(part.stop * int(step), length))
@@ -105,11 +107,25 @@ class Grower:
             )
         )
         prior = torch.sigmoid(self.field.to_voxels(evidence)[box])
+        if self._is_everywhere:
+            return box, prior.numpy()
         return box, self._walk(prior, box).numpy()
 
     @property
     def _marks(self) -> tuple[Mark, ...]:
         return (*self.painted, *self.clicks)
+
+    @property
+    def _is_everywhere(self) -> bool:
+        return self.field.meaning is Meaning.ALL_LIKE_THIS
+
+    def _join(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """For one object the parts of a mask that hold a mark; else all of it."""
+        if not self._is_everywhere:
+            return connected(mask, self._seeds())
+        joined = mask.copy()
+        joined[tuple(np.array(self._seeds()).T)] = True
+        return joined
 
     def _seeds(self) -> list[Cell]:
         return [self.field.cell(voxel) for voxel, belongs in self._marks if belongs]
@@ -160,18 +176,19 @@ class Grower:
         ]
         reached = [-float(support[self.field.cell(voxel)]) / reach for voxel in excluded]
         votes = Votes(tuple(missed), tuple(reached), before, len(marks))
-        is_physical = self.volume.geometry.unit == "mm"
-        cell_size = (
-            float(np.prod(self.field.spacing)) / 1000 if is_physical else 1 / support.size
-        )
+        prior, cell_size = self._size_prior()
         return choose_depth(
-            -support / reach,
-            self.field.grey,
-            [self.field.cell(voxel) for voxel in included],
-            cell_size,
-            votes,
-            LevelPrior() if is_physical else _SHARE_PRIOR,
+            -support / reach, self.field.grey, self._join, cell_size, votes, prior
         )
+
+    def _size_prior(self) -> tuple[LevelPrior, float]:
+        """What is known of sizes, and what a cell counts: millilitres, or a share."""
+        share = 1 / self.field.grey.size
+        if self._is_everywhere:
+            return _ALIKE_PRIOR, share
+        if self.volume.geometry.unit != "mm":
+            return _SHARE_PRIOR, share
+        return LevelPrior(), float(np.prod(self.field.spacing)) / 1000
 
     def _probe_logit(self, evidence: Floats) -> Floats | None:
         """Logit of a probe taught by the evidence and the marks; None without two sides."""
@@ -179,7 +196,7 @@ class Grower:
         if len(torch.unique(examples.classes)) < 2:
             return None
         probe = LinearProbe().fit(examples)
-        region = connected(evidence > _DOUBT - 1, self._seeds())
+        region = self._join(evidence > _DOUBT - 1)
         depth = bounding_box(region, 2)[0]
         step_z, step_y, step_x = (int(step) for step in self.field.step)
         scores = [
@@ -199,7 +216,7 @@ class Grower:
 
         The region competition of Zhu and Yuille (1996), with histograms of both sides.
         """
-        region = connected(evidence > 0, self._seeds())
+        region = self._join(evidence > 0)
         box = bounding_box(region, _GREY_OUTER + 1)
         inside, grey = region[box], self.field.grey[box]
         distance = ndimage.distance_transform_edt(~inside)
@@ -215,7 +232,7 @@ class Grower:
     def _lesson(self, evidence: Floats) -> Examples:
         """Tokens of sure cells inside, around and far outside, and of the marks."""
         random = np.random.default_rng(0)
-        region = connected(evidence > 0, self._seeds())
+        region = self._join(evidence > 0)
         near = ndimage.binary_dilation(region, iterations=_NEIGHBOURHOOD)
         inside = _draw(region & (evidence > _SURE), _TAUGHT, random)
         around = _draw(near & ~region & (evidence < 0), _TAUGHT // 2, random)

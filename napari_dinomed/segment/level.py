@@ -17,6 +17,8 @@ import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.support import Cell
@@ -88,7 +90,7 @@ class Votes:
 def choose_depth(
     depth: Floats,
     grey: Floats,
-    seeds: list[Cell],
+    join: Callable[[Bools], Bools],
     size_unit: float,
     votes: Votes,
     prior: LevelPrior,
@@ -101,8 +103,8 @@ def choose_depth(
         (z, y, x): 0 at the clicks, 1 where support is the volume's median.
     grey
         Grey values in [0, 1] on the same grid.
-    seeds
-        Cells of the included clicks.
+    join
+        What becomes of the cells above a level: for one object, those connected to it.
     size_unit
         What a cell counts towards the size.
     votes
@@ -112,7 +114,7 @@ def choose_depth(
     """
     scores = []
     for cut in _DEPTHS:
-        region = connected(depth < cut, seeds)
+        region = join(depth < cut)
         size = np.log10(region.sum() * size_unit)
         score = -prior.size_weight * (size - prior.log_size) ** 2
         score -= prior.depth_weight * (cut - prior.depth) ** 2

@@ -1,8 +1,8 @@
 """From prompts to labels: what a click means decides how they are found.
 
-A label that means *this object* is grown from its clicks (`grow`), unless the user picked
-a readout; one that means *all like this* is read off every token by a readout. A picked
-readout on an object is refined by the random walker and kept where it touches a click.
+Unless the user picked a readout, a label is grown from its clicks (`grow`): one connected
+object, or all that looks like it. A picked readout is read off every token instead; for
+an object it is then refined by the random walker and kept where it touches a click.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from napari_dinomed.segment.prompts import Label, Meaning, Prompts
 from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     LabelArray = NDArray[np.unsignedinteger[Any]]
     Floats = NDArray[np.float32]
+    Fields = Callable[[Meaning], SupportField]
     Placed = tuple[tuple[slice, ...], Floats]
 
 _HEADS: dict[str, type[Head]] = {
@@ -91,20 +92,17 @@ class Segmenter:
         """Labels (rows, columns) of a slice by a readout, before all tokens are there."""
         scores = self._read(self._fit(), [index])[:, 0]
         planes = to_voxels(scores, self.scene.bank.slice_shape)
-        highest, which = planes.max(0)
-        ids = torch.tensor([label.id for label in self.labels])
-        decided = torch.where(highest > self.threshold, ids[which], 0)
-        return decided.numpy().astype(self._dtype)
+        return self._decide(planes)
 
     def label_volume(
-        self, field: SupportField | None, view: tuple[int, int] | None
+        self, fields: Fields, view: tuple[int, int] | None
     ) -> Iterator[LabelArray | tuple[int, int, LabelArray] | None]:
         """Label the whole volume, the plane in view first.
 
         Parameters
         ----------
-        field
-            Support maps, where objects are to be grown.
+        fields
+            Gives the support maps for what a label means.
         view
             Axis and index of the plane in view, or None.
 
@@ -114,33 +112,31 @@ class Segmenter:
             Axis, index and labels of the plane in view as soon as they are known; None
             where this may be interrupted; the labels (z, y, x) last.
         """
+        scores: dict[int, torch.Tensor] = {}
+        if self.head != "auto":
+            scores = yield from self._read_volume()
         evidence: dict[int, Floats] = {}
         for label in self.labels:
-            if field is not None and self._is_grown(label):
-                evidence[label.id] = self._grower(label, field).evidence()
-                yield None
-        if field is not None and view is not None and len(evidence) == len(self.labels):
-            yield (*view, self._preview(field, evidence, view))
-        scores: dict[int, torch.Tensor] = {}
-        if len(evidence) < len(self.labels):
-            scores = yield from self._read_volume()
+            field = fields(label.meaning)
+            evidence[label.id] = (
+                self._evidence(scores[label.id], field)
+                if scores
+                else self._grower(label, field).evidence()
+            )
+            yield None
+        if view is not None:
+            yield (*view, self._preview(fields, evidence, view))
         canvas = _Canvas(self.scene.volume.array.shape, self._dtype, self.threshold)
         for label in self.labels:
-            if field is None or label.meaning is Meaning.ALL_LIKE_THIS:
+            if scores and label.meaning is Meaning.ALL_LIKE_THIS:
                 placed = self._everywhere(scores[label.id])
             else:
-                if label.id not in evidence:
-                    evidence[label.id] = self._evidence(scores[label.id], field)
-                placed = self._grower(label, field).refined(evidence[label.id])
+                grower = self._grower(label, fields(label.meaning))
+                placed = grower.refined(evidence[label.id])
             yield None
             canvas.paint(label, placed, self._included(label))
             yield None
         yield canvas.finish(self.prompts)
-
-    @property
-    def has_objects(self) -> bool:
-        """Whether support maps are needed."""
-        return any(label.meaning is Meaning.OBJECT for label in self.labels)
 
     @property
     def _dtype(self) -> type[np.unsignedinteger[Any]]:
@@ -159,26 +155,26 @@ class Segmenter:
         return Grower(scene.volume, scene.window, scene.bank, field, clicked, painted)
 
     def _preview(
-        self, field: SupportField, evidence: dict[int, Floats], view: tuple[int, int]
+        self, fields: Fields, evidence: dict[int, Floats], view: tuple[int, int]
     ) -> LabelArray:
         """Labels of the plane in view by the evidence alone, not refined."""
         axis, index = view
-        step = int(field.step[axis])
-        shape = np.delete(self.scene.volume.array.shape, axis)
-        planes = [
-            torch.nn.functional.interpolate(
-                torch.from_numpy(values.take(index // step, axis).copy())[None, None],
-                tuple(int(n) for n in shape),
-                mode="bilinear",
-                align_corners=False,
-            )[0, 0]
-            for values in evidence.values()
-        ]
-        highest, which = torch.sigmoid(torch.stack(planes)).max(0)
-        ids = torch.tensor(list(evidence))
-        return (
-            torch.where(highest > self.threshold, ids[which], 0).numpy().astype(self._dtype)
+        rows, columns = (
+            n for a, n in enumerate(self.scene.volume.array.shape) if a != axis
         )
+        planes = []
+        for label in self.labels:
+            step = int(fields(label.meaning).step[axis])
+            plane = torch.from_numpy(evidence[label.id].take(index // step, axis))
+            planes.append(to_voxels(plane[None], (rows, columns))[0])
+        return self._decide(torch.sigmoid(torch.stack(planes)))
+
+    def _decide(self, probabilities: torch.Tensor) -> LabelArray:
+        """The most probable label (of axis 0) where it passes the threshold, else 0."""
+        highest, which = probabilities.max(0)
+        ids = torch.tensor([label.id for label in self.labels])
+        decided = torch.where(highest > self.threshold, ids[which], 0)
+        return decided.numpy().astype(self._dtype)
 
     def _fit(self) -> Head:
         voxels, classes = self.prompts.marks()

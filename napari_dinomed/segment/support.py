@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Cell = tuple[int, int, int]
 
-_MOST_CELLS = 400_000
+_MOST_CELLS = {Meaning.OBJECT: 400_000, Meaning.ALL_LIKE_THIS: 1_500_000}
 _KEPT_MAPS = 128
 _SMOOTHING = 0.8
 _GREY_SMOOTHING = 0.7
 _TOKEN_SAMPLE = 4000
 _TOKEN_WEIGHT = {"cosine": 1.0, "euclidean": 0.3}
 _GREY_WEIGHT = 2.0
-_DISTANCE_WEIGHT = 0.6
+_DISTANCE_WEIGHT = {Meaning.OBJECT: 0.6, Meaning.ALL_LIKE_THIS: 0.0}
 
 
 class SupportField:
@@ -48,16 +49,24 @@ class SupportField:
     metric
         How tokens compare: ``"cosine"`` for learnt ones, ``"euclidean"`` (standardised)
         for filter responses.
+    meaning
+        One object, whose support fades with distance, or all that look alike.
     """
 
     def __init__(
-        self, volume: Volume, window: Window, bank: TokenBank, metric: str
+        self,
+        volume: Volume,
+        window: Window,
+        bank: TokenBank,
+        metric: str,
+        meaning: Meaning,
     ) -> None:
+        self.meaning = meaning
         self._bank = bank
         self._metric = metric
         spacing = np.array(volume.geometry.spacing)
         self.volume_shape = volume.array.shape
-        self.step = _working_step(self.volume_shape, spacing)
+        self.step = _working_step(self.volume_shape, spacing, _MOST_CELLS[meaning])
         self.spacing = spacing * self.step
         smoothing = np.maximum(
             _GREY_SMOOTHING * np.minimum(1, spacing[1] / spacing), 0.4 * (self.step - 1)
@@ -110,7 +119,7 @@ class SupportField:
         planes = to_voxels(difference, self._bank.slice_shape)
         support = planes[:, :: int(self.step[1]), :: int(self.step[2])].numpy().copy()
         support += _GREY_WEIGHT * np.abs(self.grey - self._smooth[voxel])
-        support += _DISTANCE_WEIGHT / self._extent * self._distance(voxel)
+        support += _DISTANCE_WEIGHT[self.meaning] / self._extent * self._distance(voxel)
         return -np.asarray(ndimage.gaussian_filter(support, _SMOOTHING), dtype=np.float32)
 
     def _token_difference(self, voxel: Voxel) -> torch.Tensor:
@@ -144,11 +153,11 @@ class SupportField:
 
 
 def _working_step(
-    shape: tuple[int, ...], spacing: NDArray[np.float64]
+    shape: tuple[int, ...], spacing: NDArray[np.float64], most: int
 ) -> NDArray[np.int64]:
     """Every how many voxels the working grid has a cell; the finest axes thin out first."""
     step = np.ones(3, dtype=np.int64)
-    while np.prod(np.ceil(np.array(shape) / step)) > _MOST_CELLS:
+    while np.prod(np.ceil(np.array(shape) / step)) > most:
         length = spacing * step
         finest = np.where(length <= length.min() * 1.01, length, np.inf)
         step[np.argmin(finest)] *= 2

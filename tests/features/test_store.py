@@ -73,12 +73,12 @@ def test_a_damaged_store_is_begun_anew():
 
 
 def test_the_least_recently_used_go_first():
-    small = settings.Settings(cache_limit=int(2.5 * (TOKENS.nbytes + 800)))
-    settings.save_settings(small)
     for number, signature in enumerate(("old", "new")):
         store = _store(signature)
         store.write(0, TOKENS)
         os.utime(store.folder, (number, number))
+    taken = sum(entry.size for entry in list_entries())
+    settings.save_settings(settings.Settings(cache_limit=taken + TOKENS.nbytes - 1))
     _store("third").write(0, TOKENS)
     assert {entry.folder.name for entry in list_entries()} == {"new", "third"}
 

@@ -1,0 +1,177 @@
+"""The real engine process: results, cancelling, dying, and coming back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from napari_dinomed.bench.clicks import dice
+from napari_dinomed.engine.client import EngineClient
+from napari_dinomed.engine.messages import (
+    Describe,
+    EncodeVolume,
+    OpenVolume,
+    Progress,
+    SegmentVolume,
+)
+from napari_dinomed.errors import Cancelled, EngineError, VolumeError
+from napari_dinomed.segment.prompts import Meaning, Point, Prompts
+from napari_dinomed.session.state import new_label
+from napari_dinomed.volume import Geometry, Window
+
+WINDOW = Window(0.0, 130.0)
+TIMEOUT = 120
+
+
+@pytest.fixture
+def client():
+    client = EngineClient()
+    yield client
+    client.close()
+
+
+def _open(client, volume):
+    request = OpenVolume("v", volume.array, volume.geometry, volume.modality)
+    return client.submit(request).future.result(TIMEOUT)
+
+
+def _segment():
+    prompts = Prompts((Point((8, 24, 30), 1),))
+    return SegmentVolume("v", prompts, (new_label(1, Meaning.OBJECT),), view_index=8)
+
+
+def test_the_whole_path(client, ball_volume):
+    volume, mask = ball_volume
+    assert _open(client, volume).fingerprint == volume.fingerprint
+    events = []
+    encoding = client.submit(EncodeVolume("v", "filters", WINDOW), events.append)
+    assert encoding.future.result(TIMEOUT).grid == (24, 28)
+    assert Progress(16, 16, "slices") in events
+    slices = []
+    segmented = client.submit(_segment(), slices.append).future.result(TIMEOUT)
+    assert dice(mask, segmented.labels == 1) > 0.85
+    assert slices[0].index == 8
+
+
+def test_errors_keep_their_kind(client, ball_volume):
+    volume, _ = ball_volume
+    flat = OpenVolume("v", np.zeros_like(volume.array), volume.geometry, "CT")
+    with pytest.raises(VolumeError, match="constant"):
+        client.submit(flat).future.result(TIMEOUT)
+
+
+def test_killed_in_the_middle_it_comes_back_with_what_it_knew(client, ball_volume):
+    volume, mask = ball_volume
+    _open(client, volume)
+    client.submit(EncodeVolume("v", "filters", WINDOW)).future.result(TIMEOUT)
+    first = client.process_id
+    pending = client.submit(_segment())
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(EngineError, match="stopped in the middle"):
+        pending.future.result(TIMEOUT)
+    again = client.submit(_segment()).future.result(TIMEOUT)
+    assert dice(mask, again.labels == 1) > 0.85
+    assert client.process_id != first
+
+
+def test_cancelling(client):
+    random = np.random.default_rng(0)
+    array = random.integers(0, 255, (120, 256, 256)).astype(np.uint8)
+    geometry = Geometry.from_spacing(array.shape, (1.0, 1.0, 1.0), "mm")
+    client.submit(OpenVolume("v", array, geometry, "MR")).future.result(TIMEOUT)
+    begun = threading.Event()
+    call = client.submit(EncodeVolume("v", "filters", WINDOW), lambda _: begun.set())
+    assert begun.wait(TIMEOUT)
+    call.cancel()
+    with pytest.raises(Cancelled):
+        call.future.result(TIMEOUT)
+    assert client.submit(Describe()).future.result(TIMEOUT).encoders
+
+
+def test_newer_prompts_take_the_place_of_older_ones(client, ball_volume):
+    volume, _ = ball_volume
+    _open(client, volume)
+    client.submit(EncodeVolume("v", "filters", WINDOW)).future.result(TIMEOUT)
+    calls = [client.submit(_segment()) for _ in range(8)]
+    assert calls[-1].future.result(TIMEOUT).labels.any()
+    ended = [call.future.exception(TIMEOUT) for call in calls[:-1]]
+    assert any(isinstance(error, Cancelled) for error in ended)
+
+
+def test_an_engine_that_cannot_start():
+    with pytest.raises(EngineError, match="cannot be started"):
+        EngineClient(["/no/such/engine"]).submit(Describe())
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("print('hello from a library')", "hello"),
+        ("raise SystemExit('gone wrong')", "gone wrong"),
+    ],
+)
+def test_a_program_that_is_no_engine(program, said):
+    client = EngineClient([sys.executable, "-c", program])
+    with pytest.raises(EngineError, match=said):
+        client.submit(Describe()).future.result(TIMEOUT)
+
+
+def test_a_library_that_prints_does_not_break_the_framing(ball_volume, tmp_path):
+    """Prints from Python and from C go to standard error, not into the frames."""
+    noisy = tmp_path / "noisy.py"
+    noisy.write_text(
+        "import os\n"
+        "from napari_dinomed.engine import engine, server\n"
+        "opened = engine.Engine._open\n"
+        "def loud(self, request):\n"
+        "    print('hello from Python', flush=True)\n"
+        "    os.write(1, b'hello from C')\n"
+        "    yield from opened(self, request)\n"
+        "engine.Engine._open = loud\n"
+        "server.main()\n"
+    )
+    volume, _ = ball_volume
+    client = EngineClient([sys.executable, str(noisy)])
+    try:
+        assert _open(client, volume).fingerprint == volume.fingerprint
+    finally:
+        client.close()
+
+
+def test_it_ends_with_its_client(client):
+    client.submit(Describe()).future.result(TIMEOUT)
+    number = client.process_id
+    client.close()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(number, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the engine process is still there")
+
+
+def test_a_mask_crosses_two_processes_in_milliseconds(client):
+    """A round trip with 512² voxels, beside one without: what the array adds."""
+    from napari_dinomed.engine.messages import CloseVolume
+
+    random = np.random.default_rng(0)
+    array = random.integers(0, 255, (1, 512, 512)).astype(np.uint8)
+    geometry = Geometry.from_spacing(array.shape, (1.0, 1.0, 1.0), "mm")
+    _ = client.submit(Describe()).future.result(TIMEOUT)
+
+    def seconds(request):
+        begun = time.perf_counter()
+        client.submit(request).future.result(TIMEOUT)
+        return time.perf_counter() - begun
+
+    with_array = [seconds(OpenVolume("v", array, geometry, "EM")) for _ in range(15)]
+    without = [seconds(CloseVolume("v")) for _ in range(15)]
+    assert np.median(with_array) - np.median(without) < 0.05

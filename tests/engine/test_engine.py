@@ -1,0 +1,126 @@
+"""The engine in process: requests, results, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_dinomed.bench.clicks import dice
+from napari_dinomed.engine.engine import Engine
+from napari_dinomed.engine.messages import (
+    CloseVolume,
+    Describe,
+    EncodeVolume,
+    OpenVolume,
+    Progress,
+    SegmentVolume,
+    SliceLabels,
+)
+from napari_dinomed.errors import EngineError, VolumeError, WeightsError
+from napari_dinomed.segment.prompts import Point, Prompts
+from napari_dinomed.session.state import new_label
+from napari_dinomed.segment.prompts import Meaning
+from napari_dinomed.volume import Window
+
+WINDOW = Window(0.0, 130.0)
+
+
+@pytest.fixture
+def opened(ball_volume):
+    volume, mask = ball_volume
+    engine = Engine()
+    engine.run(OpenVolume("v", volume.array, volume.geometry, volume.modality))
+    return engine, mask
+
+
+def _segment(**options):
+    values = {"view_index": 8, "generation": 3} | options
+    prompts = Prompts((Point((8, 24, 30), 1),))
+    return SegmentVolume("v", prompts, (new_label(1, Meaning.OBJECT),), **values)
+
+
+def test_the_whole_path(opened):
+    engine, mask = opened
+    events = []
+    encoded = engine.run(EncodeVolume("v", "filters", WINDOW, first=8), events.append)
+    assert encoded.computed == 16
+    assert events[-1] == Progress(16, 16, "slices")
+    partial = []
+    segmented = engine.run(_segment(), partial.append)
+    assert dice(mask, segmented.labels == 1) > 0.85
+    assert segmented.generation == 3
+    assert isinstance(partial[0], SliceLabels)
+    assert (partial[0].axis, partial[0].index) == (0, 8)
+    assert partial[0].labels.shape == mask.shape[1:]
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_the_preview_is_of_the_plane_in_view(opened, axis):
+    engine, mask = opened
+    engine.run(EncodeVolume("v", "filters", WINDOW))
+    partial = []
+    engine.run(_segment(view_axis=axis, view_index=24), partial.append)
+    assert partial[0].labels.shape == tuple(np.delete(mask.shape, axis))
+    assert dice(mask.take(24, axis), partial[0].labels == 1) > 0.6
+
+
+def test_features_are_found_on_disk(opened, ball_volume):
+    engine, _ = opened
+    engine.run(EncodeVolume("v", "filters", WINDOW))
+    volume, _ = ball_volume
+    again = Engine()
+    again.run(OpenVolume("other name", volume.array, volume.geometry, "MR"))
+    assert again.run(EncodeVolume("other name", "filters", WINDOW)).computed == 0
+    narrower = Window(0.0, 100.0)
+    assert again.run(EncodeVolume("other name", "filters", narrower)).computed == 16
+
+
+def test_a_click_is_answered_before_all_slices_are_encoded(opened):
+    engine, _ = opened
+    encoding = engine.handle(EncodeVolume("v", "filters", WINDOW, first=0))
+    for _ in range(2):
+        next(encoding)
+    assert isinstance(
+        next(e for e in engine.handle(_segment()) if e is not None), SliceLabels | Progress
+    )
+
+
+def test_without_features(opened):
+    engine, _ = opened
+    with pytest.raises(EngineError, match="features first"):
+        engine.run(_segment())
+
+
+def test_without_a_volume():
+    with pytest.raises(EngineError, match="Open the volume"):
+        Engine().run(EncodeVolume("v", "filters", WINDOW))
+
+
+def test_a_closed_volume_is_forgotten(opened):
+    engine, _ = opened
+    engine.run(CloseVolume("v"))
+    with pytest.raises(EngineError, match="Open the volume"):
+        engine.run(EncodeVolume("v", "filters", WINDOW))
+
+
+@pytest.mark.parametrize("name", ["nonsense", "dinov3-s", "file:/no/such/file.safetensors"])
+def test_an_encoder_that_is_not_there(opened, name):
+    engine, _ = opened
+    with pytest.raises(WeightsError, match=name.removeprefix("file:")):
+        engine.run(EncodeVolume("v", name, WINDOW))
+
+
+def test_a_volume_without_content(ball_volume):
+    volume, _ = ball_volume
+    flat = np.zeros_like(volume.array)
+    with pytest.raises(VolumeError, match="constant"):
+        Engine().run(OpenVolume("v", flat, volume.geometry, "CT"))
+
+
+def test_it_says_what_there_is():
+    described = Engine().run(Describe("cpu"))
+    by_name = {info.name: info for info in described.encoders}
+    assert by_name["filters"].present
+    assert not by_name["dinov3-b"].present
+    assert by_name["dinov3-b"].licence_to_accept == "DINOv3 License"
+    assert "CPU" in described.device

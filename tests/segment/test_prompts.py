@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from napari_dinomed.errors import PromptError
+from napari_dinomed.segment.prompts import Point, Prompts, Scribble
+
+PROMPTS = Prompts(
+    (Point((1, 2, 3), 1), Point((4, 5, 6), 2), Point((7, 8, 9), 1, include=False)),
+    (Scribble(((0, 0, 0), (0, 0, 1)), 2),),
+)
+
+
+def test_adding_gives_a_new_value():
+    more = PROMPTS.with_point(Point((0, 1, 2), 3))
+    assert len(more.points) == 4
+    assert len(PROMPTS.points) == 3
+
+
+def test_marks_are_labels_and_background():
+    voxels, classes = PROMPTS.marks()
+    assert dict(zip(map(tuple, voxels.tolist()), classes.tolist(), strict=True)) == {
+        (0, 0, 0): 2,
+        (0, 0, 1): 2,
+        (1, 2, 3): 1,
+        (4, 5, 6): 2,
+        (7, 8, 9): 0,
+    }
+
+
+def test_the_last_mark_on_a_voxel_wins():
+    twice = PROMPTS.with_point(Point((1, 2, 3), 2))
+    voxels, classes = twice.marks()
+    assert classes[(voxels == (1, 2, 3)).all(1)].tolist() == [2]
+
+
+def test_what_another_label_includes_does_not_belong():
+    clicked, painted = PROMPTS.marks_for(1)
+    assert clicked == (((1, 2, 3), True), ((4, 5, 6), False), ((7, 8, 9), False))
+    assert painted == (((0, 0, 0), False), ((0, 0, 1), False))
+
+
+def test_what_another_label_excludes_says_nothing():
+    clicked, _ = PROMPTS.marks_for(2)
+    assert clicked == (((1, 2, 3), False), ((4, 5, 6), True))
+
+
+def test_no_prompts_have_no_marks():
+    voxels, classes = Prompts().marks()
+    assert voxels.shape == (0, 3)
+    assert classes.shape == (0,)
+    assert not Prompts()
+
+
+@pytest.mark.parametrize("voxel", [(-1, 0, 0), (0, 9, 0), (0, 0, 10)])
+def test_outside(voxel):
+    with pytest.raises(PromptError, match="outside"):
+        Prompts((Point(voxel, 1),)).require_inside((8, 9, 10))
+
+
+def test_an_unknown_label():
+    with pytest.raises(PromptError, match="label 2"):
+        PROMPTS.require_labels([1])
+
+
+@pytest.mark.parametrize("label", [0, -1, 65_536, "one"])
+def test_labels_out_of_range_are_refused(label):
+    values = {"points": [{"voxel": [0, 0, 0], "label": label}]}
+    with pytest.raises(ValidationError):
+        TypeAdapter(Prompts).validate_python(values)
+
+
+def test_json_round_trip():
+    adapter = TypeAdapter(Prompts)
+    assert adapter.validate_json(adapter.dump_json(PROMPTS)) == PROMPTS
+    assert np.array_equal(
+        PROMPTS.marks()[0], adapter.validate_json(adapter.dump_json(PROMPTS)).marks()[0]
+    )

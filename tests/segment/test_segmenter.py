@@ -1,0 +1,133 @@
+"""Prompts to labels on a volume whose truth is known, through the engine's own path."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_dinomed.bench.clicks import dice
+from napari_dinomed.errors import PromptError
+from napari_dinomed.headless import prepare
+from napari_dinomed.segment.prompts import Label, Meaning, Point, Prompts, Scribble
+from napari_dinomed.session.state import Annotation, new_label
+from tests.conftest import ball
+
+SHAPE = (16, 64, 64)
+FIRST, SECOND = (8, 20, 20), (8, 44, 44)
+
+
+@pytest.fixture(scope="module")
+def two_balls(tmp_path_factory):
+    from napari_dinomed.volume import Geometry, Volume
+
+    masks = ball(SHAPE, FIRST, 11, (2, 1, 1)), ball(SHAPE, SECOND, 11, (2, 1, 1))
+    noise = np.random.default_rng(0).normal(0, 5, SHAPE)
+    grey = (30 + 80 * (masks[0] | masks[1]) + noise).astype(np.int16)
+    volume = Volume(grey, Geometry.from_spacing(SHAPE, (2.0, 1.0, 1.0), "mm"), "MR")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_DINOMED_HOME", str(tmp_path_factory.mktemp("home")))
+        yield prepare(volume, "filters"), masks
+
+
+def _labels(job, *points, meaning=Meaning.OBJECT, head="auto", scribbles=(), threshold=0.5):
+    numbers = sorted({p.label for p in (*points, *scribbles)})
+    labels = tuple(new_label(number, meaning) for number in numbers)
+    return job.segment(Annotation(labels, Prompts(points, scribbles)), head, threshold)
+
+
+def test_one_click_means_this_object(two_balls):
+    job, (first, second) = two_balls
+    labels = _labels(job, Point(FIRST, 1))
+    assert dice(first, labels == 1) > 0.8
+    assert not labels[second].any()
+
+
+def test_one_click_means_all_like_this(two_balls):
+    job, (first, second) = two_balls
+    labels = _labels(
+        job,
+        Point(FIRST, 1),
+        Point((8, 20, 24), 1),
+        Point((8, 20, 44), 1, include=False),
+        meaning=Meaning.ALL_LIKE_THIS,
+    )
+    assert (labels[second] == 1).mean() > 0.3
+    assert (labels[first] == 1).mean() > 0.3
+
+
+def test_two_labels_at_once(two_balls):
+    job, (first, second) = two_balls
+    labels = _labels(job, Point(FIRST, 3), Point(SECOND, 7))
+    assert set(np.unique(labels)) == {0, 3, 7}
+    assert dice(first, labels == 3) > 0.8
+    assert dice(second, labels == 7) > 0.8
+
+
+@pytest.mark.parametrize("head", ["knn", "probe", "blend", "forest"])
+def test_every_readout_gives_an_object_that_holds_its_click(two_balls, head):
+    job, (_, second) = two_balls
+    labels = _labels(job, Point(FIRST, 1), Point((8, 32, 32), 1, include=False), head=head)
+    assert labels[FIRST] == 1
+    assert labels[8, 32, 32] == 0
+    assert not labels[second].any()
+
+
+def test_marks_are_kept_to_the_voxel(two_balls):
+    job, _ = two_balls
+    inside, outside = (8, 20, 25), (2, 2, 2)
+    labels = _labels(
+        job, Point(FIRST, 1), Point(inside, 1, include=False), Point(outside, 1)
+    )
+    assert labels[inside] == 0
+    assert labels[outside] == labels[FIRST] == 1
+
+
+def test_scribbles_are_prompts(two_balls):
+    job, (first, _) = two_balls
+    stroke = Scribble(tuple((8, 20, x) for x in range(14, 27)), 1)
+    background = Scribble(tuple((8, 34, x) for x in range(5, 40)), 1, include=False)
+    labels = _labels(job, scribbles=(stroke, background))
+    assert dice(first, labels == 1) > 0.8
+    assert not labels[8, 34, 5:40].any()
+
+
+def test_a_higher_threshold_takes_in_less(two_balls):
+    job, _ = two_balls
+    sizes = [
+        int((_labels(job, Point(FIRST, 1), threshold=t) == 1).sum())
+        for t in (0.2, 0.5, 0.8)
+    ]
+    assert sizes[0] >= sizes[1] >= sizes[2] > 0
+    assert sizes[0] > sizes[2]
+
+
+def test_labels_above_255_fit(two_balls):
+    job, _ = two_balls
+    labels = _labels(job, Point(FIRST, 300))
+    assert labels.max() == 300
+
+
+def test_taking_a_click_back_gives_what_was_before(two_balls):
+    job, _ = two_balls
+    before = _labels(job, Point(FIRST, 1))
+    _labels(job, Point(FIRST, 1), Point(SECOND, 1))
+    np.testing.assert_array_equal(_labels(job, Point(FIRST, 1)), before)
+
+
+def test_only_exclusions(two_balls):
+    job, _ = two_balls
+    with pytest.raises(PromptError, match="at least one"):
+        _labels(job, Point(FIRST, 1, include=False))
+
+
+def test_outside(two_balls):
+    job, _ = two_balls
+    with pytest.raises(PromptError, match="outside"):
+        _labels(job, Point((8, 20, 64), 1))
+
+
+def test_a_prompt_for_a_label_that_is_not_there(two_balls):
+    job, _ = two_balls
+    annotation = Annotation((Label(2, "two", (1, 0, 0)),), Prompts((Point(FIRST, 1),)))
+    with pytest.raises(PromptError, match="label 1"):
+        job.segment(annotation)

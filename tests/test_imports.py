@@ -1,0 +1,96 @@
+"""Who may import whom: the rooms of the package, and no torch in the window's process."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_dinomed
+
+ROOT = Path(napari_dinomed.__file__).parent
+OUTER = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt6", "PySide6"}
+# What each room may not import: rooms further out, and libraries that belong elsewhere.
+FORBIDDEN = {
+    "volume": OUTER
+    | {
+        "torch",
+        "timm",
+        "zarr",
+        "io",
+        "features",
+        "segment",
+        "engine",
+        "session",
+        "plugin",
+        "bench",
+    },
+    "io": OUTER
+    | {
+        "torch",
+        "timm",
+        "zarr",
+        "features",
+        "segment",
+        "engine",
+        "session",
+        "plugin",
+        "bench",
+    },
+    "features": OUTER | {"io", "segment", "engine", "session", "plugin", "bench"},
+    "segment": OUTER
+    | {"timm", "zarr", "io", "features", "engine", "session", "plugin", "bench"},
+    "engine": OUTER | {"session", "plugin", "bench"},
+    "session": OUTER | {"torch", "timm", "zarr", "plugin", "bench"},
+    "bench": OUTER | {"plugin"},
+    "plugin": {"torch", "timm", "zarr", "bench"},
+}
+TORCH_FREE = (
+    "napari_dinomed.engine.client",
+    "napari_dinomed.session.session",
+    "napari_dinomed.segment.prompts",
+    "napari_dinomed.io",
+    "napari_dinomed.volume.phantom",
+    "napari_dinomed.cli",
+    "napari_dinomed.report",
+)
+
+
+def _imports(path: Path) -> set[str]:
+    """First names of libraries, and rooms of the package, that a module imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    parts = (name.split(".") for name in names)
+    return {p[1] if p[0] == "napari_dinomed" and len(p) > 1 else p[0] for p in parts}
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_imports_point_inwards(room):
+    for path in (ROOT / room).rglob("*.py"):
+        assert not _imports(path) & FORBIDDEN[room], path.relative_to(ROOT)
+
+
+def test_every_room_has_its_rule():
+    rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
+    assert rooms == set(FORBIDDEN)
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_no_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_qt_outside_the_plugin():
+    code = (
+        "import sys, napari_dinomed.session.session, napari_dinomed.headless\n"
+        "sys.exit(any(n in sys.modules for n in ('napari', 'qtpy', 'PyQt6', 'PySide6')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
