@@ -82,7 +82,12 @@ class Tiff:
                 metadata[f"PhysicalSize{axis}Unit"] = source.geometry.unit
         with replacing(path) as temporary:
             tifffile.imwrite(
-                temporary, array, ome=True, metadata=metadata, compression="zlib"
+                temporary,
+                array,
+                ome=True,
+                metadata=metadata,
+                photometric="minisblack",
+                compression="zlib",
             )
 
 

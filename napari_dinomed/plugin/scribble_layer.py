@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
+    from napari_dinomed.session.session import Deliver
     from napari_dinomed.session.state import Annotation
 
 NAME = "Scribbles"
@@ -32,12 +33,18 @@ class ScribbleLayer:
         The layer that is painted on.
     changed
         Called with the scribbles after the user painted or erased.
+    deliver
+        Runs a function soon: napari tells of some edits before it makes them.
     """
 
     def __init__(
-        self, image: Image, changed: Callable[[tuple[Scribble, ...]], None]
+        self,
+        image: Image,
+        changed: Callable[[tuple[Scribble, ...]], None],
+        deliver: Deliver,
     ) -> None:
         self._changed = changed
+        self._deliver = deliver
         self._is_showing = False
         self._label = 1
         self.layer = labels_over(image, NAME, np.uint16)
@@ -79,4 +86,4 @@ class ScribbleLayer:
 
     def _on_paint(self) -> None:
         if not self._is_showing:
-            self._changed(self._scribbles())
+            self._deliver(lambda: self._changed(self._scribbles()))

@@ -210,7 +210,7 @@ class Workbench:
     def _add_layers(self, image: Image) -> None:
         session = self._require()
         self.preview = PreviewLayer(image)
-        self.scribbles = ScribbleLayer(image, self._take_scribbles)
+        self.scribbles = ScribbleLayer(image, self._take_scribbles, self._deliver)
         self.prompts = PromptLayer(image, self._take_points, self._refuse)
         for layer in (self.preview.layer, self.scribbles.layer, self.prompts.layer):
             self.viewer.layers.append(layer)
@@ -288,8 +288,8 @@ class Workbench:
         session.change(session.annotation.with_points(points))
 
     def _take_scribbles(self, scribbles: tuple[Scribble, ...]) -> None:
-        session = self._require()
-        session.change(session.annotation.with_scribbles(scribbles))
+        if self.session is not None:
+            self.session.change(self.session.annotation.with_scribbles(scribbles))
 
     def _refuse(self, reason: str) -> None:
         self.failed.emit(reason)

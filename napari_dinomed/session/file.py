@@ -5,6 +5,7 @@ It names no file and no patient: the volume is known by the hash of its voxels.
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,13 @@ def load_session(path: Path) -> SessionFile:
     except DinomedError as error:
         raise ReadError(f"{path.name} contradicts itself: {error}") from error
     return session
+
+
+def free_place(path: Path) -> Path:
+    """A name like this one that no file has yet."""
+    stem = path.name.removesuffix(SUFFIX)
+    numbered = (path.with_name(f"{stem}-{n}{SUFFIX}") for n in itertools.count(2))
+    return next(place for place in numbered if not place.exists())
 
 
 def place_for(source: Path | None, fingerprint: str) -> Path:

@@ -27,6 +27,7 @@ from napari_dinomed.engine.messages import (
 from napari_dinomed.errors import Cancelled, DinomedError
 from napari_dinomed.session.file import (
     SessionFile,
+    free_place,
     load_session,
     place_for,
     save_session,
@@ -166,10 +167,11 @@ class Session:
 
     def cancel_encoding(self) -> None:
         """Stop computing features and labels; features that are done stay on disk."""
-        for call in (self._label_call, self._encode_call):
+        calls = (self._label_call, self._encode_call)
+        self._label_call = self._encode_call = None
+        for call in calls:
             if call is not None:
                 call.cancel()
-        self._label_call = self._encode_call = None
 
     def request_labels(self) -> None:
         """Ask for the labels of the prompts as they are now."""
@@ -231,7 +233,7 @@ class Session:
         try:
             self.resume(self.path)
         except DinomedError as error:
-            self.path = self.path.with_name(f"{self.fingerprint}.dinomed.json")
+            self.path = free_place(self.path)
             self.noticed.emit(f"{error} It was left as it is.")
             return False
         return bool(self.annotation.prompts)

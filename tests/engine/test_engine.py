@@ -17,9 +17,8 @@ from napari_dinomed.engine.messages import (
     SliceLabels,
 )
 from napari_dinomed.errors import EngineError, VolumeError, WeightsError
-from napari_dinomed.segment.prompts import Point, Prompts
+from napari_dinomed.segment.prompts import Meaning, Point, Prompts
 from napari_dinomed.session.state import new_label
-from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.volume import Window
 
 WINDOW = Window(0.0, 130.0)
