@@ -122,15 +122,19 @@ def segment(
     device: Device = "auto",
 ) -> None:
     """Label a volume from prompts, on exactly the grid of its file."""
-    from napari_dinomed import headless
     from napari_dinomed.io import read_volume, require_writable, write_labels
     from napari_dinomed.report import measure
+    from napari_dinomed.session.written import annotate
 
     require_writable(out)
     opened = read_volume(volume, frame)
     given = _collect_prompts(opened.geometry, point or [], world or [], prompts)
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
-    annotation = headless.annotate(given, meaning)
+    annotation = annotate(given, meaning)
+    opened.require_content()
+    # Only now: the model's libraries take seconds to import.
+    from napari_dinomed import headless
+
     with _progress_bar() as on_event:
         job = headless.prepare(opened, encoder, window, device, on_event)
     labels = job.segment(annotation, head, threshold)
@@ -316,7 +320,7 @@ def _collect_prompts(
     world: list[str],
     file: Path | None,
 ) -> Prompts:
-    from napari_dinomed.headless import point_from_text, prompts_from_file
+    from napari_dinomed.session.written import point_from_text, prompts_from_file
 
     collected = prompts_from_file(file, geometry) if file else Prompts()
     for text in points:

@@ -57,16 +57,20 @@ def measure(
 def overlay_picture(
     volume: Volume, window: Window, labels: NDArray[Any], named: tuple[Label, ...]
 ) -> Picture:
-    """Three planes through the labels' centre, side by side: (rows, columns, 3)."""
+    """Three planes through the labels' centre at one scale: (rows, columns, 3)."""
     marked = np.argwhere(labels > 0)
     centre = (
         np.rint(marked.mean(0)).astype(int) if len(marked) else np.array(labels.shape) // 2
     )
+    scale = _HEIGHT / (labels.shape[1] * volume.geometry.spacing[1])
     planes = [
-        _plane(volume, window, labels, named, axis, centre[axis]) for axis in range(3)
+        _plane(volume, window, labels, named, axis, centre[axis], scale)
+        for axis in range(3)
     ]
-    gap = np.zeros((_HEIGHT, _GAP, 3), dtype=np.uint8)
-    return np.concatenate([planes[0], gap, planes[1], gap, planes[2]], axis=1)
+    height = max(len(plane) for plane in planes)
+    gap = np.zeros((height, _GAP, 3), dtype=np.uint8)
+    first, second, third = (_pad(plane, height) for plane in planes)
+    return np.concatenate([first, gap, second, gap, third], axis=1)
 
 
 def write_picture(path: Path, picture: Picture) -> None:
@@ -86,12 +90,11 @@ def _plane(
     named: tuple[Label, ...],
     axis: int,
     index: int,
+    scale: float,
 ) -> Picture:
-    """One plane at its true proportions, ``_HEIGHT`` rows tall."""
+    """One plane at its true proportions, ``scale`` pixels to a unit of length."""
     grey = window.apply(volume.array.take(index, axis))
-    spacing = np.delete(volume.geometry.spacing, axis)
-    size = spacing * grey.shape
-    zoom = _HEIGHT / size[0] * spacing
+    zoom = scale * np.delete(volume.geometry.spacing, axis)
     smooth = ndimage.zoom(grey, zoom, order=1, mode="nearest", grid_mode=True)
     ids = ndimage.zoom(
         labels.take(index, axis), zoom, order=0, mode="nearest", grid_mode=True
@@ -105,3 +108,8 @@ def _plane(
         )
         picture[mask] = mixed[mask]
     return np.asarray(np.rint(255 * np.clip(picture, 0, 1)), dtype=np.uint8)
+
+
+def _pad(plane: Picture, height: int) -> Picture:
+    above = (height - len(plane)) // 2
+    return np.pad(plane, ((above, height - len(plane) - above), (0, 0), (0, 0)))

@@ -196,6 +196,8 @@ def file_hash(path: Path) -> str:
 
 
 def _download(spec: EncoderSpec, progress: Progress) -> Pin:
+    # The hub's library would otherwise tell the hub about this machine.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     pinned = read_pin(spec.name)

@@ -98,7 +98,8 @@ class Workbench:
         self._add_layers(image)
         self._listen(session)
         self._on_view()
-        if not session.resume_autosave():
+        session.resume_autosave()
+        if not session.annotation.labels:
             self.new_label()
         self._aim_at_something(session.annotation)
         self._show(session.annotation)

@@ -226,17 +226,15 @@ class Session:
         self.choose(**vars(stored.choices))
         self.change(stored.annotation)
 
-    def resume_autosave(self) -> bool:
-        """Take up what was autosaved for this volume; whether there was anything."""
+    def resume_autosave(self) -> None:
+        """Take up what was autosaved for this volume, where there is anything."""
         if not self.path.exists():
-            return False
+            return
         try:
             self.resume(self.path)
         except DinomedError as error:
             self.path = free_place(self.path)
             self.noticed.emit(f"{error} It was left as it is.")
-            return False
-        return bool(self.annotation.prompts)
 
     def close(self) -> None:
         """Let the engine forget the volume."""

@@ -157,6 +157,12 @@ def test_opening_again_goes_on_where_it_was_left(bench, image, click):
     assert bench.preview.labels[8, 24, 30] == 1
 
 
+def test_opening_again_does_not_add_a_label(bench, image):
+    bench.close()
+    bench.open(image)
+    assert [label.id for label in bench.session.annotation.labels] == [1]
+
+
 def test_saving_writes_the_images_own_grid(bench, click, tmp_path):
     click(bench, 8, 24, 30)
     bench.accept()

@@ -1,0 +1,224 @@
+"""A real napari window: real mouse clicks on the canvas, the real engine process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_dinomed.bench.clicks import dice
+from napari_dinomed.io import read_labels
+from napari_dinomed.plugin.panel import Panel
+from tests.fakes import FakeEngine
+
+pytestmark = [
+    pytest.mark.display,
+    pytest.mark.skipif(
+        sys.platform.startswith("linux")
+        and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
+        reason="needs a display; run under xvfb-run",
+    ),
+]
+TIMEOUT = 120_000
+SPLEEN_BOUND = 0.75
+
+
+@pytest.fixture
+def open_panel(make_napari_viewer, qtbot):
+    panels = []
+
+    def open_on(path_or_layer, engine=None):
+        viewer = make_napari_viewer(show=True)
+        if isinstance(path_or_layer, dict):
+            viewer.add_image(**path_or_layer)
+        else:
+            viewer.open(str(path_or_layer), plugin="napari-dinomed")
+        panel = Panel(viewer, engine)
+        panels.append(panel)
+        viewer.window.add_dock_widget(panel, area="right")
+        viewer.window.resize(1200, 800)
+        qtbot.wait(300)
+        return viewer, panel
+
+    yield open_on
+    for panel in panels:
+        panel.shut_down()
+
+
+def canvas_position(viewer, layer, voxel) -> QPoint:
+    """Where on the canvas a voxel of the plane in view is drawn."""
+    world = np.array(layer.data_to_world(voxel))[list(viewer.dims.displayed)]
+    canvas = viewer.window._qt_viewer.canvas
+    transform = canvas.view.scene.transform
+    x, y = transform.map([world[1], world[0]])[:2]
+    return QPoint(round(x), round(y))
+
+
+def click_on(qtbot, viewer, layer, voxel) -> None:
+    """A press and a release of the left button on the canvas over a voxel."""
+    (axis,) = viewer.dims.not_displayed
+    viewer.dims.set_point(axis, layer.data_to_world(voxel)[axis])
+    qtbot.wait(150)
+    native = viewer.window._qt_viewer.canvas.native
+    place = canvas_position(viewer, layer, voxel)
+    QTest.mouseMove(native, place)
+    qtbot.wait(30)
+    for kind, buttons in (
+        (QEvent.Type.MouseButtonPress, Qt.MouseButton.LeftButton),
+        (QEvent.Type.MouseButtonRelease, Qt.MouseButton.NoButton),
+    ):
+        event = QMouseEvent(
+            kind,
+            QPointF(place),
+            QPointF(native.mapToGlobal(place)),
+            Qt.MouseButton.LeftButton,
+            buttons,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(native, event)
+        qtbot.wait(30)
+
+
+@contextlib.contextmanager
+def waiting(qtbot, signal):
+    """Go on once a signal of the workbench has come."""
+    heard = []
+    signal.connect(heard.append)
+    yield
+    qtbot.waitUntil(lambda: bool(heard), timeout=TIMEOUT)
+
+
+def test_the_whole_job(open_panel, qtbot, shared_data, tmp_path):
+    """Open a CT, click the spleen and the background, get the spleen, save it."""
+    scan = shared_data / "ct_abdomen" / "example_ct_sm.nii.gz"
+    viewer, panel = open_panel(shutil.copy(scan, tmp_path))
+    workbench = panel.workbench
+    expert, _ = read_labels(shared_data / "ct_abdomen" / "example_seg.nii.gz")
+    spleen = expert == 1
+    with waiting(qtbot, workbench.encoded):
+        panel.image_box.compute.click()
+    inside = [tuple(np.argwhere(spleen)[i]) for i in _deepest(spleen)]
+    for voxel in inside:
+        with waiting(qtbot, workbench.labelled):
+            click_on(qtbot, viewer, workbench.image, voxel)
+    panel.prompts_box.exclude.click()
+    for voxel in _around(spleen):
+        with waiting(qtbot, workbench.labelled):
+            click_on(qtbot, viewer, workbench.image, voxel)
+    points = workbench.session.annotation.prompts.points
+    assert [p.voxel for p in points[: len(inside)]] == inside
+    assert [p.include for p in points] == [True] * len(inside) + [False] * 2
+    reached = dice(spleen, workbench.preview.labels == 1)
+    assert reached > SPLEEN_BOUND, reached
+    panel.result_box.accept.click()
+    kept = workbench.result_layer()
+    assert (np.asarray(kept.data) == workbench.preview.labels).all()
+    kept.undo()
+    assert not np.asarray(kept.data).any()
+
+
+def _deepest(mask) -> list[int]:
+    """Indices of the deepest voxel of the thickest slice and of one slice off it."""
+    from scipy import ndimage
+
+    voxels = np.argwhere(mask)
+    depth = ndimage.distance_transform_edt(mask)[tuple(voxels.T)]
+    first = int(np.argmax(depth))
+    away = np.where(abs(voxels[:, 0] - voxels[first, 0]) >= 4, depth, 0)
+    return [first, int(np.argmax(away))]
+
+
+def _around(mask) -> list[tuple[int, ...]]:
+    """Two voxels of the background, eight pixels from the mask, on its middle slice."""
+    from scipy import ndimage
+
+    middle = int(np.argmax(mask.sum((1, 2))))
+    distance = ndimage.distance_transform_edt(~mask[middle])
+    ring = np.argwhere((distance > 7.5) & (distance < 8.5))
+    return [(middle, *map(int, ring[i])) for i in (0, len(ring) // 2)]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+def test_a_click_lands_on_the_right_voxel_of_an_anisotropic_volume(
+    open_panel, qtbot, order
+):
+    array = np.random.default_rng(0).integers(0, 255, (12, 60, 80)).astype(np.int16)
+    options = {"data": array, "scale": (3, 0.7, 0.7), "units": ("mm",) * 3}
+    options["translate"] = (-20.0, 5.0, 9.0)
+    viewer, panel = open_panel(options, FakeEngine())
+    viewer.dims.order = order
+    viewer.reset_view()
+    for voxel in ((7, 20, 30), (3, 41, 66)):
+        click_on(qtbot, viewer, panel.workbench.image, voxel)
+    points = panel.workbench.session.annotation.prompts.points
+    assert [p.voxel for p in points] == [(7, 20, 30), (3, 41, 66)]
+
+
+def test_the_panel_shows_and_changes_labels(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    _, panel = open_panel({"data": volume.array}, FakeEngine())
+    assert list(panel.labels_box.rows) == [1]
+    panel.labels_box.add.click()
+    assert list(panel.labels_box.rows) == [1, 2]
+    assert panel.labels_box.rows[2].aimed.isChecked()
+    panel.labels_box.rows[2].name.setText("tumour")
+    panel.labels_box.rows[2].name.editingFinished.emit()
+    assert panel.workbench.session.annotation.find(2).name == "tumour"
+    panel.prompts_box.undo.click()
+    panel.prompts_box.undo.click()
+    assert list(panel.labels_box.rows) == [1]
+
+
+def test_errors_are_messages_and_the_window_lives_on(open_panel, qtbot):
+    flat = np.zeros((3, 20, 30), np.int16)
+    _, panel = open_panel({"data": flat}, FakeEngine())
+    assert "constant" in panel._status.text()
+    assert panel.workbench.session is None
+    assert not panel.prompts_box.isEnabled()
+
+
+def test_cancelling_gives_the_button_back(open_panel, qtbot, ball_volume):
+    from napari_dinomed.engine.messages import EncodeVolume
+
+    volume, _ = ball_volume
+    engine = FakeEngine(holds=(EncodeVolume,))
+    _, panel = open_panel({"data": volume.array}, engine)
+    panel.image_box.compute.click()
+    assert panel.image_box.cancel.isVisible()
+    assert not panel.image_box.compute.isEnabled()
+    panel.image_box.cancel.click()
+    assert panel.image_box.compute.isEnabled()
+    assert not panel.image_box.cancel.isVisible()
+
+
+def test_no_torch_in_the_windows_process():
+    """The demo up to its first labels, in a process of its own."""
+    code = (
+        "import sys, time, napari\n"
+        "from napari_dinomed import demo\n"
+        "from qtpy.QtWidgets import QApplication\n"
+        "viewer = napari.Viewer()\n"
+        "done = []\n"
+        "panel = demo.fill(viewer, demo.find_sample('em'))\n"
+        "panel.workbench.labelled.connect(done.append)\n"
+        "end = time.monotonic() + 100\n"
+        "while not done and time.monotonic() < end:\n"
+        "    QApplication.instance().processEvents(); time.sleep(0.01)\n"
+        "panel.shut_down(); viewer.close()\n"
+        "assert done and done[0].labels.any()\n"
+        "assert 'torch' not in sys.modules\n"
+        "assert 'timm' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,273 @@
+"""The command line: the main job on files, and one clear error for every bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import imageio.v3 as imageio
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_dinomed.bench.clicks import dice
+from napari_dinomed.io import read_labels, read_volume
+from tests.conftest import ball
+
+AFFINE = np.array(
+    [[-0.8, 0.1, 0, 30], [0.1, 0.8, 0.2, -40], [0, -0.2, 2.4, 5], [0, 0, 0, 1.0]]
+)
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "napari_dinomed", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def refused(*arguments):
+    """What is said on standard error when the arguments are refused."""
+    done = run(*arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """An oblique NIfTI scan with a bright ball; array order (i, j, k)."""
+    folder = tmp_path_factory.mktemp("scan")
+    mask = ball((56, 48, 16), (30, 24, 8), 9, (0.8, 0.8, 2.4))
+    noise = np.random.default_rng(0).normal(0, 4, mask.shape)
+    image = nib.Nifti1Image((20 + 80 * mask + noise).astype(np.int16), AFFINE)
+    image.header.set_sform(AFFINE, 2)
+    image.header.set_qform(AFFINE, 1)
+    nib.save(image, folder / "scan.nii.gz")
+    nib.save(nib.Nifti1Image(mask.astype(np.uint8), AFFINE), folder / "truth.nii.gz")
+    return folder / "scan.nii.gz"
+
+
+def _mask(path):
+    return np.asarray(nib.load(path).dataobj) == 1
+
+
+def test_a_point_on_the_files_own_grid(scan, tmp_path):
+    """K,J,I is the reverse of NIfTI's array order, whatever way the axes run."""
+    out = tmp_path / "labels.nii.gz"
+    done = run("segment", scan, "--point", "8,24,30=1", "--point", "2,4,4=-1", "--out", out)
+    assert done.returncode == 0, done.stderr
+    source, labels = nib.load(scan), nib.load(out)
+    np.testing.assert_array_equal(labels.affine, source.affine)
+    for field in ("qform_code", "sform_code", "pixdim"):
+        np.testing.assert_array_equal(labels.header[field], source.header[field])
+    assert dice(_mask(scan.with_name("truth.nii.gz")), _mask(out)) > 0.85
+    assert _mask(out)[30, 24, 8]
+
+
+def test_a_point_in_the_world(scan, tmp_path):
+    x, y, z = AFFINE[:3, :3] @ (30, 24, 8) + AFFINE[:3, 3]
+    out = tmp_path / "labels.nii.gz"
+    done = run("segment", scan, "--world", f"{x:.2f},{y:.2f},{z:.2f}=1", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert _mask(out)[30, 24, 8]
+    assert dice(_mask(scan.with_name("truth.nii.gz")), _mask(out)) > 0.85
+
+
+def test_prompts_from_a_file(scan, tmp_path):
+    points = [
+        {"voxel": [8, 24, 30], "label": 4},
+        {"voxel": [2, 4, 4], "label": 4, "include": False},
+    ]
+    (tmp_path / "prompts.json").write_text(json.dumps({"points": points}))
+    out = tmp_path / "labels.nii"
+    done = run("segment", scan, "--prompts", tmp_path / "prompts.json", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert set(np.unique(np.asarray(nib.load(out).dataobj))) == {0, 4}
+
+
+def test_the_demo_without_a_window(tmp_path):
+    done = run("demo", "--headless", "--out", tmp_path / "demo")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "demo" / "report.json").read_text())
+    assert [row["name"] for row in report["labels"]] == ["liver", "spleen", "right kidney"]
+    assert all(row["dice"] > 0.6 for row in report["labels"])
+    labels, volume = read_labels(tmp_path / "demo" / "labels.nii.gz")
+    assert set(np.unique(labels)) == {0, 1, 2, 3}
+    assert volume.geometry.spacing == pytest.approx((4.0, 2.4, 2.4))
+    picture = imageio.imread(tmp_path / "demo" / "overlay.png")
+    assert picture.ndim == 3
+    assert (picture.max(2) - picture.min(2)).max() > 80, "no colour over the grey"
+
+
+def test_the_benchmark(scan, tmp_path):
+    out = tmp_path / "figures.json"
+    done = run(
+        "bench",
+        "interactive",
+        "--image",
+        scan,
+        "--labels",
+        scan.with_name("truth.nii.gz"),
+        "--clicks",
+        3,
+        "--json",
+        out,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())
+    assert len(figures["dice"]) == len(figures["seconds"]) == 3
+    assert figures["dice"][-1] > 0.85
+
+
+def test_the_cache_is_listed_bounded_and_cleared(scan, tmp_path):
+    run("segment", scan, "--point", "8,24,30=1", "--out", tmp_path / "l.nii")
+    assert "filters" in run("cache", "list").stdout
+    assert "2 GB" in run("cache", "limit", "2").stdout
+    assert "of 2 GB" in run("cache", "list").stdout
+    assert "Freed" in run("cache", "clear").stdout
+    assert "filters" not in run("cache", "list").stdout
+
+
+def test_encoders_are_listed():
+    listed = run("encoders").stdout
+    for name in ("filters", "dinov3-s+", "dinov3-7b", "dinov3-convnext-t", "eupe-t"):
+        assert name.split("-convnext")[0] in listed
+
+
+GOOD = ("--point", "8,24,30=1", "--out", "OUT")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("missing.nii", *GOOD), "no file"),
+        ((".", *GOOD), "folder"),
+        (("SCAN", "--out", "OUT"), "at least one"),
+        (("SCAN", "--point", "8,24,56=1", "--out", "OUT"), "outside"),
+        (("SCAN", "--point", "-1,24,30=1", "--out", "OUT"), "outside"),
+        (("SCAN", "--world", "999,0,0=1", "--out", "OUT"), "outside"),
+        (("SCAN", "--point", "8,24=1", "--out", "OUT"), "K,J,I=LABEL"),
+        (("SCAN", "--point", "8,24,30", "--out", "OUT"), "K,J,I=LABEL"),
+        (("SCAN", "--point", "8,24,30=0", "--out", "OUT"), "label"),
+        (
+            ("SCAN", "--point", "8,24,30=-1", "--out", "OUT"),
+            "at least one prompt that includes",
+        ),
+        (("SCAN", "--point", "8,24,30=1", "--out", "labels.png"), "labels.png"),
+        (("SCAN", "--point", "8,24,30=1", "--out", "nowhere/l.nii"), "not there"),
+        (("SCAN", *GOOD, "--encoder", "nonsense"), "nonsense"),
+        (("SCAN", *GOOD, "--encoder", "dinov3-s"), "weights get dinov3-s"),
+        (("SCAN", *GOOD, "--device", "abacus"), "abacus"),
+        (("SCAN", *GOOD, "--frame", "2"), "frame 2"),
+        (("SCAN", "--prompts", "missing.json", "--out", "OUT"), "Cannot read prompts"),
+    ],
+)
+def test_bad_arguments(scan, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    places = {"SCAN": scan, "OUT": tmp_path / "out.nii.gz"}
+    encoder = ()
+    if "abacus" in arguments:
+        import torch
+        from safetensors.torch import save_file
+
+        from napari_dinomed.features.checkpoint import import_timm
+
+        torch.manual_seed(0)
+        model = import_timm().create_model("vit_tiny_patch16_dinov3_qkvb", num_classes=0)
+        save_file(model.state_dict(), tmp_path / "w.safetensors")
+        encoder = ("--encoder", f"file:{tmp_path / 'w.safetensors'}")
+    error = refused("segment", *(places.get(a, a) for a in arguments), *encoder)
+    assert said in error
+    assert not (tmp_path / "out.nii.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.full((6, 7, 8), np.nan, np.float32), "not-a-number"),
+        (np.full((6, 7, 8), 3, np.int16), "constant"),
+        (np.arange(7, dtype=np.int16), "1-D"),
+        (np.zeros((2, 2, 2, 2, 2), np.int16), "5-D"),
+    ],
+)
+def test_volumes_with_nothing_in_them(tmp_path, array, said):
+    nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "odd.nii")
+    out = tmp_path / "out.nii"
+    error = refused("segment", tmp_path / "odd.nii", "--point", "1,1,1=1", "--out", out)
+    assert said in error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_one_and_three_slices(tmp_path, depth):
+    mask = ball((40, 40, depth), (20, 20, depth // 2), 8)
+    noise = np.random.default_rng(0).normal(0, 3, mask.shape)
+    grey = (10 + 90 * mask + noise).astype(np.float32)
+    nib.save(nib.Nifti1Image(grey, np.eye(4)), tmp_path / "thin.nii")
+    out = tmp_path / "out.nii"
+    place = f"{depth // 2},20,20=1"
+    done = run("segment", tmp_path / "thin.nii", "--point", place, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert dice(mask, _mask(out)) > 0.8
+
+
+def test_a_truncated_file(scan, tmp_path):
+    cut = tmp_path / "cut.nii.gz"
+    cut.write_bytes(scan.read_bytes()[:3000])
+    assert "cut.nii.gz" in refused(
+        "segment", cut, "--point", "8,24,30=1", "--out", tmp_path / "o.nii"
+    )
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"points": [{"voxel": [1, 2]}]}'])
+def test_prompt_files_that_are_none(scan, tmp_path, content):
+    (tmp_path / "p.json").write_text(content)
+    error = refused(
+        "segment", scan, "--prompts", tmp_path / "p.json", "--out", tmp_path / "o.nii"
+    )
+    assert "prompts" in error
+
+
+def test_a_display_without_qt(monkeypatch):
+    import importlib.util
+
+    from napari_dinomed import demo
+    from napari_dinomed.errors import DinomedError
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(DinomedError, match=r"napari-dinomed\[all\]"):
+        demo.why_no_window()
+
+
+def test_the_licence_comes_before_the_download():
+    error = refused("weights", "get", "dinov3-s")
+    assert "DINOv3 License" in error
+
+
+def test_offline_names_the_file_to_bring():
+    error = refused("--offline", "weights", "get", "dinov3-s", "--accept-licence")
+    assert "offline" in error
+    assert "timm/vit_small_patch16_dinov3.lvd1689m" in error
+    assert "weights add FILE --as dinov3-s" in error
+
+
+REAL = [
+    ("ct_abdomen/example_ct_sm.nii.gz", "15,50,20"),
+    ("ct_headneck/image.nii.gz", "60,60,60"),
+    ("mr_hippocampus/images/hippocampus_003.nii.gz", "17,26,17"),
+    ("pet/PET.nii", "45,54,45"),
+    ("cryoet/14pf_MT.tif", "22,68,42"),
+    ("ometiff/4D-series.ome.tif", "2,80,200"),
+]
+
+
+@pytest.mark.parametrize(("name", "place"), REAL, ids=[name for name, _ in REAL])
+def test_real_volumes_of_every_kind(shared_data, tmp_path, name, place):
+    source = shared_data / name
+    out = tmp_path / ("labels.nii.gz" if "nii" in name else "labels.ome.tif")
+    done = run("segment", source, "--point", f"{place}=1", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert read_volume(out).geometry.file_shape == read_volume(source).geometry.file_shape
+    if "nii" in name:
+        np.testing.assert_array_equal(nib.load(out).affine, nib.load(source).affine)
