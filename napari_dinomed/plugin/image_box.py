@@ -75,7 +75,7 @@ class ImageBox(QGroupBox):
         self.chosen.emit(self.images.currentData())
 
     def _fill(self) -> None:
-        self.windows.addItem("from the file", "")
+        self.windows.addItem("usual for this image", "")
         self.windows.addItem("auto", "auto")
         for name in CT_PRESETS:
             self.windows.addItem(f"CT {name}", name)
