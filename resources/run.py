@@ -94,7 +94,8 @@ def test(arguments: list[str]) -> None:
     need_system([*QT_LIBRARIES, *VIRTUAL_DISPLAY])
     python = make_environment()
     call(python, "-m", "pip", "install", "--quiet", "tox>=4.25")
-    tox = [python, "-m", "tox", "run", *arguments]
+    environments = f"py3{sys.version_info.minor},lint,package"
+    tox = [python, "-m", "tox", "run", "-e", environments, *arguments]
     has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if platform.system() == "Linux" and not has_display and shutil.which("xvfb-run"):
         screen = "-screen 0 1600x1000x24 +extension GLX"

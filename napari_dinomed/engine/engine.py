@@ -167,7 +167,7 @@ class Engine:
     def _encode(self, request: EncodeVolume) -> Steps:
         yield Progress(0, 0, f"Loading {request.encoder}")
         encoder = self._encoder(request.encoder, request.device)
-        encoding, signature = self._begin(request, encoder)
+        encoding = self._begin(request, encoder)
         self._forget(request.volume)
         self._encodings[request.volume] = encoding
         depth = encoding.stack.depth
@@ -178,14 +178,14 @@ class Engine:
             yield Progress(int(encoding.bank.ready.sum()), depth, "slices")
         yield Encoded(
             request.encoder,
-            signature,
+            encoder.signature,
             encoder.device,
             encoding.bank.grid,
             encoder.spec.channels,
             computed,
         )
 
-    def _begin(self, request: EncodeVolume, encoder: Encoder) -> tuple[Encoding, str]:
+    def _begin(self, request: EncodeVolume, encoder: Encoder) -> Encoding:
         volume = self._volume(request.volume)
         window = encoder.window or request.window
         stack, plan = SliceStack(volume, window), SlicePlan()
@@ -194,7 +194,7 @@ class Engine:
         signature = feature_signature(volume, window, plan, encoder)
         store = FeatureStore.for_signature(signature, shape, request.encoder)
         bank = TokenBank(shape, stack.slice_shape)
-        return Encoding(encoder, stack, plan, store, bank), signature
+        return Encoding(encoder, stack, plan, store, bank)
 
     def _segment(self, request: SegmentVolume) -> Steps:
         begun = time.perf_counter()

@@ -186,7 +186,8 @@ class Encoded:
     Parameters
     ----------
     encoder, signature
-        Name of the encoder, and what its tokens depend on.
+        Name of the encoder, and what identifies it: architecture, SHA-256 of the weights,
+        layers.
     device
         Where it computes, in words.
     grid

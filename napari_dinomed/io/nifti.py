@@ -15,7 +15,7 @@ from nibabel.spatialimages import HeaderDataError
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.format import label_dtype, native, require_affine, take_frame
-from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume import Geometry, Volume, Window
 from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Nifti:
             canonical,
             geometry,
             guess_modality(canonical, patient),
+            _own_window(image.header),
             header=image.header,
         )
 
@@ -91,6 +92,11 @@ class Nifti:
         )
         with replacing(path) as temporary:
             nib.save(image, temporary)
+
+
+def _own_window(header: nib.Nifti1Header) -> Window | None:
+    low, high = float(header["cal_min"]), float(header["cal_max"])
+    return Window(low, high, "file") if low < high else None
 
 
 def _load(path: Path) -> tuple[Any, NDArray[Any]]:

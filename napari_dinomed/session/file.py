@@ -17,7 +17,7 @@ from napari_dinomed.errors import DinomedError, ReadError
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.session.state import Annotation, Choices
 from napari_dinomed.settings import data_folder
-from napari_dinomed.volume import Geometry
+from napari_dinomed.volume import Geometry, Window
 
 SUFFIX = ".dinomed.json"
 
@@ -34,8 +34,10 @@ class SessionFile:
         The grid.
     choices
         Encoder, window, readout, threshold.
+    window
+        The grey values that were encoded.
     encoder_signature
-        What the tokens depended on, weights' hash included; empty before encoding.
+        What identifies the encoder, weights' SHA-256 included; empty before encoding.
     annotation
         Labels and prompts; voxels are (z, y, x) of the canonical grid.
     """
@@ -43,6 +45,7 @@ class SessionFile:
     volume: str
     geometry: Geometry
     choices: Choices
+    window: Window
     encoder_signature: str
     annotation: Annotation
     version: Literal[1] = 1

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.engine.client import Call, OnEvent
     from napari_dinomed.engine.messages import Request
-    from napari_dinomed.volume import Volume
+    from napari_dinomed.volume import Volume, Window
 
     Deliver = Callable[[Callable[[], None]], None]
 
@@ -103,6 +103,7 @@ class Session:
         self._name = uuid.uuid4().hex
         self._history = History()
         self._encoding: Encoded | None = None
+        self._window: Window | None = None
         self._encode_call: Call | None = None
         self._label_call: Call | None = None
         self._generation = 0
@@ -113,6 +114,13 @@ class Session:
     def annotation(self) -> Annotation:
         """Labels and prompts as they are now."""
         return self._history.present
+
+    @property
+    def window(self) -> Window:
+        """Grey values that are encoded."""
+        if self._window is None:
+            self._window = choose_window(self.volume, self.choices.window or None)
+        return self._window
 
     @property
     def is_encoded(self) -> bool:
@@ -143,7 +151,7 @@ class Session:
             return
         if (old.encoder, old.window) != (self.choices.encoder, self.choices.window):
             self.cancel_encoding()
-            self._encoding = None
+            self._encoding = self._window = None
         self.choices_changed.emit(self.choices)
         self._autosave()
         self.request_labels()
@@ -158,11 +166,10 @@ class Session:
         if not self._is_open:
             self._is_open = True
             self._submit(self._open_request(), lambda _: None)
-        window = choose_window(self.volume, self.choices.window or None)
         first = (
             self._view.index if self._view.axis == 0 else self.volume.array.shape[0] // 2
         )
-        request = EncodeVolume(self._name, self.choices.encoder, window, first)
+        request = EncodeVolume(self._name, self.choices.encoder, self.window, first)
         self._encode_call = self._submit(request, self._take_encoded)
 
     def cancel_encoding(self) -> None:
@@ -199,6 +206,7 @@ class Session:
             self.fingerprint,
             self.volume.geometry,
             self.choices,
+            self.window,
             self._encoding.signature if self._encoding else "",
             self.annotation,
         )

@@ -79,6 +79,16 @@ def test_the_headers_slope_is_applied(tmp_path):
     assert volume.array.dtype == np.float32
 
 
+def test_the_headers_own_window_is_kept(tmp_path):
+    image = nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
+    nib.save(image, tmp_path / "none.nii")
+    assert read_volume(tmp_path / "none.nii").window is None
+    image.header["cal_min"], image.header["cal_max"] = -50, 150
+    nib.save(image, tmp_path / "own.nii")
+    window = read_volume(tmp_path / "own.nii").window
+    assert (window.low, window.high) == (-50, 150)
+
+
 def test_a_series_gives_one_frame(tmp_path):
     array = np.arange(2 * 3 * 4 * 5, dtype=np.int16).reshape(2, 3, 4, 5)
     path = _write(tmp_path / "series.nii", array)

@@ -107,6 +107,25 @@ def test_labels_above_255_fit(two_balls):
     assert labels.max() == 300
 
 
+def test_each_click_is_paid_for_once(two_balls, monkeypatch):
+    """A further click costs one comparison with all tokens, undo and redo none."""
+    from napari_dinomed.segment.support import SupportField
+
+    paid = []
+    compute = SupportField._compute
+
+    def counting(field, voxel):
+        paid.append(voxel)
+        return compute(field, voxel)
+
+    monkeypatch.setattr(SupportField, "_compute", counting)
+    job, _ = two_balls
+    first, second = Point((8, 21, 17), 1), Point((7, 19, 22), 1)
+    for points in ((first,), (first, second), (first,), (first, second)):
+        _labels(job, *points)
+    assert paid == [first.voxel, second.voxel]
+
+
 def test_taking_a_click_back_gives_what_was_before(two_balls):
     job, _ = two_balls
     before = _labels(job, Point(FIRST, 1))

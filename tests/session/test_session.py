@@ -159,7 +159,9 @@ def test_saving_and_opening(session, ball_volume, tmp_path):
 
 def test_the_weights_are_in_the_session(session):
     session.encode()
-    assert session.to_file().encoder_signature == "signature"
+    stored = session.to_file()
+    assert stored.encoder_signature == "signature"
+    assert stored.window == session.window
 
 
 def test_no_file_name_is_in_the_session(ball_volume, tmp_path):
