@@ -162,7 +162,9 @@ def _ct() -> Sample:
         Point((15, 55, 50), 1),
         Point((24, 52, 38), 1),
         Point((15, 74, 124), 2),
+        Point((11, 70, 127), 2),
         Point((27, 82, 54), 3),
+        Point((31, 80, 57), 3),
         Point((14, 43, 99), 1, include=False),
         Point((27, 110, 80), 1, include=False),
     )

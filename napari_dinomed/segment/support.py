@@ -63,7 +63,7 @@ class SupportField:
     ) -> None:
         self.meaning = meaning
         self._bank = bank
-        self._metric = metric
+        self.metric = metric
         spacing = np.array(volume.geometry.spacing)
         self.volume_shape = volume.array.shape
         self.step = _working_step(self.volume_shape, spacing, _MOST_CELLS[meaning])
@@ -105,7 +105,7 @@ class SupportField:
         """Mean, spread and length of the tokens, by which differences are measured."""
         sample = self._bank.in_cells(self._bank.sample(_TOKEN_SAMPLE, seed=1))
         self._mean = sample.mean(0)
-        if self._metric == "cosine":
+        if self.metric == "cosine":
             self._scale = torch.ones_like(self._mean)
         else:
             self._scale = 1 / (sample.std(0) + 1e-6) / sample.shape[1] ** 0.5
@@ -133,12 +133,12 @@ class SupportField:
             - self._mean @ towards
         )
         length = clicked.norm()
-        if self._metric == "cosine":
+        if self.metric == "cosine":
             difference = 1 - products / (self._lengths * length).clamp_min(1e-6)
         else:
             squared = self._lengths**2 - 2 * products + length**2
             difference = squared.clamp_min(0).sqrt()
-        weighted = _TOKEN_WEIGHT[self._metric] * difference
+        weighted = _TOKEN_WEIGHT[self.metric] * difference
         return torch.unflatten(weighted, 1, self._bank.grid)
 
     def _distance(self, voxel: Voxel) -> Floats:
