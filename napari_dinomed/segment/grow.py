@@ -1,10 +1,13 @@
-"""One object from a few clicks: support, level, a probe taught by the first guess, walker.
+"""From a few clicks to one object, or to all that looks alike.
 
 1. Each click supports what is like it and near it (`support`).
 2. Where support is cut is chosen from the data (`level`); excluded clicks compete.
 3. The region so found teaches a linear probe on the tokens, in which clicks weigh most,
    as GrabCut (Rother et al. 2004) teaches a colour model; both are averaged.
-4. The random walker puts the edge where the grey values change (`refine`).
+4. Grey values inside and just outside the region compete for the cells near its edge.
+5. For one object, the random walker puts the edge where grey values change (`refine`).
+
+The constants were chosen on the volumes named in ``docs/concepts.md``.
 """
 
 from __future__ import annotations
