@@ -96,10 +96,6 @@ class EngineClient:
             number, future = self._post(request, on_event)
         return Call(future, lambda: self._cancel(number))
 
-    def ask(self, request: Request, on_event: OnEvent | None = None) -> Any:
-        """Ask and wait for the result; errors of the request are raised."""
-        return self.submit(request, on_event).future.result()
-
     def close(self) -> None:
         """Let the process end; what it was doing is withdrawn."""
         with self._lock:

@@ -67,7 +67,7 @@ _WALKER = WalkerOptions(contrast=1.0, prior=0.2)
 
 @dataclass(frozen=True, eq=False)
 class Grower:
-    """Grows one object from its marks.
+    """Grows a label from its marks: one object, or all that looks alike.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Grower:
         return logit + _GREY_SHARE * self._grey_logit(logit)
 
     def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
-        """Box around the object, and its probability on the voxels there."""
+        """Box around what was found, and its probability on the voxels there."""
         region = self._join(evidence > _DOUBT)
         cells = bounding_box(region, 2)
         box = tuple(

@@ -142,9 +142,6 @@ class Segmenter:
     def _dtype(self) -> type[np.unsignedinteger[Any]]:
         return np.uint8 if max(label.id for label in self.labels) < 256 else np.uint16
 
-    def _is_grown(self, label: Label) -> bool:
-        return label.meaning is Meaning.OBJECT and self.head == "auto"
-
     def _included(self, label: Label) -> NDArray[np.int64]:
         voxels, classes = self.prompts.marks()
         return np.asarray(voxels[classes == label.id])
