@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.engine.messages import Event, HeadName
+    from napari_dinomed.features.stack import Planes
     from napari_dinomed.session.state import Annotation
     from napari_dinomed.volume import Window
 
@@ -61,6 +62,7 @@ def prepare(
     window: str | None = None,
     device: str = "auto",
     on_event: OnEvent | None = None,
+    planes: Planes = "auto",
 ) -> Job:
     """Compute a volume's features, or find them on disk.
 
@@ -76,6 +78,8 @@ def prepare(
         Where to compute.
     on_event
         Told of progress and notices.
+    planes
+        Slices along one axis or all three.
 
     Raises
     ------
@@ -85,5 +89,5 @@ def prepare(
     engine = Engine()
     engine.run(OpenVolume(_NAME, volume.array, volume.geometry, volume.modality))
     chosen = choose_window(volume, window)
-    request = EncodeVolume(_NAME, encoder, chosen, device=device)
+    request = EncodeVolume(_NAME, encoder, chosen, device=device, planes=planes)
     return Job(engine, volume, chosen, engine.run(request, on_event))

@@ -41,7 +41,12 @@ from napari_dinomed.features.catalog import CATALOG
 from napari_dinomed.features.device import choose_device, describe_device
 from napari_dinomed.features.encoder import Encoder, make_encoder
 from napari_dinomed.features.extraction import block_order, extract_block
-from napari_dinomed.features.stack import SlicePlan, SliceStack
+from napari_dinomed.features.stack import (
+    SlicePlan,
+    SliceStack,
+    default_side,
+    slice_plans,
+)
 from napari_dinomed.features.store import FeatureStore, feature_signature
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.segment.prompts import Meaning
@@ -53,14 +58,16 @@ from napari_dinomed.volume import Volume
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_dinomed.volume import Window
+
     Steps = Iterator[Event | Result | None]
 
 _POLL = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Encoding:
-    """A volume's tokens, complete or on their way."""
+class PlaneTokens:
+    """Tokens of a volume's slices along one axis, complete or on their way."""
 
     encoder: Encoder
     stack: SliceStack
@@ -68,15 +75,15 @@ class Encoding:
     store: FeatureStore
     bank: TokenBank
 
-    def require(self, start: int, stop: int) -> bool:
-        """Have the tokens of slices ``start`` to ``stop``; whether any were computed."""
+    def require(self, start: int, stop: int) -> int:
+        """Have the tokens of slices ``start`` to ``stop``; how many were computed."""
         if self.bank.ready[start:stop].all():
-            return False
+            return 0
         block, computed = extract_block(
             self.stack, self.plan, self.encoder, self.store, start, stop
         )
         self.bank.put(start, block)
-        return computed
+        return (stop - start) * computed
 
     def require_slices(self, indices: np.ndarray[Any, np.dtype[np.int64]]) -> None:
         """Have the tokens of single slices, block by block."""
@@ -84,6 +91,48 @@ class Encoding:
         for block in np.unique(indices // size):
             start = int(block) * size
             self.require(start, min(start + size, self.stack.depth))
+
+    def missing(self, near: int) -> list[tuple[int, int]]:
+        """Blocks (start, stop) that are not there yet, nearest to a slice first."""
+        order = block_order(self.stack.depth, self.encoder.block, near)
+        return [
+            (start, stop) for start, stop in order if not self.bank.ready[start:stop].all()
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """A volume's tokens: along z, and along the other axes where three planes are used."""
+
+    encoder: Encoder
+    planes: tuple[PlaneTokens, ...]
+
+    @property
+    def banks(self) -> tuple[TokenBank, ...]:
+        """Tokens in memory, those along z first."""
+        return tuple(plane.bank for plane in self.planes)
+
+    @property
+    def window(self) -> Window:
+        """How grey values were brought to [0, 1]."""
+        return self.planes[0].stack.window
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all tokens are there."""
+        return all(bank.ready.all() for bank in self.banks)
+
+    def progress(self) -> Progress:
+        """How many slices are there."""
+        done = sum(int(bank.ready.sum()) for bank in self.banks)
+        return Progress(done, sum(bank.depth for bank in self.banks), "slices")
+
+    def next_missing(self, near: int) -> tuple[PlaneTokens, int, int] | None:
+        """The missing block nearest to the view, or of another plane; None if complete."""
+        for plane in self.planes:
+            for start, stop in plane.missing(near if plane.stack.axis == 0 else 0)[:1]:
+                return plane, start, stop
+        return None
 
 
 class Engine:
@@ -170,17 +219,17 @@ class Engine:
         encoding = self._begin(request, encoder)
         self._forget(request.volume)
         self._encodings[request.volume] = encoding
-        depth = encoding.stack.depth
         computed = 0
-        for start, stop in block_order(depth, encoder.block, request.first):
-            computed += (stop - start) * encoding.require(start, stop)
+        while (block := encoding.next_missing(request.first)) is not None:
+            plane, start, stop = block
+            computed += plane.require(start, stop)
             yield from self._take_notices()
-            yield Progress(int(encoding.bank.ready.sum()), depth, "slices")
+            yield encoding.progress()
         yield Encoded(
             request.encoder,
             encoder.signature,
             encoder.device,
-            encoding.bank.grid,
+            encoding.banks[0].grid,
             encoder.spec.channels,
             computed,
         )
@@ -188,13 +237,16 @@ class Engine:
     def _begin(self, request: EncodeVolume, encoder: Encoder) -> Encoding:
         volume = self._volume(request.volume)
         window = encoder.window or request.window
-        stack, plan = SliceStack(volume, window), SlicePlan()
-        grid = encoder.grid(stack.slice_shape, plan)
-        shape = (stack.depth, encoder.spec.channels, *grid)
-        signature = feature_signature(volume, window, plan, encoder)
-        store = FeatureStore.for_signature(signature, shape, request.encoder)
-        bank = TokenBank(shape, stack.slice_shape)
-        return Encoding(encoder, stack, plan, store, bank)
+        planes = request.planes if encoder.is_planar else "one"
+        side = default_side(volume.modality)
+        plans = slice_plans(volume, side, encoder.spec.stride, planes)
+        return Encoding(
+            encoder,
+            tuple(
+                _begin_plane(volume, window, plan, encoder, request.encoder)
+                for plan in plans
+            ),
+        )
 
     def _segment(self, request: SegmentVolume) -> Steps:
         begun = time.perf_counter()
@@ -202,18 +254,21 @@ class Engine:
         volume = self._volume(request.volume)
         scene = Scene(
             volume,
-            encoding.stack.window,
-            encoding.bank,
+            encoding.window,
+            encoding.banks,
             "forest" if encoding.encoder.metric == "euclidean" else "blend",
         )
         segmenter = make_segmenter(
             scene, request.prompts, request.labels, request.head, request.threshold
         )
         yield None
-        if not encoding.bank.ready.all():
+        if not encoding.banks[0].ready.all():
             yield from self._preview_slice(encoding, segmenter, request)
-        while not encoding.bank.ready.all():
-            yield from self._next_missing(encoding, request.view_index)
+        while (block := encoding.next_missing(request.view_index)) is not None:
+            plane, start, stop = block
+            plane.require(start, stop)
+            yield from self._take_notices()
+            yield encoding.progress()
         view = (request.view_axis, request.view_index) if request.preview else None
         fields = partial(self._field, request.volume, scene)
         for labels in segmenter.label_volume(fields, view):
@@ -230,9 +285,10 @@ class Engine:
     ) -> Steps:
         """Labels of the slice in view, from no more tokens than that takes."""
         voxels, _ = request.prompts.marks()
-        encoding.require_slices(voxels[:, 0])
+        first = encoding.planes[0]
+        first.require_slices(voxels[:, 0])
         if request.preview and request.view_axis == 0:
-            encoding.require_slices(np.array([request.view_index]))
+            first.require_slices(np.array([request.view_index]))
             plane = segmenter.label_slice(request.view_index)
             yield SliceLabels(0, request.view_index, plane, request.generation)
 
@@ -241,7 +297,7 @@ class Engine:
         if key not in self._fields:
             metric = self._encoding(name).encoder.metric
             self._fields[key] = SupportField(
-                scene.volume, scene.window, scene.bank, metric, meaning
+                scene.volume, scene.window, scene.banks, metric, meaning
             )
         return self._fields[key]
 
@@ -266,15 +322,6 @@ class Engine:
         finally:
             withdrawn.set()
 
-    def _next_missing(self, encoding: Encoding, near: int) -> Steps:
-        """Encode the missing block nearest to the view; labels wait for the volume."""
-        for start, stop in block_order(encoding.stack.depth, encoding.encoder.block, near):
-            if not encoding.bank.ready[start:stop].all():
-                encoding.require(start, stop)
-                break
-        yield from self._take_notices()
-        yield Progress(int(encoding.bank.ready.sum()), encoding.stack.depth, "slices")
-
     def _encoder(self, name: str, device: str) -> Encoder:
         if (name, device) not in self._encoders:
             self._encoders.clear()
@@ -294,6 +341,18 @@ class Engine:
         if name not in self._encodings:
             raise EngineError("Compute the volume's features first, then click.")
         return self._encodings[name]
+
+
+def _begin_plane(
+    volume: Volume, window: Window, plan: SlicePlan, encoder: Encoder, name: str
+) -> PlaneTokens:
+    stack = SliceStack(volume, window, plan.axis, plan.step)
+    grid = encoder.grid(stack.slice_shape, plan)
+    shape = (stack.depth, encoder.spec.channels, *grid)
+    signature = feature_signature(volume, window, plan, encoder)
+    store = FeatureStore.for_signature(signature, shape, name)
+    bank = TokenBank(shape, volume.array.shape, plan.axis, plan.step)
+    return PlaneTokens(encoder, stack, plan, store, bank)
 
 
 def _download(

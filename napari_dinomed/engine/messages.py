@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PlainValidator, TypeAdapter
 
+from napari_dinomed.features.stack import Planes
 from napari_dinomed.segment.prompts import Label, Prompts
 from napari_dinomed.volume import Geometry, Modality, Window
 
@@ -60,6 +61,8 @@ class EncodeVolume:
         Slice in view: the nearest come first.
     device
         Where to compute.
+    planes
+        Slices along one axis or all three; by the spacing if ``"auto"``.
     urgent
         Go before requests for labels; used when a lost engine is brought back.
     """
@@ -69,6 +72,7 @@ class EncodeVolume:
     window: Window
     first: int = 0
     device: str = "auto"
+    planes: Planes = "auto"
     urgent: bool = False
 
 

@@ -37,6 +37,7 @@ class BackboneEncoder:
     """
 
     metric = "cosine"
+    is_planar = True
 
     def __init__(
         self,
@@ -86,9 +87,11 @@ class BackboneEncoder:
         return _CONVNEXT_STRIDE
 
     def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
-        """Rows and columns of tokens: the shorter side is resized to ``plan.side``."""
-        scale = plan.side / min(slice_shape) / self._stride
-        rows, columns = (max(1, round(size * scale)) for size in slice_shape)
+        """Rows and columns of tokens of a slice once it is resized."""
+        del slice_shape
+        rows, columns = (
+            max(1, round(size / self._stride)) for size in (plan.height, plan.width)
+        )
         return rows, columns
 
     def encode(

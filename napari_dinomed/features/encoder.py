@@ -75,6 +75,10 @@ class Encoder(Protocol):
         """How its tokens compare: ``"cosine"`` or ``"euclidean"``."""
 
     @property
+    def is_planar(self) -> bool:
+        """Whether it sees one slice at a time, so that other planes add something."""
+
+    @property
     def block(self) -> int:
         """How many neighbouring slices it is best given at once."""
 

@@ -42,6 +42,7 @@ class FilterEncoder:
     device = "CPU (filters)"
     window: Window | None = None
     metric = "euclidean"
+    is_planar = False
     block = 16
 
     def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:

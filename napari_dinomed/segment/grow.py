@@ -5,20 +5,22 @@
 3. The region so found teaches a linear probe on the tokens, in which clicks weigh most,
    as GrabCut (Rother et al. 2004) teaches a colour model; both are averaged.
 4. Grey values inside and just outside the region compete for the cells near its edge.
-5. For one object, the random walker puts the edge where grey values change (`refine`).
+5. A later click corrects the answer before it, most of all around itself (`correct`).
+6. For one object, the random walker puts the edge where grey values change (`refine`).
 
 The constants were chosen on the volumes named in ``docs/concepts.md``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.heads import Examples, LinearProbe
 from napari_dinomed.segment.level import (
     LevelPrior,
@@ -36,13 +38,13 @@ if TYPE_CHECKING:
 
     from napari_dinomed.segment.prompts import Mark, Voxel
     from napari_dinomed.segment.support import Cell, SupportField
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume, Window
 
     Floats = NDArray[np.float32]
 
 _SHARPNESS = 0.08
 _MOST_LOGIT = 8.0
+_MOST_TAUGHT = 6.9
 _SURE = 1.1
 _TAUGHT = 300
 _TAUGHT_WEIGHT = 0.02
@@ -60,6 +62,7 @@ _GREY_BLUR = 2.0
 _GREY_FLOOR = 1e-3
 _SHARE_PRIOR = LevelPrior(log_size=-2.2)
 _ALIKE_PRIOR = LevelPrior(log_size=-1.2)
+_KEPT_EVIDENCE = 32
 _MOST_VOXELS = 1_500_000
 _MOST_PAINTED = 24
 _WALKER = WalkerOptions(contrast=1.0, prior=0.2)
@@ -73,10 +76,8 @@ class Grower:
     ----------
     volume, window
         The voxels, and how their grey values compare.
-    bank
-        Tokens of every slice.
     field
-        Support maps, kept from click to click.
+        Tokens, and support maps kept from click to click.
     clicks
         Clicked voxels in order, and whether they belong.
     painted
@@ -85,13 +86,47 @@ class Grower:
 
     volume: Volume
     window: Window
-    bank: TokenBank
     field: SupportField
     clicks: tuple[Mark, ...]
     painted: tuple[Mark, ...] = ()
 
     def evidence(self) -> Floats:
-        """Logit (z, y, x) on the working grid that a cell belongs to the object."""
+        """Logit (z, y, x) on the working grid that a cell belongs to the object.
+
+        The last click corrects what the clicks before it gave: fully around itself, ever
+        less elsewhere, and only in its own direction.
+        """
+        kept, key = self.field.evidence, (self.painted, self.clicks)
+        if key not in kept:
+            evidence = self._fresh_evidence()
+            if self._has_earlier_answer:
+                evidence = self._corrected(evidence)
+            kept[key] = evidence
+            if len(kept) > _KEPT_EVIDENCE:
+                kept.popitem(last=False)
+        return kept[key]
+
+    @property
+    def _has_earlier_answer(self) -> bool:
+        return bool(self.clicks) and any(belongs for _, belongs in self._marks[:-1])
+
+    def _corrected(self, evidence: Floats) -> Floats:
+        """The evidence before the last click, moved towards the evidence with it."""
+        earlier = replace(self, clicks=self.clicks[:-1])
+        before = earlier.evidence()
+        voxel, belongs = self.clicks[-1]
+        wrong = earlier._join(before > 0) ^ belongs
+        share = correction_share(
+            self.field.distance(voxel),
+            depth_inside(wrong, self.field.cell(voxel), self.field.spacing),
+            len(self.clicks) + bool(self.painted),
+            belongs,
+        )
+        change = share * (evidence - before)
+        return before + (np.maximum(change, 0) if belongs else np.minimum(change, 0))
+
+    def _fresh_evidence(self) -> Floats:
+        """The evidence of all marks together, whatever was answered before."""
         logit = self._competition()
         learnt = self._probe_logit(logit)
         if learnt is not None:
@@ -197,21 +232,8 @@ class Grower:
         examples = self._lesson(evidence)
         if len(torch.unique(examples.classes)) < 2:
             return None
-        probe = LinearProbe().fit(examples)
-        region = self._join(evidence > _DOUBT - 1)
-        depth = bounding_box(region, 2)[0]
-        step_z, step_y, step_x = (int(step) for step in self.field.step)
-        scores = [
-            probe.predict_proba(self.bank.slice_tokens(index * step_z))[:, 1].view(
-                self.bank.grid
-            )
-            for index in range(depth.start, depth.stop)
-        ]
-        logit = torch.logit(torch.stack(scores), eps=1e-3)
-        planes = to_voxels(logit, self.bank.slice_shape)[:, ::step_y, ::step_x]
-        result = np.full(evidence.shape, -_MOST_LOGIT, dtype=np.float32)
-        result[depth] = planes.numpy()
-        return result
+        logit = self.field.linear(*LinearProbe().fit(examples).logit())
+        return np.asarray(np.clip(logit, -_MOST_TAUGHT, _MOST_TAUGHT))
 
     def _grey_logit(self, evidence: Floats) -> Floats:
         """How much better a cell near the edge fits the grey values inside than outside.
@@ -248,7 +270,7 @@ class Grower:
             weight = _ALIKE_TAUGHT_WEIGHT[self.field.metric]
         classes = [1] * len(inside) + [0] * (len(around) + len(far)) + belongs
         return Examples(
-            self.bank.at(np.concatenate([taught, marked])),
+            self.field.tokens_at(np.concatenate([taught, marked])),
             torch.tensor(classes, dtype=torch.int64),
             torch.tensor([weight] * len(taught) + [1.0] * len(marked)),
         )

@@ -122,6 +122,12 @@ class LinearProbe:
         scores = standardised @ self.coefficients_ + self.intercepts_
         return torch.softmax(scores, dim=1)
 
+    def logit(self) -> tuple[torch.Tensor, float]:
+        """Weights (channels,) and offset whose score is the logit of the second of two."""
+        weights = (self.coefficients_[:, 1] - self.coefficients_[:, 0]) / self.scale_
+        offset = self.intercepts_[1] - self.intercepts_[0] - self.mean_ @ weights
+        return weights, float(offset)
+
     def _minimise(
         self, X: torch.Tensor, y: torch.Tensor, share: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:

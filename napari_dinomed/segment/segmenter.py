@@ -41,7 +41,6 @@ _HEADS: dict[str, type[Head]] = {
     "blend": Blend,
     "forest": ForestHead,
 }
-_SLICES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +51,16 @@ class Scene:
     ----------
     volume, window
         The voxels, and how their grey values compare.
-    bank
-        Tokens of the volume, of some slices at least.
+    banks
+        Tokens of the volume, of some slices of the first at least; the others see it
+        along other axes.
     default_head
         Readout that suits the encoder.
     """
 
     volume: Volume
     window: Window
-    bank: TokenBank
+    banks: tuple[TokenBank, ...]
     default_head: str
 
 
@@ -90,9 +90,10 @@ class Segmenter:
 
     def label_slice(self, index: int) -> LabelArray:
         """Labels (rows, columns) of a slice by a readout, before all tokens are there."""
-        scores = self._read(self._fit(), [index])[:, 0]
-        planes = to_voxels(scores, self.scene.bank.slice_shape)
-        return self._decide(planes)
+        bank = self.scene.banks[0]
+        proba = self._read(self._fit(bank), bank.slice_tokens(index))
+        scores = torch.unflatten(proba.T, 1, bank.grid)
+        return self._decide(to_voxels(scores, bank.slice_shape))
 
     def label_volume(
         self, fields: Fields, view: tuple[int, int] | None
@@ -112,24 +113,24 @@ class Segmenter:
             Axis, index and labels of the plane in view as soon as they are known; None
             where this may be interrupted; the labels (z, y, x) last.
         """
-        scores: dict[int, torch.Tensor] = {}
+        readings: list[torch.Tensor] = []
         if self.head != "auto":
-            scores = yield from self._read_volume()
+            readings = yield from self._read_volume()
         evidence: dict[int, Floats] = {}
         for label in self.labels:
             field = fields(label.meaning)
-            evidence[label.id] = (
-                self._evidence(scores[label.id], field)
-                if scores
-                else self._grower(label, field).evidence()
-            )
+            if readings:
+                score = self._score(readings, label, field.step)
+                evidence[label.id] = torch.logit(score, eps=1e-3).numpy()
+            else:
+                evidence[label.id] = self._grower(label, field).evidence()
             yield None
         if view is not None:
             yield (*view, self._preview(fields, evidence, view))
         canvas = _Canvas(self.scene.volume.array.shape, self._dtype, self.threshold)
         for label in self.labels:
-            if scores and label.meaning is Meaning.ALL_LIKE_THIS:
-                placed = self._everywhere(scores[label.id])
+            if readings and label.meaning is Meaning.ALL_LIKE_THIS:
+                placed = self._everywhere(readings, label)
             else:
                 grower = self._grower(label, fields(label.meaning))
                 placed = grower.refined(evidence[label.id])
@@ -149,7 +150,7 @@ class Segmenter:
     def _grower(self, label: Label, field: SupportField) -> Grower:
         scene = self.scene
         clicked, painted = self.prompts.marks_for(label.id)
-        return Grower(scene.volume, scene.window, scene.bank, field, clicked, painted)
+        return Grower(scene.volume, scene.window, field, clicked, painted)
 
     def _preview(
         self, fields: Fields, evidence: dict[int, Floats], view: tuple[int, int]
@@ -173,44 +174,47 @@ class Segmenter:
         decided = torch.where(highest > self.threshold, ids[which], 0)
         return decided.numpy().astype(self._dtype)
 
-    def _fit(self) -> Head:
+    def _fit(self, bank: TokenBank) -> Head:
         voxels, classes = self.prompts.marks()
-        ready = self.scene.bank.ready[voxels[:, 0]]
-        examples = gather_examples(self.scene.bank, voxels[ready], classes[ready])
+        if bank is self.scene.banks[0]:
+            ready = bank.ready[voxels[:, 0]]
+            voxels, classes = voxels[ready], classes[ready]
+        examples = gather_examples(bank, voxels, classes)
         name = self.scene.default_head if self.head == "auto" else self.head
         return _HEADS[name]().fit(examples)
 
-    def _read(self, head: Head, slices: list[int]) -> torch.Tensor:
-        """Probabilities (labels, slices, rows, columns) of the tokens of some slices."""
-        bank = self.scene.bank
+    def _read(self, head: Head, tokens: torch.Tensor) -> torch.Tensor:
+        """Probabilities (n, labels) of tokens (n, channels)."""
         ids = torch.tensor([label.id for label in self.labels])
-        wanted = torch.searchsorted(head.classes_, ids)
-        tokens = torch.cat([bank.slice_tokens(index) for index in slices])
-        proba = head.predict_proba(tokens)[:, wanted]
-        return proba.T.reshape(len(self.labels), len(slices), *bank.grid)
+        return head.predict_proba(tokens)[:, torch.searchsorted(head.classes_, ids)]
 
-    def _read_volume(self) -> Generator[None, None, dict[int, torch.Tensor]]:
-        """Probabilities (slices, rows, columns) of the tokens, for each label's id."""
-        head = self._fit()
-        depth = self.scene.bank.depth
-        parts = []
-        for start in range(0, depth, _SLICES_AT_ONCE):
-            stop = min(start + _SLICES_AT_ONCE, depth)
-            parts.append(self._read(head, list(range(start, stop))))
-            yield None
-        scores = torch.cat(parts, dim=1)
-        return {label.id: score for label, score in zip(self.labels, scores, strict=True)}
+    def _read_volume(self) -> Generator[None, None, list[torch.Tensor]]:
+        """Probabilities (slices, tokens, labels) of each bank's tokens."""
+        readings = []
+        for bank in self.scene.banks:
+            head = self._fit(bank)
+            parts = []
+            for index in range(bank.depth):
+                parts.append(self._read(head, bank.slice_tokens(index)))
+                yield None
+            readings.append(torch.stack(parts))
+        return readings
 
-    def _everywhere(self, score: torch.Tensor) -> Placed:
+    def _score(
+        self, readings: list[torch.Tensor], label: Label, steps: NDArray[np.int64]
+    ) -> torch.Tensor:
+        """A label's probability on every so many voxels, the mean over the planes."""
+        number = self.labels.index(label)
+        planes = [
+            bank.on_every(steps, reading[..., number].__getitem__)
+            for bank, reading in zip(self.scene.banks, readings, strict=True)
+        ]
+        return torch.stack(planes).mean(0)
+
+    def _everywhere(self, readings: list[torch.Tensor], label: Label) -> Placed:
         """A readout's probability on all voxels."""
         box = tuple(slice(0, length) for length in self.scene.volume.array.shape)
-        return box, to_voxels(score, self.scene.bank.slice_shape).numpy()
-
-    def _evidence(self, score: torch.Tensor, field: SupportField) -> Floats:
-        """A readout's logit on the working grid."""
-        z, y, x = (int(step) for step in field.step)
-        logit = torch.logit(score[::z], eps=1e-3)
-        return to_voxels(logit, self.scene.bank.slice_shape)[:, ::y, ::x].numpy()
+        return box, self._score(readings, label, np.ones(3, dtype=np.int64)).numpy()
 
 
 class _Canvas:

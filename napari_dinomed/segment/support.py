@@ -8,6 +8,7 @@ enough that a click is answered at once, and is kept, so that each click is paid
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,13 @@ import torch
 from scipy import ndimage
 
 from napari_dinomed.segment.prompts import Meaning
-from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.prompts import Voxel
+    from napari_dinomed.segment.prompts import Mark, Voxel
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume, Window
 
@@ -44,8 +46,8 @@ class SupportField:
     ----------
     volume, window
         Voxels, and how their grey values compare.
-    bank
-        Tokens of every slice.
+    banks
+        Tokens of every slice, along one axis or several.
     metric
         How tokens compare: ``"cosine"`` for learnt ones, ``"euclidean"`` (standardised)
         for filter responses.
@@ -57,17 +59,17 @@ class SupportField:
         self,
         volume: Volume,
         window: Window,
-        bank: TokenBank,
+        banks: tuple[TokenBank, ...],
         metric: str,
         meaning: Meaning,
     ) -> None:
         self.meaning = meaning
-        self._bank = bank
+        self.banks = banks
         self.metric = metric
         spacing = np.array(volume.geometry.spacing)
         self.volume_shape = volume.array.shape
         self.step = _working_step(self.volume_shape, spacing, _MOST_CELLS[meaning])
-        self.spacing = spacing * self.step
+        self.spacing: NDArray[np.float64] = spacing * self.step
         smoothing = np.maximum(
             _GREY_SMOOTHING * np.minimum(1, spacing[1] / spacing), 0.4 * (self.step - 1)
         )
@@ -75,8 +77,9 @@ class SupportField:
         self.grey: Floats = self._smooth[tuple(slice(None, None, s) for s in self.step)]
         self._extent = float(np.prod(spacing * self.volume_shape) ** (1 / 3))
         self._maps: OrderedDict[Voxel, Floats] = OrderedDict()
-        self.levels: dict[tuple[tuple[Voxel, bool], ...], float] = {}
-        self._measure_tokens()
+        self.levels: dict[tuple[Mark, ...], float] = {}
+        self.evidence: OrderedDict[tuple[tuple[Mark, ...], ...], Floats] = OrderedDict()
+        self._rulers = [_Ruler(bank, metric) for bank in banks]
 
     def of(self, voxel: Voxel) -> Floats:
         """Support of a click for every cell of the working grid."""
@@ -101,47 +104,29 @@ class SupportField:
             tensor[None, None], self.volume_shape, mode="trilinear", align_corners=False
         )[0, 0]
 
-    def _measure_tokens(self) -> None:
-        """Mean, spread and length of the tokens, by which differences are measured."""
-        sample = self._bank.in_cells(self._bank.sample(_TOKEN_SAMPLE, seed=1))
-        self._mean = sample.mean(0)
-        if self.metric == "cosine":
-            self._scale = torch.ones_like(self._mean)
-        else:
-            self._scale = 1 / (sample.std(0) + 1e-6) / sample.shape[1] ** 0.5
-        tokens = self._bank.tokens[:: int(self.step[0])]
-        self._lengths = torch.stack(
-            [((part.float() - self._mean) * self._scale).norm(dim=1) for part in tokens]
-        )
+    def tokens_at(self, voxels: NDArray[np.int64]) -> torch.Tensor:
+        """Tokens (n, channels of all banks) at voxels (n, 3)."""
+        return torch.cat([bank.at(voxels) for bank in self.banks], dim=1)
+
+    def linear(self, weights: torch.Tensor, offset: float) -> Floats:
+        """A linear readout of the tokens at every cell: scored first, then interpolated."""
+        total = torch.full(self.grey.shape, offset)
+        parts = torch.split(weights, [bank.channels for bank in self.banks])
+        for bank, part in zip(self.banks, parts, strict=True):
+            total += bank.on_every(self.step, partial(_project, bank, part))
+        return total.numpy()
 
     def _compute(self, voxel: Voxel) -> Floats:
-        difference = self._token_difference(voxel)
-        planes = to_voxels(difference, self._bank.slice_shape)
-        support = planes[:, :: int(self.step[1]), :: int(self.step[2])].numpy().copy()
-        support += _GREY_WEIGHT * np.abs(self.grey - self._smooth[voxel])
-        support += _DISTANCE_WEIGHT[self.meaning] / self._extent * self._distance(voxel)
-        return -np.asarray(ndimage.gaussian_filter(support, _SMOOTHING), dtype=np.float32)
+        support = torch.zeros(self.grey.shape)
+        for ruler in self._rulers:
+            support += ruler.bank.on_every(self.step, ruler.from_voxel(voxel))
+        result = _TOKEN_WEIGHT[self.metric] / len(self.banks) * support.numpy()
+        result += _GREY_WEIGHT * np.abs(self.grey - self._smooth[voxel])
+        result += _DISTANCE_WEIGHT[self.meaning] / self._extent * self.distance(voxel)
+        return -np.asarray(ndimage.gaussian_filter(result, _SMOOTHING), dtype=np.float32)
 
-    def _token_difference(self, voxel: Voxel) -> torch.Tensor:
-        """Difference (slices, rows, columns) of all tokens from the one at a voxel."""
-        clicked = (self._bank.at(np.array([voxel]))[0] - self._mean) * self._scale
-        towards = clicked * self._scale
-        products = (
-            torch.stack(
-                [part.float() @ towards for part in self._bank.tokens[:: int(self.step[0])]]
-            )
-            - self._mean @ towards
-        )
-        length = clicked.norm()
-        if self.metric == "cosine":
-            difference = 1 - products / (self._lengths * length).clamp_min(1e-6)
-        else:
-            squared = self._lengths**2 - 2 * products + length**2
-            difference = squared.clamp_min(0).sqrt()
-        weighted = _TOKEN_WEIGHT[self.metric] * difference
-        return torch.unflatten(weighted, 1, self._bank.grid)
-
-    def _distance(self, voxel: Voxel) -> Floats:
+    def distance(self, voxel: Voxel) -> Floats:
+        """How far every cell is from a voxel, in the unit of the spacing."""
         squares = [
             ((np.arange(n) * length - v * length / s) ** 2).astype(np.float32)
             for n, length, v, s in zip(
@@ -150,6 +135,45 @@ class SupportField:
         ]
         z, y, x = np.ix_(*squares)
         return np.asarray(np.sqrt(z + y + x))
+
+
+class _Ruler:
+    """Differences of the tokens of a bank: mean, spread and lengths are measured once."""
+
+    def __init__(self, bank: TokenBank, metric: str) -> None:
+        self.bank = bank
+        self._metric = metric
+        sample = bank.in_cells(bank.sample(_TOKEN_SAMPLE, seed=1))
+        self._mean = sample.mean(0)
+        self._scale = torch.ones_like(self._mean)
+        if metric == "euclidean":
+            self._scale = 1 / (sample.std(0) + 1e-6) / sample.shape[1] ** 0.5
+        self._lengths = [
+            ((bank.slice_tokens(index) - self._mean) * self._scale).norm(dim=1)
+            for index in range(bank.depth)
+        ]
+
+    def from_voxel(self, voxel: Voxel) -> Callable[[int], torch.Tensor]:
+        """From a slice to the difference of its tokens from the one at a voxel."""
+        clicked = (self.bank.at(np.array([voxel]))[0] - self._mean) * self._scale
+        towards = clicked * self._scale
+        offset = self._mean @ towards
+        length = clicked.norm()
+
+        def read(index: int) -> torch.Tensor:
+            products = _project(self.bank, towards, index) - offset
+            lengths = self._lengths[index]
+            if self._metric == "cosine":
+                cosine = products / (lengths * length).clamp_min(1e-6)
+                return torch.sub(1, cosine)
+            squared = lengths**2 - 2 * products + length**2
+            return torch.sqrt(squared.clamp_min(0))
+
+        return read
+
+
+def _project(bank: TokenBank, weights: torch.Tensor, index: int) -> torch.Tensor:
+    return bank.slice_tokens(index) @ weights
 
 
 def _working_step(

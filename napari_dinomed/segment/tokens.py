@@ -1,7 +1,8 @@
-"""Tokens of a volume in memory, and how the token grid lies over the voxels."""
+"""Tokens of a volume in memory, and how their lattice lies over the voxels."""
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,29 +10,41 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
 class TokenBank:
-    """Tokens of every slice that has been encoded so far.
+    """Tokens of every slice along one axis that has been encoded so far.
 
     Token (row, column) of a slice covers the voxels from row × rows of the slice / rows
     of the grid on; pixel centres of both lie half a step in, as in bilinear resizing.
+    Slice i of the bank is slice ``i × step + step // 2`` of the volume.
 
     Parameters
     ----------
     shape
         Slices, channels, rows and columns of tokens.
-    slice_shape
-        Rows and columns of voxels in a slice.
+    volume_shape
+        Voxels along (z, y, x).
+    axis, step
+        Axis that the slices are taken along, and every how many of them.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int, int], slice_shape: tuple[int, int]
+        self,
+        shape: tuple[int, int, int, int],
+        volume_shape: tuple[int, ...],
+        axis: int = 0,
+        step: int = 1,
     ) -> None:
         depth, channels, rows, columns = shape
         self.grid = (rows, columns)
-        self.slice_shape = slice_shape
+        self.channels = channels
+        self.volume_shape = volume_shape
+        self.axis = axis
+        self.step = step
         self.ready = np.zeros(depth, dtype=bool)
         self.tokens = torch.zeros((depth, rows * columns, channels), dtype=torch.float16)
 
@@ -39,6 +52,12 @@ class TokenBank:
     def depth(self) -> int:
         """Number of slices."""
         return len(self.ready)
+
+    @property
+    def slice_shape(self) -> tuple[int, int]:
+        """Rows and columns of voxels in a slice."""
+        rows, columns = np.delete(self.volume_shape, self.axis)
+        return (int(rows), int(columns))
 
     def put(self, start: int, tokens: NDArray[np.float16]) -> None:
         """Take in tokens (slices, channels, rows, columns) from slice ``start`` on."""
@@ -52,27 +71,30 @@ class TokenBank:
         return self.tokens[index].float()
 
     def at(self, voxels: NDArray[np.int64]) -> torch.Tensor:
-        """Tokens (n, channels) at voxels (n, 3), bilinear within the slice."""
-        position = self._grid_position(voxels)
-        low = np.floor(position).astype(np.int64)
-        weight = torch.from_numpy((position - low).astype(np.float32))
-        limit = np.array(self.grid) - 1
-        slices = torch.from_numpy(voxels[:, 0])
-        total = torch.zeros((len(voxels), self.tokens.shape[2]))
-        for row in (0, 1):
-            for column in (0, 1):
-                corner = np.clip(low + np.array((row, column)), 0, limit)
-                index = torch.from_numpy(corner[:, 0] * self.grid[1] + corner[:, 1])
-                share = weight[:, 0] if row else 1 - weight[:, 0]
-                share = share * (weight[:, 1] if column else 1 - weight[:, 1])
-                total += share[:, None] * self.tokens[slices, index].float()
+        """Tokens (n, channels) at voxels (n, 3), linear in between."""
+        places = [
+            self._place(axis, voxels[:, axis]) for axis in (self.axis, *self._in_plane)
+        ]
+        low = [np.floor(place).astype(np.int64) for place in places]
+        share = [
+            torch.from_numpy((place - below).astype(np.float32))
+            for place, below in zip(places, low, strict=True)
+        ]
+        limit = (self.depth - 1, self.grid[0] - 1, self.grid[1] - 1)
+        total = torch.zeros((len(voxels), self.channels))
+        for corner in product((0, 1), repeat=3):
+            weight = torch.ones(len(voxels))
+            for part, side in zip(share, corner, strict=True):
+                weight = weight * (part if side else 1 - part)
+            if not weight.any():
+                continue
+            index, row, column = (
+                torch.from_numpy(np.clip(below + side, 0, most))
+                for below, side, most in zip(low, corner, limit, strict=True)
+            )
+            flat = row * self.grid[1] + column
+            total += weight[:, None] * self.tokens[index, flat].float()
         return total
-
-    def cells(self, voxels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Token cells (slice, row, column) that hold the voxels (n, 3)."""
-        position = np.rint(self._grid_position(voxels)).astype(np.int64)
-        cells = np.clip(position, 0, np.array(self.grid) - 1)
-        return np.column_stack([voxels[:, 0], cells])
 
     def sample(self, count: int, seed: int) -> NDArray[np.int64]:
         """Cells (n, 3) drawn at random from the slices that are ready."""
@@ -89,9 +111,57 @@ class TokenBank:
         flat = cells[:, 1] * self.grid[1] + cells[:, 2]
         return self.tokens[torch.from_numpy(cells[:, 0]), torch.from_numpy(flat)].float()
 
-    def _grid_position(self, voxels: NDArray[np.int64]) -> NDArray[np.float64]:
-        scale = np.array(self.grid) / np.array(self.slice_shape)
-        return np.asarray((voxels[:, 1:] + 0.5) * scale - 0.5)
+    def on_every(
+        self, steps: NDArray[np.int64], read: Callable[[int], torch.Tensor]
+    ) -> torch.Tensor:
+        """What ``read`` makes of each slice, on every so many voxels along (z, y, x).
+
+        Linear in between, one axis after the other.
+
+        Parameters
+        ----------
+        steps
+            Every how many voxels, along (z, y, x).
+        read
+            From the index of a slice to one number for each of its tokens.
+        """
+        is_whole = self.step == 1
+        every = int(steps[self.axis]) if is_whole else 1
+        scores = [read(index) for index in range(0, self.depth, every)]
+        values = torch.unflatten(torch.stack(scores), 1, self.grid)
+        for number, axis in enumerate((self.axis, *self._in_plane)):
+            if axis == self.axis and is_whole:
+                continue
+            voxels = np.arange(0, self.volume_shape[axis], int(steps[axis]))
+            weights = _linear_weights(self._place(axis, voxels), values.shape[number])
+            values = torch.tensordot(values, weights, dims=([number], [1]))
+            values = values.movedim(-1, number)
+        return values.movedim(0, self.axis).contiguous()
+
+    @property
+    def _in_plane(self) -> tuple[int, int]:
+        rows, columns = (axis for axis in range(3) if axis != self.axis)
+        return rows, columns
+
+    def _place(self, axis: int, voxels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Where voxels lie on the lattice, along one axis of the volume."""
+        if axis == self.axis:
+            place = (voxels - self.step // 2) / self.step
+            return np.asarray(np.clip(place, 0, self.depth - 1))
+        length = self.grid[self._in_plane.index(axis)]
+        return np.asarray((voxels + 0.5) * (length / self.volume_shape[axis]) - 0.5)
+
+
+def _linear_weights(places: NDArray[np.float64], length: int) -> torch.Tensor:
+    """Matrix (places, length) of linear interpolation; the ends repeat."""
+    places = np.clip(places, 0, length - 1)
+    low = np.minimum(np.floor(places).astype(np.int64), max(0, length - 2))
+    weights = np.zeros((len(places), length), dtype=np.float32)
+    rows = np.arange(len(places))
+    weights[rows, low] = 1 - (places - low)
+    if length > 1:
+        weights[rows, low + 1] = places - low
+    return torch.from_numpy(weights)
 
 
 def to_voxels(scores: torch.Tensor, slice_shape: tuple[int, int]) -> torch.Tensor:

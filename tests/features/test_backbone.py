@@ -14,7 +14,7 @@ from napari_dinomed.features.encoder import EncoderSpec
 from napari_dinomed.features.stack import SlicePlan, SliceStack
 from napari_dinomed.volume import choose_window
 
-PLAN = SlicePlan(side=64)
+PLAN = SlicePlan(height=64, width=75)
 
 
 def _encoder(architecture, notices=None, **options):

@@ -7,7 +7,7 @@ from napari_dinomed.features.filters import FilterEncoder
 from napari_dinomed.features.stack import SlicePlan, SliceStack
 from napari_dinomed.volume import Geometry, Volume, choose_window
 
-PLAN = SlicePlan()
+PLAN = SlicePlan(448, 448)
 
 
 def test_a_block_is_the_same_whatever_is_encoded_with_it(ball_volume):

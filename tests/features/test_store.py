@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,10 @@ from napari_dinomed.features.store import (
 from napari_dinomed.volume import Window, choose_window
 
 SHAPE = (4, 3, 5, 6)
+PLAN = SlicePlan(448, 448)
 TOKENS = np.random.default_rng(0).normal(size=SHAPE).astype(np.float16)
+
+PLAN = SlicePlan(448, 448)
 
 
 def _store(signature="abc", shape=SHAPE):
@@ -111,19 +115,24 @@ def test_a_cache_that_cannot_be_made(monkeypatch, tmp_path):
 def test_the_signature_is_of_all_that_tokens_depend_on(ball_volume):
     volume, _ = ball_volume
     encoder = FilterEncoder()
-    base = feature_signature(volume, Window(0, 1), SlicePlan(), encoder)
-    assert base == feature_signature(volume, Window(0, 1, "x"), SlicePlan(), encoder)
-    assert base != feature_signature(volume, Window(0, 2), SlicePlan(), encoder)
-    assert base != feature_signature(volume, Window(0, 1), SlicePlan(224), encoder)
+    base = feature_signature(volume, Window(0, 1), PLAN, encoder)
+    assert base == feature_signature(volume, Window(0, 1, "x"), PLAN, encoder)
+    assert base != feature_signature(volume, Window(0, 2), PLAN, encoder)
+    for plan in (
+        SlicePlan(224, 300),
+        SlicePlan(448, 448, axis=1),
+        SlicePlan(448, 448, step=2),
+    ):
+        assert base != feature_signature(volume, Window(0, 1), plan, encoder)
     other = FilterEncoder()
     other.signature = "filters-2"
-    assert base != feature_signature(volume, Window(0, 1), SlicePlan(), other)
+    assert base != feature_signature(volume, Window(0, 1), PLAN, other)
 
 
 def test_extraction_goes_on_where_it_stopped(ball_volume):
     volume, _ = ball_volume
     stack = SliceStack(volume, choose_window(volume))
-    encoder, plan = FilterEncoder(), SlicePlan()
+    encoder, plan = FilterEncoder(), PLAN
     shape = (16, encoder.spec.channels, *encoder.grid(stack.slice_shape, plan))
     first, computed = extract_block(stack, plan, encoder, _store("s", shape), 0, 8)
     assert computed

@@ -10,7 +10,7 @@ from napari_dinomed.segment.tokens import TokenBank, to_voxels
 @pytest.fixture
 def bank():
     """Tokens whose channels are slice, row and column of the voxel at their centre."""
-    bank = TokenBank((3, 3, 4, 5), slice_shape=(16, 30))
+    bank = TokenBank((3, 3, 4, 5), volume_shape=(3, 16, 30))
     rows = (np.arange(4) + 0.5) * 4 - 0.5
     columns = (np.arange(5) + 0.5) * 6 - 0.5
     grid = np.meshgrid(np.arange(3), rows, columns, indexing="ij")
@@ -27,23 +27,49 @@ def test_the_edge_repeats(bank):
     np.testing.assert_allclose(bank.at(np.array([[0, 0, 0]]))[0], [0, 1.5, 2.5])
 
 
-def test_cells_are_the_nearest_tokens(bank):
-    cells = bank.cells(np.array([[1, 0, 0], [1, 15, 29], [2, 6, 8]]))
-    np.testing.assert_array_equal(cells, [[1, 0, 0], [1, 3, 4], [2, 1, 1]])
-
-
 def test_samples_come_from_slices_that_are_ready(bank):
     bank.ready[:] = [False, True, False]
     assert set(bank.sample(50, seed=0)[:, 0]) == {1}
     assert len(bank.sample(50, seed=0)) == 20
 
 
-def test_scoring_then_interpolating_is_interpolating_then_scoring(bank):
+@pytest.fixture
+def across():
+    """Every second slice along x; channels are x, z and y of the voxel at the centre."""
+    bank = TokenBank((5, 3, 4, 2), volume_shape=(16, 12, 10), axis=2, step=2)
+    z = (np.arange(4) + 0.5) * 4 - 0.5
+    y = (np.arange(2) + 0.5) * 6 - 0.5
+    grid = np.meshgrid(np.arange(5) * 2 + 1, z, y, indexing="ij")
+    bank.put(0, np.stack(grid, axis=1).astype(np.float16))
+    return bank
+
+
+def test_slices_along_another_axis_lie_where_they_were_cut(across):
+    got = across.at(np.array([(3, 4, 5), (8, 7, 2)]))
+    expected = torch.tensor([(5.0, 3.0, 4.0), (2.0, 8.0, 7.0)])
+    torch.testing.assert_close(got, expected)
+    assert across.slice_shape == (16, 12)
+
+
+@pytest.mark.parametrize("steps", [(1, 1, 1), (2, 3, 1), (1, 2, 4)])
+def test_scoring_then_interpolating_is_interpolating_then_scoring(bank, across, steps):
     """A linear readout commutes with interpolation, so features are never upsampled."""
     weights = torch.tensor([0.3, -0.2, 0.7])
-    scores = torch.stack([bank.slice_tokens(i) @ weights for i in range(3)])
-    voxels = np.array([[0, 5, 9], [1, 8, 14], [2, 10, 22]])
-    planes = to_voxels(scores.view(3, 4, 5), (16, 30))
-    expected = bank.at(voxels) @ weights
-    got = planes[tuple(torch.from_numpy(voxels.T))]
+    for lattice in (bank, across):
+        scores = lattice.on_every(
+            np.array(steps), lambda i, lattice=lattice: lattice.slice_tokens(i) @ weights
+        )
+        places = [
+            np.arange(0, n, s) for n, s in zip(lattice.volume_shape, steps, strict=True)
+        ]
+        voxels = np.stack(np.meshgrid(*places, indexing="ij"), -1)
+        assert scores.shape == voxels.shape[:3]
+        expected = lattice.at(voxels.reshape(-1, 3)) @ weights
+        torch.testing.assert_close(scores.flatten(), expected, atol=2e-3, rtol=1e-3)
+
+
+def test_the_whole_lattice_on_voxels_is_bilinear(bank):
+    scores = torch.stack([bank.slice_tokens(i)[:, 1] for i in range(3)])
+    expected = to_voxels(scores.view(3, 4, 5), (16, 30))
+    got = bank.on_every(np.ones(3, dtype=int), scores.__getitem__)
     torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-3)

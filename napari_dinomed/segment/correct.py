@@ -1,0 +1,62 @@
+"""What a further click may change: much around itself, ever less elsewhere.
+
+A click lies in what it corrects. Its distance from the edge of the answer so far tells how
+large that is: a click deep inside a missed lobe speaks for the lobe, one just beyond the
+edge for a rim. Without this an answer swings to and fro: each click moves a cut that holds
+for the whole volume, and the next one moves it back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.segment.support import Cell
+
+    Floats = NDArray[np.float32]
+
+_REACH_ADDING = 3.0
+_REACH_REMOVING = 2.0
+_LEAST_DEPTH = 3.0
+_EVERYWHERE = 1.4
+
+
+def depth_inside(
+    region: NDArray[np.bool_], cell: Cell, spacing: NDArray[np.float64]
+) -> float:
+    """Distance from a cell to the nearest one outside a region, in the spacing's unit.
+
+    At least three cells, also where the cell lies outside: every click corrects something.
+    """
+    least = _LEAST_DEPTH * float(spacing.min())
+    outside = np.argwhere(~region)
+    if not region[cell] or not len(outside):
+        return least
+    squares = (((outside - np.array(cell)) * spacing) ** 2).sum(1)
+    return max(least, float(np.sqrt(squares.min())))
+
+
+def correction_share(distance: Floats, depth: float, count: int, is_adding: bool) -> Floats:
+    """How much of a click's evidence counts, from 1 at the click down to a floor.
+
+    The floor falls as one over the number of clicks: early clicks say what is meant, late
+    ones mend it.
+
+    Parameters
+    ----------
+    distance
+        From the click to every cell.
+    depth
+        Of the click inside what it corrects.
+    count
+        Clicks so far, the last one included.
+    is_adding
+        Whether it includes; what spills is more often cut off near the click.
+    """
+    reach = depth * (_REACH_ADDING if is_adding else _REACH_REMOVING)
+    floor = min(1.0, _EVERYWHERE / count)
+    return np.asarray(floor + (1 - floor) * np.exp(-((distance / reach) ** 2)))
