@@ -97,8 +97,8 @@ def _root(
 
 @app.command()
 def segment(
-    volume: Annotated[Path, typer.Argument(help="NIfTI or TIFF file.")],
-    out: Annotated[Path, typer.Option(help="Labels to write: .nii, .nii.gz, .ome.tif.")],
+    volume: Annotated[Path, typer.Argument(help="NIfTI, NRRD or TIFF file.")],
+    out: Annotated[Path, typer.Option(help="Labels to write: .nii.gz, .nrrd, .ome.tif.")],
     point: Annotated[
         list[str] | None,
         typer.Option(

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_dinomed.errors import ReadError, WriteError
 from napari_dinomed.io.nifti import Nifti
+from napari_dinomed.io.nrrd import Nrrd
 from napari_dinomed.io.tiff import Tiff
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from napari_dinomed.io.format import Format
     from napari_dinomed.volume import Volume
 
-FORMATS: tuple[Format, ...] = (Nifti(), Tiff())
+FORMATS: tuple[Format, ...] = (Nifti(), Nrrd(), Tiff())
 _HEAD = 512
 
 

@@ -35,7 +35,7 @@ _HEADS = {
     "blend": "both, averaged",
     "forest": "random forest",
 }
-_VOLUMES = "NIfTI (*.nii.gz *.nii);;OME-TIFF (*.ome.tif)"
+_VOLUMES = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;OME-TIFF (*.ome.tif)"
 _SESSIONS = "Sessions (*.dinomed.json)"
 
 
