@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,12 +24,15 @@ from napari_dinomed import __version__
 from napari_dinomed.engine.messages import HeadName, Notice
 from napari_dinomed.engine.messages import Progress as Step
 from napari_dinomed.errors import DinomedError, PromptError
+from napari_dinomed.features.stack import Planes
 from napari_dinomed.segment.prompts import Meaning, Prompts
 from napari_dinomed.settings import load_settings, save_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_dinomed.bench.case import CaseFiles
+    from napari_dinomed.bench.suite import Measured
     from napari_dinomed.engine.messages import Event
     from napari_dinomed.volume import Geometry
 
@@ -57,6 +60,10 @@ WindowName = Annotated[
     str | None,
     typer.Option("--window", help="abdomen, lung, bone, brain, mediastinum, liver, auto."),
 ]
+PlaneChoice = Annotated[
+    Planes, typer.Option(help="Slices along one axis or all three; auto: by the spacing.")
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="File for the figures.")]
 Frame = Annotated[int | None, typer.Option(help="Volume of a 4-D series, from 0.")]
 Like = Annotated[
     bool,
@@ -119,6 +126,7 @@ def segment(
     threshold: Annotated[float, typer.Option(min=0.01, max=0.99)] = 0.5,
     all_like_this: Like = False,
     frame: Frame = None,
+    planes: PlaneChoice = "auto",
     device: Device = "auto",
 ) -> None:
     """Label a volume from prompts, on exactly the grid of its file."""
@@ -136,7 +144,7 @@ def segment(
     from napari_dinomed import headless
 
     with _progress_bar() as on_event:
-        job = headless.prepare(opened, encoder, window, device, on_event)
+        job = headless.prepare(opened, encoder, window, device, on_event, planes)
     labels = job.segment(annotation, head, threshold)
     write_labels(out, labels, opened)
     _print_measures(measure(opened, labels, annotation.labels))
@@ -280,38 +288,92 @@ def cache_limit(
 
 @bench_app.command("interactive")
 def bench_interactive(
-    image: Annotated[Path, typer.Option(help="The volume.")],
-    labels: Annotated[Path, typer.Option(help="Expert labels on the same grid.")],
+    image: Annotated[Path | None, typer.Option(help="The volume.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Expert labels on the same grid.")
+    ] = None,
     label: Annotated[str, typer.Option(help="3 for one class, 1+2 for a union.")] = "1",
+    suite: Annotated[
+        Path | None, typer.Option(help="TOML file of many cases, instead of one.")
+    ] = None,
     clicks: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    jitter: Annotated[
+        bool, typer.Option("--jitter", help="Click off-centre, as people do.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs with --jitter.")] = 3,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Run what others do as well.")
+    ] = False,
     encoder: Encoder = "filters",
+    planes: PlaneChoice = "auto",
     head: Head = "auto",
     window: WindowName = None,
     all_like_this: Like = False,
     device: Device = "auto",
-    json_out: Annotated[
-        Path | None, typer.Option("--json", help="File for the figures.")
-    ] = None,
+    json_out: JsonFile = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG of Dice against clicks.")] = None,
 ) -> None:
     """Click as a user would, on the largest error each time, and report the overlap."""
-    from napari_dinomed import headless
-    from napari_dinomed.bench.interactive import load_case, run_case
+    from napari_dinomed.bench.plots import plot_curves, require_plots
+    from napari_dinomed.bench.suite import Setup, as_json, measure_files
+
+    if plot is not None:
+        require_plots()
+    cases = _bench_cases(suite, image, labels, label, all_like_this)
+    setup = Setup(encoder, planes, head, window, device, clicks, seeds * jitter)
+    results = []
+    with _progress_bar() as on_event:
+        for files in cases:
+            if files.task == "clicks":
+                results.append(measure_files(files, setup, baselines, on_event))
+    flat = [measured for case in results for measured in case]
+    _print_outcomes(flat)
+    _write_figures(json_out, [as_json(case) for case in results])
+    if plot is not None:
+        plot_curves(plot, flat)
+
+
+def _bench_cases(
+    suite: Path | None,
+    image: Path | None,
+    labels: Path | None,
+    label: str,
+    all_like_this: bool,
+) -> list[CaseFiles]:
+    from napari_dinomed.bench.case import CaseFiles, load_suite
+    from napari_dinomed.errors import ReadError
+
+    if suite is not None:
+        return load_suite(suite)
+    if image is None or labels is None:
+        raise ReadError("Expected --image and --labels, or --suite.")
+    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
+    return [CaseFiles(image.name, str(image), str(labels), label, meaning)]
+
+
+def _print_outcomes(results: list[Measured]) -> None:
+    table = Table("case", "method", "Dice 1 / 3 / 5 / 10", "area", "loss", "s a click")
+    for result in results:
+        figures = result.as_json()["summary"]
+        after = " / ".join(f"{value:.3f}" for value in figures["dice_after"].values())
+        table.add_row(
+            result.name,
+            result.method,
+            after,
+            f"{figures['area']:.3f}",
+            f"{figures['largest_loss']:.2f}",
+            f"{figures['latency_p50']:.2f}",
+        )
+    _out.print(table)
+
+
+def _write_figures(path: Path | None, rows: list[dict[str, Any]]) -> None:
+    """One case at the top level, several as a list of cases."""
     from napari_dinomed.io.atomic import write_text
 
-    case = load_case(image, labels, label)
-    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
-    with _progress_bar() as on_event:
-        job = headless.prepare(case.volume, encoder, window, device, on_event)
-        outcome = run_case(case, job, meaning, clicks, head, on_event)
-    figures = asdict(outcome) | {"encoder": encoder, "head": head, "label": label}
-    if json_out is not None:
-        write_text(json_out, json.dumps(figures, indent=1))
-    table = Table("click", "Dice", "seconds")
-    for number, (dice, seconds) in enumerate(
-        zip(outcome.dice, outcome.seconds, strict=True), start=1
-    ):
-        table.add_row(str(number), f"{dice:.3f}", f"{seconds:.2f}")
-    _out.print(table)
+    if path is not None:
+        figures = rows[0] if len(rows) == 1 else {"cases": rows}
+        write_text(path, json.dumps(figures, indent=1))
 
 
 def _collect_prompts(

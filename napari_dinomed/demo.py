@@ -115,7 +115,7 @@ def write(
         Where the folder cannot be written.
     """
     from napari_dinomed import headless
-    from napari_dinomed.bench.clicks import dice
+    from napari_dinomed.bench.metrics import dice
     from napari_dinomed.errors import WriteError
     from napari_dinomed.io import write_labels
     from napari_dinomed.io.atomic import write_text

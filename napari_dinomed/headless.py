@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.engine.messages import Event, HeadName
     from napari_dinomed.features.stack import Planes
+    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.session.state import Annotation
     from napari_dinomed.volume import Window
 
@@ -39,6 +40,11 @@ class Job:
     volume: Volume
     window: Window
     encoded: Encoded
+
+    @property
+    def banks(self) -> tuple[TokenBank, ...]:
+        """The features, those of slices along z first."""
+        return self.engine.banks(_NAME)
 
     def segment(
         self, annotation: Annotation, head: HeadName = "auto", threshold: float = 0.5

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_dinomed.bench.clicks import dice
+from napari_dinomed.bench.metrics import dice
 from napari_dinomed.io import read_labels, read_volume
 from tests.conftest import ball
 

@@ -20,6 +20,7 @@ def next_click(
     mask: NDArray[np.bool_],
     spacing: tuple[float, float, float],
     label: int = 1,
+    random: np.random.Generator | None = None,
 ) -> Point | None:
     """The voxel deepest inside the largest error; None where there is no error.
 
@@ -35,6 +36,9 @@ def next_click(
         Voxel size along (z, y, x), for distances.
     label
         Label that the click is for.
+    random
+        Draws the voxel from the deeper half of the component instead: real clicks are
+        off-centre.
     """
     components, count = ndimage.label(truth ^ mask, structure=_NEIGHBOURS)
     if count == 0:
@@ -43,12 +47,8 @@ def next_click(
     box = ndimage.find_objects(components, max_label=largest)[largest - 1]
     inside = np.pad(components[box] == largest, 1)
     depth = ndimage.distance_transform_edt(inside, sampling=spacing)
-    deepest = np.unravel_index(np.argmax(depth), depth.shape)
-    z, y, x = (int(d) - 1 + s.start for d, s in zip(deepest, box, strict=True))
+    place = np.unravel_index(np.argmax(depth), depth.shape)
+    if random is not None:
+        place = tuple(random.choice(np.argwhere(depth >= depth.max() / 2)))
+    z, y, x = (int(p) - 1 + s.start for p, s in zip(place, box, strict=True))
     return Point((z, y, x), label, include=bool(truth[z, y, x]))
-
-
-def dice(truth: NDArray[np.bool_], mask: NDArray[np.bool_]) -> float:
-    """Twice the overlap over the sum of both sizes; 1 where both are empty."""
-    total = int(truth.sum()) + int(mask.sum())
-    return 2 * int((truth & mask).sum()) / total if total else 1.0

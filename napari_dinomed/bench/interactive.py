@@ -3,101 +3,135 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_dinomed.bench.clicks import dice, next_click
-from napari_dinomed.engine.messages import Progress
-from napari_dinomed.errors import ReadError
-from napari_dinomed.io import read_labels, read_volume
-from napari_dinomed.segment.prompts import Meaning, Prompts
+from napari_dinomed.bench.clicks import next_click
+from napari_dinomed.bench.metrics import (
+    MOST_CLICKS,
+    area_under,
+    clicks_to,
+    dice,
+    largest_loss,
+    surface_dice,
+)
+from napari_dinomed.segment.prompts import Prompts
 from napari_dinomed.session.state import Annotation, new_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from napari_dinomed.engine.messages import Event, HeadName
+    from napari_dinomed.bench.case import Case
+    from napari_dinomed.engine.messages import HeadName
     from napari_dinomed.headless import Job
-    from napari_dinomed.volume import Volume
+    from napari_dinomed.segment.prompts import Meaning
 
+Method = Callable[[Prompts], NDArray[np.bool_]]
+OnMask = Callable[[int, NDArray[np.bool_]], None]
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A volume and the mask that an expert gave it, (z, y, x)."""
-
-    volume: Volume
-    truth: NDArray[np.bool_]
+_TARGETS = (0.80, 0.85, 0.90)
+_SHOWN = (1, 3, 5, 10)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Dice and seconds after each click."""
+    """Dice, surface Dice and seconds after each click; where and what each click was."""
 
     dice: tuple[float, ...]
+    surface_dice: tuple[float, ...]
     seconds: tuple[float, ...]
+    clicks: tuple[tuple[int, int, int, bool], ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """What tables show.
+
+        Clicks to a Dice that was never reached count as None; the area under the curve is
+        from 0 to 1; the largest loss is between consecutive clicks.
+        """
+        taken = [seconds for seconds in self.seconds if seconds > 0] or [0.0]
+        return {
+            "dice_after": {str(n): self.dice[n - 1] for n in _SHOWN if n <= len(self.dice)},
+            "area": area_under(self.dice),
+            "surface_area": area_under(self.surface_dice),
+            "clicks_to": {f"{t:.2f}": clicks_to(self.dice, t) for t in _TARGETS},
+            "largest_loss": largest_loss(self.dice),
+            "latency_p50": float(np.percentile(taken, 50)),
+            "latency_p95": float(np.percentile(taken, 95)),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self) | {"summary": self.summary()}
 
 
-def load_case(image: Path, labels: Path, label: str) -> Case:
-    """Read a volume and the union of some of its labels.
+def product(job: Job, meaning: Meaning, head: HeadName = "auto") -> Method:
+    """The product itself as a method: clicks in, mask out."""
 
-    Parameters
-    ----------
-    image, labels
-        Files on the same grid of voxels.
-    label
-        Numbers joined by ``+``.
+    def segment(prompts: Prompts) -> NDArray[np.bool_]:
+        labels = job.segment(Annotation((new_label(1, meaning),), prompts), head)
+        return np.asarray(labels == 1)
 
-    Raises
-    ------
-    ReadError
-        Where the files do not go together, or the labels are not there.
-    """
-    volume = read_volume(image)
-    expert, label_volume = read_labels(labels)
-    # Same voxels, in the file's order: some label files carry an affine of their own.
-    on_file = label_volume.geometry.to_file_order(expert)
-    if on_file.shape != volume.geometry.file_shape:
-        raise ReadError(
-            f"Expected labels of {volume.geometry.file_shape} voxels like the image, "
-            f"got {on_file.shape} in {labels.name}."
-        )
-    try:
-        numbers = [int(part) for part in label.split("+")]
-    except ValueError as error:
-        raise ReadError(f"Expected a label like 3 or 1+2, got {label!r}.") from error
-    truth = np.isin(volume.geometry.from_file_order(on_file), numbers)
-    if not truth.any():
-        raise ReadError(f"{labels.name} has no voxel of label {label}.")
-    return Case(volume, truth)
+    return segment
 
 
 def run_case(
     case: Case,
-    job: Job,
-    meaning: Meaning,
+    method: Method,
     clicks: int,
-    head: HeadName = "auto",
-    on_event: Callable[[Event], None] | None = None,
+    seed: int | None = None,
+    on_mask: OnMask | None = None,
 ) -> Outcome:
-    """Click up to ``clicks`` times; a perfect mask ends it, its Dice repeated."""
+    """Click up to so many times; a perfect mask ends it, its figures repeated.
+
+    Parameters
+    ----------
+    case
+        Volume and truth.
+    method
+        What answers the clicks.
+    clicks
+        How many at most.
+    seed
+        Jitters the clicks; None clicks at the deepest voxel.
+    on_mask
+        Told the number of each click and the mask after it.
+    """
+    spacing = case.volume.geometry.spacing
+    random = None if seed is None else np.random.default_rng(seed)
     mask = np.zeros_like(case.truth)
-    prompts, scores, seconds = Prompts(), list[float](), list[float]()
+    prompts = Prompts()
+    rows: list[tuple[float, float, float]] = []
     for number in range(1, clicks + 1):
-        point = next_click(case.truth, mask, case.volume.geometry.spacing)
+        point = next_click(case.truth, mask, spacing, random=random)
         if point is None:
-            break
+            rows.append((*rows[-1][:2], 0.0))
+            continue
         prompts = prompts.with_point(point)
-        annotation = Annotation((new_label(1, meaning),), prompts)
         begun = time.perf_counter()
-        mask = job.segment(annotation, head) == 1
-        seconds.append(time.perf_counter() - begun)
-        scores.append(dice(case.truth, mask))
-        if on_event is not None:
-            on_event(Progress(number, clicks, "clicks"))
-    missing = clicks - len(scores)
-    return Outcome((*scores, *scores[-1:] * missing), (*seconds, *([0.0] * missing)))
+        mask = method(prompts)
+        seconds = time.perf_counter() - begun
+        surface = surface_dice(case.truth, mask, spacing, case.tolerance)
+        rows.append((dice(case.truth, mask), surface, seconds))
+        if on_mask is not None:
+            on_mask(number, mask)
+    overlap, surface_overlap, taken = zip(*rows, strict=True)
+    made = tuple((*point.voxel, point.include) for point in prompts.points)
+    return Outcome(overlap, surface_overlap, taken, made)
+
+
+def mean_outcome(outcomes: list[Outcome]) -> Outcome:
+    """Click by click, the mean over several runs of a case or over several cases."""
+    overlap, surface_overlap, seconds = (
+        tuple(float(value) for value in np.mean(rows, axis=0))
+        for rows in zip(
+            *((o.dice, o.surface_dice, o.seconds) for o in outcomes), strict=True
+        )
+    )
+    return Outcome(overlap, surface_overlap, seconds)
+
+
+def counted(clicks: int | None) -> int:
+    """Clicks to a target for a mean: what was never reached counts as the cap of 20."""
+    return MOST_CLICKS if clicks is None else clicks

@@ -181,6 +181,10 @@ class Engine:
                 result = event
         return result
 
+    def banks(self, volume: str) -> tuple[TokenBank, ...]:
+        """Tokens of an encoded volume, those along z first."""
+        return self._encoding(volume).banks
+
     def _describe(self, request: Describe) -> Steps:
         encoders = tuple(
             EncoderInfo(

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_dinomed.bench.clicks import dice, next_click
+from napari_dinomed.bench.clicks import next_click
+from napari_dinomed.bench.metrics import dice
 from tests.conftest import ball
 
 SHAPE = (20, 40, 40)

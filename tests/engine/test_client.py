@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from napari_dinomed.bench.clicks import dice
+from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.messages import (
     Describe,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_dinomed.bench.clicks import dice
+from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import (
     CloseVolume,

@@ -15,7 +15,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_dinomed.bench.clicks import dice
+from napari_dinomed.bench.metrics import dice
 from napari_dinomed.io import read_labels
 from napari_dinomed.plugin.panel import Panel
 from tests.fakes import FakeEngine

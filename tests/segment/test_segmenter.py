@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_dinomed.bench.clicks import dice
+from napari_dinomed.bench.metrics import dice
 from napari_dinomed.errors import PromptError
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.prompts import Label, Meaning, Point, Prompts, Scribble

@@ -1,0 +1,161 @@
+"""Volumes with expert labels to measure on, and suites of them."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from napari_dinomed.errors import ReadError
+from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.segment.prompts import Meaning
+from napari_dinomed.volume import Geometry, Volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+Task = Literal["clicks", "labels", "transfer"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A volume and the mask that an expert gave it, (z, y, x)."""
+
+    volume: Volume
+    truth: NDArray[np.bool_]
+
+    @property
+    def tolerance(self) -> float:
+        """Distance at which surfaces still agree: 2 mm, or a voxel in other units."""
+        geometry = self.volume.geometry
+        return 2.0 if geometry.unit == "mm" else min(geometry.spacing)
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Where a case lies, as a suite names it.
+
+    Parameters
+    ----------
+    name
+        Short name for tables.
+    image, labels
+        Files; relative to the suite's own folder.
+    label
+        Numbers joined by ``+``.
+    meaning
+        One object, or all that looks alike.
+    every
+        Keep every so many slices along z.
+    group
+        Cases of a group are averaged together.
+    task
+        Clicks; a probe on labelled slices; or a probe applied to other volumes.
+    targets
+        For a transfer: image and labels of the other volumes.
+    """
+
+    name: str
+    image: str
+    labels: str
+    label: str = "1"
+    meaning: Meaning = Meaning.OBJECT
+    every: int = 1
+    group: str = ""
+    task: Task = "clicks"
+    targets: tuple[tuple[str, str], ...] = ()
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
+def load_case(image: Path, labels: Path, label: str, every: int = 1) -> Case:
+    """Read a volume and the union of some of its labels.
+
+    Parameters
+    ----------
+    image, labels
+        Files on the same grid of voxels.
+    label
+        Numbers joined by ``+``.
+    every
+        Keep every so many slices along z.
+
+    Raises
+    ------
+    ReadError
+        Where the files do not go together, or the labels are not there.
+    """
+    volume = read_volume(image)
+    expert, label_volume = read_labels(labels)
+    # Same voxels, in the file's order: some label files carry an affine of their own.
+    on_file = label_volume.geometry.to_file_order(expert)
+    if on_file.shape != volume.geometry.file_shape:
+        raise ReadError(
+            f"Expected labels of {volume.geometry.file_shape} voxels like the image, "
+            f"got {on_file.shape} in {labels.name}."
+        )
+    try:
+        numbers = [int(part) for part in label.split("+")]
+    except ValueError as error:
+        raise ReadError(f"Expected a label like 3 or 1+2, got {label!r}.") from error
+    truth = np.isin(volume.geometry.from_file_order(on_file), numbers)
+    if not truth.any():
+        raise ReadError(f"{labels.name} has no voxel of label {label}.")
+    return _thinned(Case(volume, truth), every)
+
+
+def load_suite(path: Path) -> list[CaseFiles]:
+    """Read the cases of a suite: a TOML file with a table ``[[case]]`` for each.
+
+    Raises
+    ------
+    ReadError
+        Where it is missing, is not TOML, or a case lacks something.
+    """
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file).get("case", [])
+        cases = TypeAdapter(list[CaseFiles]).validate_python(tables)
+    except OSError as error:
+        raise ReadError(f"Cannot read the suite {path}: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ReadError(f"Expected TOML in {path.name}: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ReadError(
+            f"Case {place} of {path.name}: {first['msg'].lower()}. A case needs name, "
+            "image and labels."
+        ) from error
+    if not cases:
+        raise ReadError(f"{path.name} names no case; each is a table [[case]].")
+    folder = path.resolve().parent
+    return [
+        replace(
+            case,
+            image=str(folder / case.image),
+            labels=str(folder / case.labels),
+            targets=tuple(
+                (str(folder / image), str(folder / labels))
+                for image, labels in case.targets
+            ),
+        )
+        for case in cases
+    ]
+
+
+def _thinned(case: Case, every: int) -> Case:
+    if every == 1:
+        return case
+    geometry = case.volume.geometry
+    array = np.ascontiguousarray(case.volume.array[::every])
+    z, y, x = geometry.spacing
+    shape = (array.shape[0], array.shape[1], array.shape[2])
+    thinned = Geometry.from_spacing(shape, (z * every, y, x), geometry.unit)
+    volume = replace(case.volume, array=array, geometry=thinned)
+    return Case(volume, np.ascontiguousarray(case.truth[::every]))
