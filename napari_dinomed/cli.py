@@ -333,6 +333,110 @@ def bench_interactive(
         plot_curves(plot, flat)
 
 
+@bench_app.command("labels")
+def bench_labels(
+    image: Annotated[Path, typer.Option(help="The volume.")],
+    labels: Annotated[Path, typer.Option(help="Expert labels on the same grid.")],
+    label: Annotated[str, typer.Option(help="3 for one class, 1+2 for a union.")] = "1",
+    slices: Annotated[
+        list[int] | None, typer.Option(help="Slices painted: 1, 2 and 4 if not given.")
+    ] = None,
+    encoder: Encoder = "filters",
+    planes: PlaneChoice = "auto",
+    window: WindowName = None,
+    device: Device = "auto",
+    json_out: JsonFile = None,
+) -> None:
+    """Paint a few whole slices, evenly spaced, and report the overlap on all others."""
+    from napari_dinomed.bench.case import CaseFiles
+    from napari_dinomed.bench.suite import Setup, measure_labels
+
+    files = CaseFiles(image.name, str(image), str(labels), label, Meaning.ALL_LIKE_THIS)
+    setup = Setup(encoder, planes, window=window, device=device)
+    with _progress_bar() as on_event:
+        rows = measure_labels(files, setup, tuple(slices or (1, 2, 4)), on_event)
+    table = Table("slices", "Dice on the others", "filters and forest", "seconds")
+    for row in rows:
+        table.add_row(
+            str(row["slices"]),
+            f"{row['dice']:.3f}",
+            f"{row['forest']:.3f}",
+            f"{row['seconds']:.1f}",
+        )
+    _out.print(table)
+    _write_figures(json_out, [{"encoder": encoder, "label": label, "labels": rows}])
+
+
+@bench_app.command("transfer")
+def bench_transfer(
+    image: Annotated[Path, typer.Option(help="The volume to learn from.")],
+    labels: Annotated[Path, typer.Option(help="Its expert labels.")],
+    to: Annotated[
+        list[str],
+        typer.Option(help="IMAGE,LABELS of a volume to apply it to. May be repeated."),
+    ],
+    label: Annotated[str, typer.Option(help="3 for one class, 1+2 for a union.")] = "1",
+    encoder: Encoder = "filters",
+    planes: PlaneChoice = "auto",
+    window: WindowName = None,
+    all_like_this: Like = False,
+    device: Device = "auto",
+    json_out: JsonFile = None,
+) -> None:
+    """Learn from the labels of one volume, and label others without a click."""
+    from napari_dinomed.bench.case import CaseFiles
+    from napari_dinomed.bench.suite import Setup, measure_transfer
+    from napari_dinomed.errors import ReadError
+
+    targets = []
+    for pair in to:
+        first, comma, second = pair.partition(",")
+        if not comma:
+            raise ReadError(f"Expected --to IMAGE,LABELS, got {pair!r}.")
+        targets.append((first, second))
+    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
+    files = CaseFiles(
+        image.name, str(image), str(labels), label, meaning, targets=tuple(targets)
+    )
+    setup = Setup(encoder, planes, window=window, device=device)
+    with _progress_bar() as on_event:
+        rows = measure_transfer(files, setup, on_event)
+    table = Table("volume", "Dice")
+    for row in rows:
+        table.add_row(row["volume"], f"{row['dice']:.3f}")
+    _out.print(table)
+    _write_figures(json_out, [{"encoder": encoder, "label": label, "transfer": rows}])
+
+
+@bench_app.command("report")
+def bench_report(
+    suite: Annotated[Path, typer.Option(help="TOML file of cases.")],
+    out: Annotated[Path, typer.Option(help="Folder for the report and its pictures.")],
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="Encoders to measure; the first is compared.")
+    ] = None,
+    clicks: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    seeds: Annotated[int, typer.Option(min=0, help="Runs with jitter; 0 for none.")] = 3,
+    baselines: Annotated[bool, typer.Option(help="Run what others do as well.")] = True,
+    device: Device = "auto",
+) -> None:
+    """Measure a whole suite and write it down: Markdown, curves and overlays."""
+    from napari_dinomed.bench.case import load_suite
+    from napari_dinomed.bench.plots import require_plots
+    from napari_dinomed.bench.report import write_report
+    from napari_dinomed.bench.suite import Setup
+
+    require_plots()
+    cases = load_suite(suite)
+    setups = [
+        Setup(name, device=device, clicks=clicks, seeds=seeds)
+        for name in encoder or ["filters"]
+    ]
+    with _progress_bar() as on_event:
+        path = write_report(out, cases, setups, baselines, on_event)
+    _out.print(f"Wrote {path}", markup=False, soft_wrap=True)
+
+
 def _bench_cases(
     suite: Path | None,
     image: Path | None,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 _SIMILAR = 0.5
-_NO_PRIOR = WalkerOptions(contrast=1.0, prior=1e-6, iterations=400)
+_NO_PRIOR = WalkerOptions(contrast=1.0, prior=1e-6, iterations=100)
 _VOXELS = np.ones(3, dtype=np.int64)
 
 
@@ -63,7 +63,7 @@ def forest(filters: TokenBank, meaning: Meaning) -> Method:
     return _readout(filters, meaning, ForestHead)
 
 
-def grey_walker(volume: Volume, window: Window, meaning: Meaning) -> Method:
+def grey_walker(volume: Volume, window: Window) -> Method:
     """The random walker on grey values alone.
 
     The rim of the volume is background as long as nothing is excluded: with seeds of one
@@ -82,7 +82,7 @@ def grey_walker(volume: Volume, window: Window, meaning: Meaning) -> Method:
         seeds[tuple(voxels.T)] = torch.from_numpy((classes > 0).astype(np.float32))
         prior = torch.zeros_like(grey)
         walked = random_walker(prior, grey, seeds, volume.geometry.spacing, _NO_PRIOR)
-        return _kept(walked.numpy() > 0.5, prompts, meaning)
+        return _kept(walked.numpy() > 0.5, prompts, Meaning.OBJECT)
 
     return segment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from napari_dinomed.bench import baselines
 from napari_dinomed.bench.case import load_case
 from napari_dinomed.bench.interactive import Outcome, mean_outcome, product, run_case
+from napari_dinomed.bench.labels import run_forest, run_labels
+from napari_dinomed.bench.transfer import run_transfer
 from napari_dinomed.engine.messages import Progress
 from napari_dinomed.headless import prepare
+from napari_dinomed.segment.prompts import Meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +101,44 @@ def measure_files(
     return results
 
 
+def measure_labels(
+    files: CaseFiles,
+    setup: Setup,
+    counts: tuple[int, ...],
+    on_event: Callable[[Event], None],
+) -> list[dict[str, Any]]:
+    """Dice on the other slices after some were painted, and that of a forest of trees."""
+    case = open_case(files)
+    job = prepare_case(case, setup, on_event)
+    filters = prepare_case(case, replace(setup, encoder="filters"), on_event)
+    rows = []
+    for number, count in enumerate(counts):
+        on_event(Progress(number, len(counts), f"{files.name}: {count} slices"))
+        begun = time.perf_counter()
+        reached = run_labels(case, job, count)
+        seconds = time.perf_counter() - begun
+        forest = run_forest(case, filters, count)
+        rows.append(
+            {"slices": count, "dice": reached, "forest": forest, "seconds": seconds}
+        )
+    return rows
+
+
+def measure_transfer(
+    files: CaseFiles, setup: Setup, on_event: Callable[[Event], None]
+) -> list[dict[str, Any]]:
+    """Dice on other volumes of what was learnt from the labels of one."""
+    case = open_case(files)
+    source = (case, prepare_case(case, setup, on_event))
+    rows = []
+    for image, labels in files.targets:
+        other = load_case(Path(image), Path(labels), files.label, files.every)
+        target = (other, prepare_case(other, setup, on_event))
+        reached = run_transfer(source, target, files.meaning)
+        rows.append({"volume": Path(image).name, "dice": reached})
+    return rows
+
+
 def as_json(results: list[Measured]) -> dict[str, Any]:
     """A case's figures: the product's at the top, the baselines' beside them."""
     first, *others = (result.as_json() for result in results)
@@ -136,7 +178,7 @@ def measure(
 def baseline_methods(
     files: CaseFiles, case: Case, job: Job, filters: Job
 ) -> dict[str, Method]:
-    """Every baseline by name.
+    """Every baseline by name; the walker finds connected things only.
 
     Parameters
     ----------
@@ -148,9 +190,12 @@ def baseline_methods(
         Features of the built-in filters.
     """
     bank, meaning = job.banks[0], files.meaning
-    return {
+    methods = {
         "cosine to the mean prompt": baselines.similarity(bank, meaning),
         "k-NN alone": baselines.nearest_neighbours(bank, meaning),
-        "walker on grey values": baselines.grey_walker(case.volume, job.window, meaning),
         "filters and forest": baselines.forest(filters.banks[0], meaning),
     }
+    if meaning is Meaning.OBJECT:
+        walker = baselines.grey_walker(case.volume, job.window)
+        methods["walker on grey values"] = walker
+    return methods

@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +36,7 @@ from napari_dinomed.engine.messages import (
     SliceLabels,
 )
 from napari_dinomed.errors import Cancelled, EngineError
-from napari_dinomed.features.catalog import CATALOG
+from napari_dinomed.features.catalog import CATALOG, FILTERS
 from napari_dinomed.features.device import choose_device, describe_device
 from napari_dinomed.features.encoder import Encoder, make_encoder
 from napari_dinomed.features.extraction import block_order, extract_block
@@ -49,8 +48,9 @@ from napari_dinomed.features.stack import (
 )
 from napari_dinomed.features.store import FeatureStore, feature_signature
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
+from napari_dinomed.segment.alike import AlikeField
 from napari_dinomed.segment.prompts import Meaning
-from napari_dinomed.segment.segmenter import Scene, Segmenter, make_segmenter
+from napari_dinomed.segment.segmenter import Fields, Scene, Segmenter, make_segmenter
 from napari_dinomed.segment.support import SupportField
 from napari_dinomed.segment.tokens import TokenBank
 from napari_dinomed.volume import Volume
@@ -102,10 +102,14 @@ class PlaneTokens:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """A volume's tokens: along z, and along the other axes where three planes are used."""
+    """A volume's tokens: along z, and along the other axes where three planes are used.
+
+    The filter responses are computed only where all that looks alike is asked for.
+    """
 
     encoder: Encoder
     planes: tuple[PlaneTokens, ...]
+    filters: PlaneTokens
 
     @property
     def banks(self) -> tuple[TokenBank, ...]:
@@ -127,9 +131,11 @@ class Encoding:
         done = sum(int(bank.ready.sum()) for bank in self.banks)
         return Progress(done, sum(bank.depth for bank in self.banks), "slices")
 
-    def next_missing(self, near: int) -> tuple[PlaneTokens, int, int] | None:
+    def next_missing(
+        self, near: int, with_filters: bool = False
+    ) -> tuple[PlaneTokens, int, int] | None:
         """The missing block nearest to the view, or of another plane; None if complete."""
-        for plane in self.planes:
+        for plane in (*self.planes, *([self.filters] if with_filters else [])):
             for start, stop in plane.missing(near if plane.stack.axis == 0 else 0)[:1]:
                 return plane, start, stop
         return None
@@ -141,7 +147,8 @@ class Engine:
     def __init__(self) -> None:
         self._volumes: dict[str, Volume] = {}
         self._encodings: dict[str, Encoding] = {}
-        self._fields: dict[tuple[str, Meaning], SupportField] = {}
+        self._supports: dict[str, SupportField] = {}
+        self._alikes: dict[str, AlikeField] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._notices: list[str] = []
 
@@ -214,8 +221,8 @@ class Engine:
 
     def _forget(self, name: str) -> None:
         self._encodings.pop(name, None)
-        for meaning in Meaning:
-            self._fields.pop((name, meaning), None)
+        self._supports.pop(name, None)
+        self._alikes.pop(name, None)
 
     def _encode(self, request: EncodeVolume) -> Steps:
         yield Progress(0, 0, f"Loading {request.encoder}")
@@ -241,15 +248,19 @@ class Engine:
     def _begin(self, request: EncodeVolume, encoder: Encoder) -> Encoding:
         volume = self._volume(request.volume)
         window = encoder.window or request.window
-        planes = request.planes if encoder.is_planar else "one"
+        choice = request.planes if encoder.is_planar else "one"
         side = default_side(volume.modality)
-        plans = slice_plans(volume, side, encoder.spec.stride, planes)
+        plans = slice_plans(volume, side, encoder.spec.stride, choice)
+        planes = tuple(
+            _begin_plane(volume, window, plan, encoder, request.encoder) for plan in plans
+        )
+        if not encoder.is_planar:
+            return Encoding(encoder, planes, planes[0])
+        filters = make_encoder(FILTERS.name, request.device, self._notices.append)
         return Encoding(
             encoder,
-            tuple(
-                _begin_plane(volume, window, plan, encoder, request.encoder)
-                for plan in plans
-            ),
+            planes,
+            _begin_plane(volume, window, plans[0], filters, FILTERS.name),
         )
 
     def _segment(self, request: SegmentVolume) -> Steps:
@@ -268,13 +279,20 @@ class Engine:
         yield None
         if not encoding.banks[0].ready.all():
             yield from self._preview_slice(encoding, segmenter, request)
-        while (block := encoding.next_missing(request.view_index)) is not None:
+        alike = request.head == "auto" and any(
+            label.meaning is Meaning.ALL_LIKE_THIS for label in segmenter.labels
+        )
+        while (block := encoding.next_missing(request.view_index, alike)) is not None:
             plane, start, stop = block
             plane.require(start, stop)
             yield from self._take_notices()
             yield encoding.progress()
         view = (request.view_axis, request.view_index) if request.preview else None
-        fields = partial(self._field, request.volume, scene)
+        fields = Fields(
+            self._support(request.volume, scene),
+            self._alike(request.volume) if alike else None,
+        )
+        yield None
         for labels in segmenter.label_volume(fields, view):
             if labels is None:
                 yield None
@@ -296,14 +314,22 @@ class Engine:
             plane = segmenter.label_slice(request.view_index)
             yield SliceLabels(0, request.view_index, plane, request.generation)
 
-    def _field(self, name: str, scene: Scene, meaning: Meaning) -> SupportField:
-        key = (name, meaning)
-        if key not in self._fields:
+    def _support(self, name: str, scene: Scene) -> SupportField:
+        if name not in self._supports:
             metric = self._encoding(name).encoder.metric
-            self._fields[key] = SupportField(
-                scene.volume, scene.window, scene.banks, metric, meaning
+            self._supports[name] = SupportField(
+                scene.volume, scene.window, scene.banks, metric
             )
-        return self._fields[key]
+        return self._supports[name]
+
+    def _alike(self, name: str) -> AlikeField:
+        if name not in self._alikes:
+            encoding = self._encoding(name)
+            bank, encoder = encoding.filters.bank, encoding.filters.encoder
+            channels = bank.channels - encoder.position_channels
+            learnt = encoding.banks if encoding.encoder.is_planar else ()
+            self._alikes[name] = AlikeField(self._volume(name), (bank, channels), learnt)
+        return self._alikes[name]
 
     def _fetch(self, request: FetchWeights) -> Steps:
         news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()

@@ -38,6 +38,7 @@ class BackboneEncoder:
 
     metric = "cosine"
     is_planar = True
+    position_channels = 0
 
     def __init__(
         self,

@@ -79,6 +79,10 @@ class Encoder(Protocol):
         """Whether it sees one slice at a time, so that other planes add something."""
 
     @property
+    def position_channels(self) -> int:
+        """How many of the channels, the last ones, tell where in the volume a token is."""
+
+    @property
     def block(self) -> int:
         """How many neighbouring slices it is best given at once."""
 

@@ -31,18 +31,19 @@ _WIDE = (8.0, 16.0)
 
 
 class FilterEncoder:
-    """Tokens of 20 filter responses, every second pixel of every slice.
+    """Tokens of 20 filter responses, for every 2 × 2 pixels of every slice.
 
     Scales are in pixels of the slice; across slices they shrink with the spacing, so
     that a filter is as wide in millimetres through the plane as it is within it.
     """
 
     spec: EncoderSpec = FILTERS
-    signature = "filters-1"
+    signature = "filters-3"
     device = "CPU (filters)"
     window: Window | None = None
     metric = "euclidean"
     is_planar = False
+    position_channels = 3
     block = 16
 
     def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
@@ -73,18 +74,18 @@ def _fine_channels(
     slab = stack.read(start - halo, stop + halo)
 
     def kept(response: Floats) -> Floats:
-        return np.asarray(response[halo:-halo, ::_STRIDE, ::_STRIDE])
+        return _block_mean(response[halo:-halo], _STRIDE)
 
     channels = [kept(slab)]
     for sigma in _FINE:
         smooth = _gaussian(slab, sigma, flatness)
-        slopes = [np.gradient(smooth, axis=axis) for axis in range(3)]
+        slopes = [_slope(smooth, axis, flatness) for axis in range(3)]
         channels.append(kept(smooth))
         channels.append(sigma * kept(np.sqrt(sum(slope**2 for slope in slopes))))
         if sigma == _FINE[0]:
-            channels.append(sigma**2 * kept(ndimage.laplace(smooth)))
+            channels.append(sigma**2 * kept(_laplacian(slopes, flatness)))
             continue
-        eigenvalues = _hessian_eigenvalues([kept(s) for s in _hessian(slopes)])
+        eigenvalues = _hessian_eigenvalues([kept(s) for s in _hessian(slopes, flatness)])
         channels.extend(sigma**2 * np.moveaxis(eigenvalues, -1, 0))
     mean = _gaussian(slab, 2.0, flatness)
     variance = _gaussian(slab**2, 2.0, flatness) - mean**2
@@ -100,7 +101,9 @@ def _wide_channels(
     slab = stack.read(start - halo, stop + halo)
     coarse = _block_mean(slab, _COARSE)
     rows, columns = (-(-size // _STRIDE) for size in stack.slice_shape)
-    zoom = (1, _STRIDE / _COARSE, _STRIDE / _COARSE)
+    zoom = _STRIDE / _COARSE
+    # A token's centre, on the coarse grid.
+    start_at = (zoom - 1) / 2
     channels = []
     for sigma in _WIDE:
         sigmas = (sigma * flatness, sigma / _COARSE, sigma / _COARSE)
@@ -108,9 +111,8 @@ def _wide_channels(
         channels.append(
             ndimage.affine_transform(
                 wide[halo : len(wide) - halo],
-                zoom,
-                # Centre of a coarse block lies (4 − 1) / 2 pixels from its corner.
-                offset=(0, -(_COARSE - 1) / 2 / _COARSE, -(_COARSE - 1) / 2 / _COARSE),
+                (1, zoom, zoom),
+                offset=(0, start_at, start_at),
                 output_shape=(stop - start, rows, columns),
                 order=1,
                 mode="nearest",
@@ -139,10 +141,21 @@ def _gaussian(slab: Floats, sigma: float, flatness: float) -> Floats:
     )
 
 
-def _hessian(slopes: list[Floats]) -> list[Floats]:
+def _slope(smooth: Floats, axis: int, flatness: float) -> Floats:
+    """Change per pixel of the slice: between thick slices grey values are far apart."""
+    return np.asarray(np.gradient(smooth, axis=axis) * (flatness if axis == 0 else 1.0))
+
+
+def _hessian(slopes: list[Floats], flatness: float) -> list[Floats]:
     """Second derivatives zz, zy, zx, yy, yx, xx of a smoothed slab."""
     pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-    return [np.gradient(slopes[a], axis=b) for a, b in pairs]
+    return [_slope(slopes[a], b, flatness) for a, b in pairs]
+
+
+def _laplacian(slopes: list[Floats], flatness: float) -> Floats:
+    return np.asarray(
+        sum(_slope(slope, axis, flatness) for axis, slope in enumerate(slopes))
+    )
 
 
 def _hessian_eigenvalues(parts: list[Floats]) -> Floats:

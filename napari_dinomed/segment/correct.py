@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.support import Cell
+    from napari_dinomed.segment.grid import Cell
 
     Floats = NDArray[np.float32]
 
@@ -40,7 +40,13 @@ def depth_inside(
     return max(least, float(np.sqrt(squares.min())))
 
 
-def correction_share(distance: Floats, depth: float, count: int, is_adding: bool) -> Floats:
+def correction_share(
+    distance: Floats,
+    depth: float,
+    count: int,
+    is_adding: bool,
+    everywhere: float = _EVERYWHERE,
+) -> Floats:
     """How much of a click's evidence counts, from 1 at the click down to a floor.
 
     The floor falls as one over the number of clicks: early clicks say what is meant, late
@@ -56,7 +62,9 @@ def correction_share(distance: Floats, depth: float, count: int, is_adding: bool
         Clicks so far, the last one included.
     is_adding
         Whether it includes; what spills is more often cut off near the click.
+    everywhere
+        The floor, times the number of clicks.
     """
     reach = depth * (_REACH_ADDING if is_adding else _REACH_REMOVING)
-    floor = min(1.0, _EVERYWHERE / count)
+    floor = min(1.0, everywhere / count)
     return np.asarray(floor + (1 - floor) * np.exp(-((distance / reach) ** 2)))

@@ -1,4 +1,4 @@
-"""From a few clicks to one object, or to all that looks alike.
+"""From a few clicks to one object.
 
 1. Each click supports what is like it and near it (`support`).
 2. Where support is cut is chosen from the data (`level`); excluded clicks compete.
@@ -6,7 +6,7 @@
    as GrabCut (Rother et al. 2004) teaches a colour model; both are averaged.
 4. Grey values inside and just outside the region compete for the cells near its edge.
 5. A later click corrects the answer before it, most of all around itself (`correct`).
-6. For one object, the random walker puts the edge where grey values change (`refine`).
+6. The random walker puts the edge where grey values change (`refine`).
 
 The constants were chosen on the volumes named in ``docs/concepts.md``.
 """
@@ -29,15 +29,15 @@ from napari_dinomed.segment.level import (
     choose_depth,
     connected,
 )
-from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.refine import WalkerOptions, random_walker
 from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_dinomed.segment.grid import Cell
     from napari_dinomed.segment.prompts import Mark, Voxel
-    from napari_dinomed.segment.support import Cell, SupportField
+    from napari_dinomed.segment.support import SupportField
     from napari_dinomed.volume import Volume, Window
 
     Floats = NDArray[np.float32]
@@ -48,8 +48,6 @@ _MOST_TAUGHT = 6.9
 _SURE = 1.1
 _TAUGHT = 300
 _TAUGHT_WEIGHT = 0.02
-# Measured: learnt tokens of all that looks alike need less teaching than filters do.
-_ALIKE_TAUGHT_WEIGHT = {"cosine": 0.005, "euclidean": 0.02}
 _NEIGHBOURHOOD = 6
 _PROBE_SHARE = 0.5
 _DOUBT = -2.0
@@ -61,7 +59,8 @@ _GREY_BINS = 64
 _GREY_BLUR = 2.0
 _GREY_FLOOR = 1e-3
 _SHARE_PRIOR = LevelPrior(log_size=-2.2)
-_ALIKE_PRIOR = LevelPrior(log_size=-1.2)
+_MOST_RESIZED = 2.0
+_BISECTIONS = 6
 _KEPT_EVIDENCE = 32
 _MOST_VOXELS = 1_500_000
 _MOST_PAINTED = 24
@@ -70,7 +69,7 @@ _WALKER = WalkerOptions(contrast=1.0, prior=0.2)
 
 @dataclass(frozen=True, eq=False)
 class Grower:
-    """Grows a label from its marks: one object, or all that looks alike.
+    """Grows one object from its marks.
 
     Parameters
     ----------
@@ -127,11 +126,36 @@ class Grower:
 
     def _fresh_evidence(self) -> Floats:
         """The evidence of all marks together, whatever was answered before."""
-        logit = self._competition()
-        learnt = self._probe_logit(logit)
+        first = self._competition()
+        learnt = self._probe_logit(first)
+        logit = first
         if learnt is not None:
             logit = (1 - _PROBE_SHARE) * logit + _PROBE_SHARE * learnt
-        return logit + _GREY_SHARE * self._grey_logit(logit)
+        logit = logit + _GREY_SHARE * self._grey_logit(logit)
+        return self._of_like_size(logit, self._size(first))
+
+    def _size(self, logit: Floats) -> int:
+        return int(self._join(logit > 0).sum())
+
+    def _of_like_size(self, logit: Floats, size: int) -> Floats:
+        """A logit shifted, where it must be, so that its region neither fades nor floods.
+
+        The size was chosen with care (`level`); what the probe and the grey values make of
+        the region may differ from it by a factor, not by an order of magnitude.
+        """
+        low, high = size / _MOST_RESIZED, size * _MOST_RESIZED
+        if low <= self._size(logit) <= high:
+            return logit
+        sign = 1.0 if self._size(logit) < low else -1.0
+        less, more = 0.0, _MOST_LOGIT
+        for _ in range(_BISECTIONS):
+            middle = (less + more) / 2
+            now = self._size(logit + sign * middle)
+            if (now < low) if sign > 0 else (now > high):
+                less = middle
+            else:
+                more = middle
+        return logit + np.float32(sign * more)
 
     def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
         """Box around what was found, and its probability on the voxels there."""
@@ -144,25 +168,15 @@ class Grower:
             )
         )
         prior = torch.sigmoid(self.field.to_voxels(evidence)[box])
-        if self._is_everywhere:
-            return box, prior.numpy()
         return box, self._walk(prior, box).numpy()
 
     @property
     def _marks(self) -> tuple[Mark, ...]:
         return (*self.painted, *self.clicks)
 
-    @property
-    def _is_everywhere(self) -> bool:
-        return self.field.meaning is Meaning.ALL_LIKE_THIS
-
     def _join(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """For one object the parts of a mask that hold a mark; else all of it."""
-        if not self._is_everywhere:
-            return connected(mask, self._seeds())
-        joined = mask.copy()
-        joined[tuple(np.array(self._seeds()).T)] = True
-        return joined
+        """The parts of a mask that hold a mark."""
+        return connected(mask, self._seeds())
 
     def _seeds(self) -> list[Cell]:
         return [self.field.cell(voxel) for voxel, belongs in self._marks if belongs]
@@ -220,11 +234,8 @@ class Grower:
 
     def _size_prior(self) -> tuple[LevelPrior, float]:
         """What is known of sizes, and what a cell counts: millilitres, or a share."""
-        share = 1 / self.field.grey.size
-        if self._is_everywhere:
-            return _ALIKE_PRIOR, share
         if self.volume.geometry.unit != "mm":
-            return _SHARE_PRIOR, share
+            return _SHARE_PRIOR, 1 / self.field.grey.size
         return LevelPrior(), float(np.prod(self.field.spacing)) / 1000
 
     def _probe_logit(self, evidence: Floats) -> Floats | None:
@@ -261,18 +272,14 @@ class Grower:
         inside = _draw(region & (evidence > _SURE), _TAUGHT, random)
         around = _draw(near & ~region & (evidence < 0), _TAUGHT // 2, random)
         far = _draw(~region, _TAUGHT // 2, random)
-        last = np.array(self.volume.array.shape) - 1
-        taught = np.minimum(np.concatenate([inside, around, far]) * self.field.step, last)
+        taught = self.field.centres(np.concatenate([inside, around, far]))
         marked = np.array([voxel for voxel, _ in self._marks])
         belongs = [belongs for _, belongs in self._marks]
-        weight = _TAUGHT_WEIGHT
-        if self._is_everywhere:
-            weight = _ALIKE_TAUGHT_WEIGHT[self.field.metric]
         classes = [1] * len(inside) + [0] * (len(around) + len(far)) + belongs
         return Examples(
             self.field.tokens_at(np.concatenate([taught, marked])),
             torch.tensor(classes, dtype=torch.int64),
-            torch.tensor([weight] * len(taught) + [1.0] * len(marked)),
+            torch.tensor([_TAUGHT_WEIGHT] * len(taught) + [1.0] * len(marked)),
         )
 
     def _walk(self, prior: torch.Tensor, box: tuple[slice, ...]) -> torch.Tensor:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.support import Cell
+    from napari_dinomed.segment.grid import Cell
 
     Floats = NDArray[np.float32]
     Bools = NDArray[np.bool_]

@@ -1,8 +1,9 @@
 """From prompts to labels: what a click means decides how they are found.
 
-Unless the user picked a readout, a label is grown from its clicks (`grow`): one connected
-object, or all that looks like it. A picked readout is read off every token instead; for
-an object it is then refined by the random walker and kept where it touches a click.
+Unless the user picked a readout, one connected object is grown from its clicks (`grow`),
+and all that looks alike is found throughout the volume (`alike`). A picked readout is
+read off every token instead; for an object it is then refined by the random walker and
+kept where it touches a click.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from scipy import ndimage
 
 from napari_dinomed.errors import PromptError
+from napari_dinomed.segment.alike import AlikeFinder
 from napari_dinomed.segment.examples import gather_examples
 from napari_dinomed.segment.grow import Grower
 from napari_dinomed.segment.heads import Blend, ForestHead, Head, KnnHead, LinearProbe
@@ -22,17 +24,19 @@ from napari_dinomed.segment.prompts import Label, Meaning, Prompts
 from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
 
+    from napari_dinomed.segment.alike import AlikeField
+    from napari_dinomed.segment.grid import WorkingGrid
     from napari_dinomed.segment.support import SupportField
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume, Window
 
     LabelArray = NDArray[np.unsignedinteger[Any]]
     Floats = NDArray[np.float32]
-    Fields = Callable[[Meaning], SupportField]
+    Finder = Grower | AlikeFinder
     Placed = tuple[tuple[slice, ...], Floats]
 
 _HEADS: dict[str, type[Head]] = {
@@ -62,6 +66,22 @@ class Scene:
     window: Window
     banks: tuple[TokenBank, ...]
     default_head: str
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """What answers are computed on, kept from click to click.
+
+    Parameters
+    ----------
+    support
+        Support of clicks, for single objects and for readouts.
+    alike
+        What every place looks like; None where no label asks for all that looks alike.
+    """
+
+    support: SupportField
+    alike: AlikeField | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +123,7 @@ class Segmenter:
         Parameters
         ----------
         fields
-            Gives the support maps for what a label means.
+            Kept from click to click.
         view
             Axis and index of the plane in view, or None.
 
@@ -118,12 +138,11 @@ class Segmenter:
             readings = yield from self._read_volume()
         evidence: dict[int, Floats] = {}
         for label in self.labels:
-            field = fields(label.meaning)
             if readings:
-                score = self._score(readings, label, field.step)
+                score = self._score(readings, label, fields.support.step)
                 evidence[label.id] = torch.logit(score, eps=1e-3).numpy()
             else:
-                evidence[label.id] = self._grower(label, field).evidence()
+                evidence[label.id] = self._finder(label, fields).evidence()
             yield None
         if view is not None:
             yield (*view, self._preview(fields, evidence, view))
@@ -132,8 +151,7 @@ class Segmenter:
             if readings and label.meaning is Meaning.ALL_LIKE_THIS:
                 placed = self._everywhere(readings, label)
             else:
-                grower = self._grower(label, fields(label.meaning))
-                placed = grower.refined(evidence[label.id])
+                placed = self._finder(label, fields).refined(evidence[label.id])
             yield None
             canvas.paint(label, placed, self._included(label))
             yield None
@@ -147,10 +165,18 @@ class Segmenter:
         voxels, classes = self.prompts.marks()
         return np.asarray(voxels[classes == label.id])
 
-    def _grower(self, label: Label, field: SupportField) -> Grower:
-        scene = self.scene
+    def _finder(self, label: Label, fields: Fields) -> Finder:
         clicked, painted = self.prompts.marks_for(label.id)
-        return Grower(scene.volume, scene.window, field, clicked, painted)
+        if label.meaning is Meaning.ALL_LIKE_THIS and fields.alike is not None:
+            return AlikeFinder(fields.alike, clicked, painted)
+        scene = self.scene
+        return Grower(scene.volume, scene.window, fields.support, clicked, painted)
+
+    def _grid(self, label: Label, fields: Fields) -> WorkingGrid:
+        """The grid that a label's evidence lies on."""
+        if label.meaning is Meaning.ALL_LIKE_THIS and fields.alike is not None:
+            return fields.alike
+        return fields.support
 
     def _preview(
         self, fields: Fields, evidence: dict[int, Floats], view: tuple[int, int]
@@ -162,7 +188,7 @@ class Segmenter:
         )
         planes = []
         for label in self.labels:
-            step = int(fields(label.meaning).step[axis])
+            step = int(self._grid(label, fields).step[axis])
             plane = torch.from_numpy(evidence[label.id].take(index // step, axis))
             planes.append(to_voxels(plane[None], (rows, columns))[0])
         return self._decide(torch.sigmoid(torch.stack(planes)))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from napari_dinomed.segment.prompts import Meaning
+from napari_dinomed.segment.grid import WorkingGrid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,19 +27,20 @@ if TYPE_CHECKING:
     from napari_dinomed.volume import Volume, Window
 
     Floats = NDArray[np.float32]
-    Cell = tuple[int, int, int]
 
-_MOST_CELLS = {Meaning.OBJECT: 400_000, Meaning.ALL_LIKE_THIS: 1_500_000}
+_MOST_CELLS = 400_000
 _KEPT_MAPS = 128
 _SMOOTHING = 0.8
 _GREY_SMOOTHING = 0.7
 _TOKEN_SAMPLE = 4000
 _TOKEN_WEIGHT = {"cosine": 1.0, "euclidean": 0.3}
 _GREY_WEIGHT = 2.0
-_DISTANCE_WEIGHT = {Meaning.OBJECT: 0.6, Meaning.ALL_LIKE_THIS: 0.0}
+_BALL = 1.2
+_BALL_REACH = 3
+_DISTANCE_WEIGHT = 0.6
 
 
-class SupportField:
+class SupportField(WorkingGrid):
     """Support maps of clicks in one volume.
 
     Parameters
@@ -51,8 +52,6 @@ class SupportField:
     metric
         How tokens compare: ``"cosine"`` for learnt ones, ``"euclidean"`` (standardised)
         for filter responses.
-    meaning
-        One object, whose support fades with distance, or all that look alike.
     """
 
     def __init__(
@@ -61,20 +60,14 @@ class SupportField:
         window: Window,
         banks: tuple[TokenBank, ...],
         metric: str,
-        meaning: Meaning,
     ) -> None:
-        self.meaning = meaning
+        super().__init__(volume, _MOST_CELLS)
         self.banks = banks
         self.metric = metric
         spacing = np.array(volume.geometry.spacing)
-        self.volume_shape = volume.array.shape
-        self.step = _working_step(self.volume_shape, spacing, _MOST_CELLS[meaning])
-        self.spacing: NDArray[np.float64] = spacing * self.step
-        smoothing = np.maximum(
-            _GREY_SMOOTHING * np.minimum(1, spacing[1] / spacing), 0.4 * (self.step - 1)
-        )
+        smoothing = _GREY_SMOOTHING * np.minimum(1, spacing[1] / spacing)
         self._smooth = ndimage.gaussian_filter(window.apply(volume.array), list(smoothing))
-        self.grey: Floats = self._smooth[tuple(slice(None, None, s) for s in self.step)]
+        self.grey = self.mean_of(self._smooth)
         self._extent = float(np.prod(spacing * self.volume_shape) ** (1 / 3))
         self._maps: OrderedDict[Voxel, Floats] = OrderedDict()
         self.levels: dict[tuple[Mark, ...], float] = {}
@@ -89,20 +82,6 @@ class SupportField:
                 self._maps.popitem(last=False)
         self._maps.move_to_end(voxel)
         return self._maps[voxel]
-
-    def cell(self, voxel: Voxel) -> Cell:
-        """Cell of the working grid that holds a voxel."""
-        z, y, x = (int(v // s) for v, s in zip(voxel, self.step, strict=True))
-        return (z, y, x)
-
-    def to_voxels(self, values: Floats) -> torch.Tensor:
-        """Values of the working grid on the voxels, linear in between."""
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
-        if (self.step == 1).all():
-            return tensor
-        return torch.nn.functional.interpolate(
-            tensor[None, None], self.volume_shape, mode="trilinear", align_corners=False
-        )[0, 0]
 
     def tokens_at(self, voxels: NDArray[np.int64]) -> torch.Tensor:
         """Tokens (n, channels of all banks) at voxels (n, 3)."""
@@ -121,20 +100,26 @@ class SupportField:
         for ruler in self._rulers:
             support += ruler.bank.on_every(self.step, ruler.from_voxel(voxel))
         result = _TOKEN_WEIGHT[self.metric] / len(self.banks) * support.numpy()
-        result += _GREY_WEIGHT * np.abs(self.grey - self._smooth[voxel])
-        result += _DISTANCE_WEIGHT[self.meaning] / self._extent * self.distance(voxel)
+        result += _GREY_WEIGHT * np.abs(self.grey - self._grey_around(voxel))
+        result += _DISTANCE_WEIGHT / self._extent * self.distance(voxel)
         return -np.asarray(ndimage.gaussian_filter(result, _SMOOTHING), dtype=np.float32)
 
-    def distance(self, voxel: Voxel) -> Floats:
-        """How far every cell is from a voxel, in the unit of the spacing."""
+    def _grey_around(self, voxel: Voxel) -> float:
+        """Grey value at a click: the mean over a small ball, since one voxel is noise."""
+        box = tuple(
+            slice(max(0, place - _BALL_REACH), place + _BALL_REACH + 1) for place in voxel
+        )
+        near = self._smooth[box]
+        fineness = self.spacing / self.step / (self.spacing / self.step).min()
         squares = [
-            ((np.arange(n) * length - v * length / s) ** 2).astype(np.float32)
-            for n, length, v, s in zip(
-                self.grey.shape, self.spacing, voxel, self.step, strict=True
+            (np.arange(part.start, part.start + length) - place) * fine
+            for part, length, place, fine in zip(
+                box, near.shape, voxel, fineness, strict=True
             )
         ]
         z, y, x = np.ix_(*squares)
-        return np.asarray(np.sqrt(z + y + x))
+        weights = np.exp(-(z**2 + y**2 + x**2) / (2 * _BALL**2))
+        return float((weights * near).sum() / weights.sum())
 
 
 class _Ruler:
@@ -174,15 +159,3 @@ class _Ruler:
 
 def _project(bank: TokenBank, weights: torch.Tensor, index: int) -> torch.Tensor:
     return bank.slice_tokens(index) @ weights
-
-
-def _working_step(
-    shape: tuple[int, ...], spacing: NDArray[np.float64], most: int
-) -> NDArray[np.int64]:
-    """Every how many voxels the working grid has a cell; the finest axes thin out first."""
-    step = np.ones(3, dtype=np.int64)
-    while np.prod(np.ceil(np.array(shape) / step)) > most:
-        length = spacing * step
-        finest = np.where(length <= length.min() * 1.01, length, np.inf)
-        step[np.argmin(finest)] *= 2
-    return step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -114,26 +114,26 @@ class TokenBank:
     def on_every(
         self, steps: NDArray[np.int64], read: Callable[[int], torch.Tensor]
     ) -> torch.Tensor:
-        """What ``read`` makes of each slice, on every so many voxels along (z, y, x).
+        """What ``read`` makes of each slice, at the centres of blocks of voxels.
 
         Linear in between, one axis after the other.
 
         Parameters
         ----------
         steps
-            Every how many voxels, along (z, y, x).
+            Voxels to a block, along (z, y, x).
         read
             From the index of a slice to one number for each of its tokens.
         """
-        is_whole = self.step == 1
-        every = int(steps[self.axis]) if is_whole else 1
-        scores = [read(index) for index in range(0, self.depth, every)]
-        values = torch.unflatten(torch.stack(scores), 1, self.grid)
-        for number, axis in enumerate((self.axis, *self._in_plane)):
-            if axis == self.axis and is_whole:
-                continue
-            voxels = np.arange(0, self.volume_shape[axis], int(steps[axis]))
-            weights = _linear_weights(self._place(axis, voxels), values.shape[number])
+        lengths = (self.depth, *self.grid)
+        along, *others = (
+            _linear_weights(self._place(axis, self._centres(axis, steps)), length)
+            for axis, length in zip((self.axis, *self._in_plane), lengths, strict=True)
+        )
+        needed = torch.nonzero(along.any(0)).flatten()
+        scores = torch.stack([read(int(index)) for index in needed])
+        values = torch.unflatten(scores.float(), 1, self.grid)
+        for number, weights in enumerate((along[:, needed], *others)):
             values = torch.tensordot(values, weights, dims=([number], [1]))
             values = values.movedim(-1, number)
         return values.movedim(0, self.axis).contiguous()
@@ -143,7 +143,13 @@ class TokenBank:
         rows, columns = (axis for axis in range(3) if axis != self.axis)
         return rows, columns
 
-    def _place(self, axis: int, voxels: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _centres(self, axis: int, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Where the centres of blocks of voxels lie along an axis of the volume."""
+        starts = np.arange(0, self.volume_shape[axis], int(steps[axis]))
+        stops = np.minimum(starts + steps[axis], self.volume_shape[axis])
+        return np.asarray((starts + stops - 1) / 2)
+
+    def _place(self, axis: int, voxels: NDArray[Any]) -> NDArray[np.float64]:
         """Where voxels lie on the lattice, along one axis of the volume."""
         if axis == self.axis:
             place = (voxels - self.step // 2) / self.step

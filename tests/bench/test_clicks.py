@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from napari_dinomed.bench.clicks import next_click
-from napari_dinomed.bench.metrics import dice
 from tests.conftest import ball
 
 SHAPE = (20, 40, 40)
@@ -54,14 +52,15 @@ def test_no_error_no_click():
     assert next_click(truth, truth, (1, 1, 1)) is None
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        ([1, 1, 0, 0], [1, 1, 0, 0], 1.0),
-        ([1, 1, 0, 0], [0, 0, 1, 1], 0.0),
-        ([1, 1, 0, 0], [1, 0, 0, 0], 2 / 3),
-        ([0, 0, 0, 0], [0, 0, 0, 0], 1.0),
-    ],
-)
-def test_dice(first, second, expected):
-    assert dice(np.array(first, bool), np.array(second, bool)) == pytest.approx(expected)
+def test_jitter_stays_in_the_deeper_half_and_is_repeatable():
+    truth = ball(SHAPE, (10, 20, 22), 8)
+    nothing = np.zeros(SHAPE, bool)
+    places = {
+        next_click(truth, nothing, (1, 1, 1), random=np.random.default_rng(seed)).voxel
+        for seed in range(12)
+    }
+    assert len(places) > 6
+    for place in places:
+        assert np.linalg.norm(np.subtract(place, (10, 20, 22))) <= 4.6
+    again = next_click(truth, nothing, (1, 1, 1), random=np.random.default_rng(0))
+    assert again.voxel in places

@@ -59,10 +59,14 @@ def test_scoring_then_interpolating_is_interpolating_then_scoring(bank, across, 
         scores = lattice.on_every(
             np.array(steps), lambda i, lattice=lattice: lattice.slice_tokens(i) @ weights
         )
-        places = [
+        starts = [
             np.arange(0, n, s) for n, s in zip(lattice.volume_shape, steps, strict=True)
         ]
-        voxels = np.stack(np.meshgrid(*places, indexing="ij"), -1)
+        middles = [
+            (first + np.minimum(first + s, n) - 1) / 2
+            for first, n, s in zip(starts, lattice.volume_shape, steps, strict=True)
+        ]
+        voxels = np.stack(np.meshgrid(*middles, indexing="ij"), -1)
         assert scores.shape == voxels.shape[:3]
         expected = lattice.at(voxels.reshape(-1, 3)) @ weights
         torch.testing.assert_close(scores.flatten(), expected, atol=2e-3, rtol=1e-3)

@@ -1,0 +1,79 @@
+"""A few fully labelled slices, and how well all the others are labelled from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dinomed.bench.metrics import dice
+from napari_dinomed.segment.heads import Examples, ForestHead
+from napari_dinomed.segment.prompts import Meaning, Prompts, Scribble
+from napari_dinomed.session.state import Annotation, new_label
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.bench.case import Case
+    from napari_dinomed.headless import Job
+    from napari_dinomed.segment.prompts import Voxel
+
+    Bools = NDArray[np.bool_]
+
+_THINNING = 2
+_FOREST_LEARNS = 30_000
+
+
+def labelled_slices(depth: int, count: int) -> list[int]:
+    """Slices to label, evenly spaced."""
+    return [int((number + 0.5) * depth / count) for number in range(count)]
+
+
+def run_labels(case: Case, job: Job, count: int) -> float:
+    """Dice on all other slices after so many were painted, every second pixel of them."""
+    slices = labelled_slices(len(case.truth), count)
+    painted = [
+        Scribble(_voxels(case.truth, slices, belongs), 1, include=belongs)
+        for belongs in (True, False)
+    ]
+    strokes = tuple(stroke for stroke in painted if stroke.voxels)
+    label = new_label(1, Meaning.ALL_LIKE_THIS)
+    labels = job.segment(Annotation((label,), Prompts(scribbles=strokes)))
+    return _on_the_others(case.truth, np.asarray(labels == 1), slices)
+
+
+def run_forest(case: Case, filters: Job, count: int) -> float:
+    """The same by random trees on filter responses, the recipe of pixel classification."""
+    slices = labelled_slices(len(case.truth), count)
+    voxels = np.array(
+        [
+            *_voxels(case.truth, slices, belongs=True),
+            *_voxels(case.truth, slices, belongs=False),
+        ]
+    )
+    random = np.random.default_rng(0)
+    if len(voxels) > _FOREST_LEARNS:
+        voxels = random.permutation(voxels)[:_FOREST_LEARNS]
+    import torch
+
+    (bank,) = filters.banks
+    classes = torch.from_numpy(case.truth[tuple(voxels.T)].astype(np.int64))
+    head = ForestHead().fit(Examples(bank.at(voxels), classes, torch.ones(len(classes))))
+    proba = bank.on_every(
+        np.ones(3, dtype=np.int64),
+        lambda index: head.predict_proba(bank.slice_tokens(index))[:, 1],
+    )
+    return _on_the_others(case.truth, proba.numpy() > 0.5, slices)
+
+
+def _voxels(truth: Bools, slices: list[int], belongs: bool) -> tuple[Voxel, ...]:
+    return tuple(
+        (index, int(y) * _THINNING, int(x) * _THINNING)
+        for index in slices
+        for y, x in np.argwhere(truth[index, ::_THINNING, ::_THINNING] == belongs)
+    )
+
+
+def _on_the_others(truth: Bools, mask: Bools, slices: list[int]) -> float:
+    others = np.delete(np.arange(len(truth)), slices)
+    return dice(truth[others], mask[others])

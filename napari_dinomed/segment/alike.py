@@ -1,0 +1,338 @@
+"""All that looks like the clicks, wherever it is.
+
+What a cell looks like is its filter responses and, from a learnt encoder, its tokens. A
+linear discriminant (Fisher 1936) separates the mean of the included clicks from the rest
+of the volume, with the covariance of the whole volume, which is known well before any
+click; excluded clicks move the mean of the rest. The cells that it finds teach it in turn,
+less and less as clicks come in. Where it is cut follows from how much of a volume such
+things usually take up, from the clicks, and from the cut before the last click. The result
+is smoothed by a fraction of the radius of what was found, so that thin things stay thin.
+
+Where much is painted, whole slices say, a small perceptron learns from it instead, and its
+cut is the one that does best on slices that it has not seen.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from napari_dinomed.segment.correct import correction_share, depth_inside
+from napari_dinomed.segment.grid import WorkingGrid
+from napari_dinomed.segment.heads import Perceptron
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.segment.prompts import Mark, Voxel
+    from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.volume import Volume
+
+    Floats = NDArray[np.float32]
+    Looks = NDArray[np.float64]
+
+_MOST_CELLS = 3_000_000
+_SAMPLE = 40_000
+_TOKEN_PARTS = 32
+_BALL = 2
+_SHRINKAGE = 0.05
+_REST_WEIGHT = 4.0
+_LESSONS = 3
+_LESSON_WEIGHT = 6.0
+_USUAL_SHARE = -0.8
+_SHARE_WEIGHT = 1.5
+_VOTE_WEIGHT = 0.5
+_VOTE_SOFTNESS = 0.3
+_INERTIA = 2.0
+_SHARES = np.logspace(-2, np.log10(0.5), 25)
+_SHARPNESS = 0.35
+_MOST_LOGIT = 8.0
+_EVERYWHERE = 3.0
+_OWN_LOGIT = 3.0
+_OWN_REACH = 1.5
+_ACROSS = 0.5
+_MOST_ACROSS = 1.0
+_WITHIN = 0.1
+_THIN = 6.0
+_MOST_PAINTED = 24
+_MUCH_PAINTED = 200
+_MOST_LEARNT = 24_000
+_CUTS = tuple(float(cut) for cut in np.linspace(-3, 1, 21))
+_KEPT = 16
+
+
+class AlikeField(WorkingGrid):
+    """What every cell of the working grid looks like, and answers so far.
+
+    Parameters
+    ----------
+    volume
+        The voxels.
+    filters
+        Filter responses, and how many of their channels say nothing of the place.
+    banks
+        Tokens of a learnt encoder, or none.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        filters: tuple[TokenBank, int],
+        banks: tuple[TokenBank, ...],
+    ) -> None:
+        super().__init__(volume, _MOST_CELLS)
+        parts = [self._standardised(*filters), *map(self._principal, banks)]
+        shares = [1.0] + [1 / len(banks) ** 0.5 for _ in banks]
+        self._looks = torch.cat(
+            [part * share for part, share in zip(parts, shares, strict=True)], dim=-1
+        )
+        flat = self._looks.view(-1, self._looks.shape[-1])
+        random = np.random.default_rng(0)
+        drawn = random.choice(len(flat), min(_SAMPLE, len(flat)), replace=False)
+        sample = flat[torch.from_numpy(drawn)].double().numpy()
+        self._mean: Looks = sample.mean(0)
+        self.sample: Looks = sample - self._mean
+        covariance = np.cov(self.sample.T)
+        ridge = _SHRINKAGE * np.trace(covariance) / len(covariance)
+        self.covariance: Looks = covariance + ridge * np.eye(len(covariance))
+        self.answers: OrderedDict[tuple[tuple[Mark, ...], ...], Answer] = OrderedDict()
+
+    def around(self, voxel: Voxel) -> Looks:
+        """Mean look of a small ball within the slice of a voxel."""
+        z, y, x = self.cell(voxel)
+        rows, columns = (
+            slice(max(0, place - _BALL), place + _BALL + 1) for place in (y, x)
+        )
+        near = self._looks[z, rows, columns].double().flatten(0, 1)
+        return np.asarray(near.mean(0).numpy() - self._mean)
+
+    def at(self, voxels: NDArray[np.int64]) -> torch.Tensor:
+        """Looks (n, parts) at voxels (n, 3)."""
+        z, y, x = (torch.from_numpy(part) for part in (voxels // self.step).T)
+        return self._looks[z, y, x].float() - torch.from_numpy(self._mean).float()
+
+    def read(self, score: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
+        """What ``score`` makes of the looks (n, parts) of every cell, (z, y, x)."""
+        mean = torch.from_numpy(self._mean).float()
+        planes = [score(plane.float().flatten(0, 1) - mean) for plane in self._looks]
+        return np.asarray(torch.stack(planes).view(*self.shape).numpy())
+
+    def _standardised(self, bank: TokenBank, channels: int) -> torch.Tensor:
+        sample = bank.in_cells(bank.sample(_SAMPLE, seed=0))[:, :channels]
+        axes = torch.eye(bank.channels)[:, :channels]
+        return self._rotated(bank, axes / (sample.std(0) + 1e-6) / channels**0.5)
+
+    def _principal(self, bank: TokenBank) -> torch.Tensor:
+        """The principal components of the tokens, with a mean square length of one."""
+        sample = bank.in_cells(bank.sample(_SAMPLE // 8, seed=0))
+        centred = sample - sample.mean(0)
+        count = min(_TOKEN_PARTS, *centred.shape)
+        axes = torch.linalg.svd(centred, full_matrices=False).Vh[:count].T
+        length = ((centred @ axes) ** 2).sum(1).mean().sqrt()
+        return self._rotated(bank, axes / length)
+
+    def _rotated(self, bank: TokenBank, axes: torch.Tensor) -> torch.Tensor:
+        """Tokens on new axes (channels, parts), on every cell: (z, y, x, parts)."""
+        scores = torch.stack([bank.slice_tokens(i) @ axes for i in range(bank.depth)])
+        looks = torch.zeros((*self.shape, axes.shape[1]), dtype=torch.float16)
+        for number in range(axes.shape[1]):
+            part = scores[..., number]
+            looks[..., number] = bank.on_every(self.step, part.__getitem__)
+        return looks
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Logit (z, y, x) after some clicks, and the share of the volume over the cut."""
+
+    logit: Floats
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class AlikeFinder:
+    """Finds all that looks like what a label includes.
+
+    Parameters
+    ----------
+    field
+        What the volume looks like.
+    clicks
+        Clicked voxels in order, and whether they belong.
+    painted
+        Voxels under scribbles, and whether they belong.
+    """
+
+    field: AlikeField
+    clicks: tuple[Mark, ...]
+    painted: tuple[Mark, ...] = ()
+
+    def evidence(self) -> Floats:
+        """Logit (z, y, x) on the working grid that a cell belongs."""
+        return self._answer().logit
+
+    def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], Floats]:
+        """The whole volume as a box, and the probability on its voxels."""
+        box = tuple(slice(0, length) for length in self.field.volume_shape)
+        return box, torch.sigmoid(self.field.to_voxels(evidence)).numpy()
+
+    def _answer(self) -> Answer:
+        answers, key = self.field.answers, (self.painted, self.clicks)
+        if key not in answers:
+            answers[key] = self._find()
+            if len(answers) > _KEPT:
+                answers.popitem(last=False)
+        return answers[key]
+
+    def _find(self) -> Answer:
+        marks = self._marks()
+        earlier = replace(self, clicks=self.clicks[:-1])
+        if not self.clicks or not any(belongs for _, belongs in earlier._marks()):
+            return self._trained() if self._is_well_painted else self._fresh(marks, None)
+        before = earlier._answer()
+        if self._is_well_painted:
+            fresh = self._trained()
+        else:
+            fresh = self._fresh(marks, before.share)
+        return replace(fresh, logit=self._corrected(before.logit, fresh.logit, len(marks)))
+
+    def _marks(self) -> tuple[Mark, ...]:
+        kept: list[Mark] = []
+        for belongs in (True, False):
+            side = [mark for mark in self.painted if mark[1] is belongs]
+            kept.extend(side[:: max(1, -(-len(side) // _MOST_PAINTED))])
+        return (*kept, *self.clicks)
+
+    def _fresh(self, marks: tuple[Mark, ...], before: float | None) -> Answer:
+        """The answer to all marks together."""
+        field = self.field
+        looks = np.array([field.around(voxel) for voxel, _ in marks])
+        belongs = np.array([belongs for _, belongs in marks])
+        rest = looks[~belongs].sum(0) / ((~belongs).sum() + _REST_WEIGHT)
+        marked = looks[belongs].mean(0) - rest
+        direction = np.linalg.solve(field.covariance, marked)
+        own = len(marks) / (len(marks) + _LESSON_WEIGHT)
+        taught = 10**_USUAL_SHARE if before is None else before
+        for _ in range(_LESSONS):
+            scores = field.sample @ direction
+            found = field.sample[scores > np.quantile(scores, 1 - taught)].mean(0)
+            direction = np.linalg.solve(field.covariance, own * marked + (1 - own) * found)
+        scores = field.sample @ direction
+        share = _choose_share(scores, looks @ direction, belongs, before)
+        cut = float(np.quantile(scores, 1 - share))
+        towards = torch.from_numpy(direction).float()
+        logit = (field.read(towards.__rmatmul__) - cut) / (_SHARPNESS * scores.std())
+        return Answer(self._smoothed(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT)), share)
+
+    @property
+    def _is_well_painted(self) -> bool:
+        included = sum(belongs for _, belongs in self.painted)
+        return min(included, len(self.painted) - included) >= _MUCH_PAINTED
+
+    def _trained(self) -> Answer:
+        """The answer of a perceptron that learnt from what was painted."""
+        lesson = _Lesson.of(self.field, (*self.painted, *self.clicks))
+        logit = self._smoothed(lesson.logit(lesson.everything))
+        logit = logit - lesson.best_cut(self._smoothed)
+        return Answer(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), float((logit > 0).mean()))
+
+    def _smoothed(self, logit: Floats) -> Floats:
+        """Smoothed by a fraction of the radius of what is found, more across slices."""
+        radius = _typical_radius(logit > 0, self.field.spacing)
+        across = min(_ACROSS * radius / self.field.spacing[0], _MOST_ACROSS)
+        within = radius / self.field.spacing[1:]
+        sigmas = [across, *np.where(within > _THIN, _WITHIN * within, 0)]
+        return np.asarray(ndimage.gaussian_filter(logit, sigmas, truncate=3.0))
+
+    def _corrected(self, before: Floats, fresh: Floats, count: int) -> Floats:
+        """The answer before the last click, moved towards the fresh one most around it."""
+        voxel, belongs = self.clicks[-1]
+        distance = self.field.distance(voxel)
+        wrong = (before > 0) ^ belongs
+        depth = depth_inside(wrong, self.field.cell(voxel), self.field.spacing)
+        share = correction_share(distance, depth, count, belongs, _EVERYWHERE)
+        moved = before + share * (fresh - before)
+        sign = 1.0 if belongs else -1.0
+        own = max(_OWN_LOGIT, 1 - sign * float(moved[self.field.cell(voxel)]))
+        moved += sign * own * np.exp(-((distance / (_OWN_REACH * depth)) ** 2))
+        return np.asarray(moved, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """Painted cells: what they look like, whether they belong, and a fold for each."""
+
+    field: AlikeField
+    voxels: NDArray[np.int64]
+    belongs: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, field: AlikeField, marks: tuple[Mark, ...]) -> _Lesson:
+        """Thinned evenly; folds alternate between slices, or halves of a single one."""
+        kept = marks[:: max(1, len(marks) // _MOST_LEARNT)]
+        voxels = np.array([voxel for voxel, _ in kept])
+        slices, order = np.unique(voxels[:, 0], return_inverse=True)
+        halves = voxels[:, 2] > np.median(voxels[:, 2])
+        folds = order % 2 if len(slices) > 1 else halves.astype(np.int64)
+        return cls(field, voxels, np.array([belongs for _, belongs in kept]), folds)
+
+    @property
+    def everything(self) -> NDArray[np.bool_]:
+        """All that was painted."""
+        return np.ones(len(self.folds), dtype=bool)
+
+    def logit(self, chosen: NDArray[np.bool_]) -> Floats:
+        """Logit (z, y, x) of a perceptron that learnt from some of the cells."""
+        looks = self.field.at(self.voxels[chosen])
+        perceptron = Perceptron().fit(looks, torch.from_numpy(self.belongs[chosen]))
+        return self.field.read(perceptron.logit)
+
+    def best_cut(self, smooth: Callable[[Floats], Floats]) -> float:
+        """The cut with the highest Dice on the fold that was not learnt from."""
+        if any(len(np.unique(self.belongs[self.folds == fold])) < 2 for fold in (0, 1)):
+            return 0.0
+        cells = tuple((self.voxels // self.field.step).T)
+        unseen = np.zeros(len(self.folds), dtype=np.float32)
+        for fold in (0, 1):
+            logit = smooth(self.logit(self.folds != fold))
+            unseen[self.folds == fold] = logit[cells][self.folds == fold]
+        found = unseen > np.array(_CUTS)[:, None]
+        overlap = 2 * (found & self.belongs).sum(1) / (found.sum(1) + self.belongs.sum())
+        return _CUTS[int(np.argmax(overlap))]
+
+
+def _choose_share(
+    scores: Looks, marked: Looks, belongs: NDArray[np.bool_], before: float | None
+) -> float:
+    """Share of the volume that belongs: the usual one, the clicks and the last one vote."""
+    spread = scores.std() * _VOTE_SOFTNESS
+    votes = []
+    for share, cut in zip(_SHARES, np.quantile(scores, 1 - _SHARES), strict=True):
+        above = (marked - cut) / spread
+        wrong = np.logaddexp(0, np.where(belongs, -above, above)).sum()
+        vote = -_VOTE_WEIGHT * wrong - _SHARE_WEIGHT * (np.log10(share) - _USUAL_SHARE) ** 2
+        if before is not None:
+            vote -= _INERTIA * len(marked) * np.log10(share / before) ** 2
+        votes.append(vote)
+    weights = np.exp(np.array(votes) - max(votes))
+    return float(10 ** (weights @ np.log10(_SHARES) / weights.sum()))
+
+
+def _typical_radius(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> float:
+    """Radius in the plane of what a mask covers; a disc's mean depth is a third of it."""
+    depths = [
+        ndimage.distance_transform_edt(np.pad(plane, 1), sampling=spacing[1:])[1:-1, 1:-1][
+            plane
+        ]
+        for plane in mask[:: max(1, len(mask) // 8)]
+    ]
+    inside = np.concatenate(depths)
+    return 2.5 * float(inside.mean()) if len(inside) else 0.0

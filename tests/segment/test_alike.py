@@ -1,0 +1,77 @@
+"""All that looks alike, on a stack of thick slices with many discs and thin lines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_dinomed.bench.metrics import dice
+from napari_dinomed.headless import prepare
+from napari_dinomed.segment.prompts import Meaning, Point, Prompts, Scribble
+from napari_dinomed.session.state import Annotation, new_label
+from napari_dinomed.volume import Geometry, Volume
+
+SHAPE = (8, 160, 160)
+CENTRES = [(40, 40), (40, 120), (120, 40), (110, 115)]
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory):
+    rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    flat = np.zeros(SHAPE[1:], bool)
+    for row, column in CENTRES:
+        flat |= (rows - row) ** 2 + (columns - column) ** 2 < 14**2
+    lines = (columns % 53 < 3) & ~flat
+    noise = np.random.default_rng(0).normal(0, 18, SHAPE)
+    grey = (90 + 60 * flat - 60 * lines + noise).clip(0, 255).astype(np.uint8)
+    volume = Volume(grey, Geometry.from_spacing(SHAPE, (50.0, 5.0, 5.0), "nm"), "EM")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_DINOMED_HOME", str(tmp_path_factory.mktemp("home")))
+        yield prepare(volume, "filters"), np.broadcast_to(flat, SHAPE)
+
+
+def _find(job, points=(), scribbles=()):
+    label = new_label(1, Meaning.ALL_LIKE_THIS)
+    return job.segment(Annotation((label,), Prompts(points, scribbles))) == 1
+
+
+def test_one_click_finds_them_all(discs):
+    job, truth = discs
+    mask = _find(job, (Point((4, 40, 40), 1),))
+    assert dice(truth, mask) > 0.65
+    for row, column in CENTRES:
+        assert mask[:, row - 5 : row + 6, column - 5 : column + 6].mean() > 0.8
+
+
+def test_an_excluded_click_takes_off_what_it_lies_in(discs):
+    job, _ = discs
+    mask = _find(job, (Point((4, 40, 40), 1), Point((4, 120, 40), 1, include=False)))
+    assert not mask[4, 117:124, 37:44].any()
+    assert mask[4, 40, 40]
+
+
+def test_a_scribble_says_what_clicks_say(discs):
+    job, truth = discs
+    stroke = Scribble(tuple((4, 40, column) for column in range(30, 50)), 1)
+    assert dice(truth, _find(job, scribbles=(stroke,))) > 0.65
+
+
+def test_undo_gives_the_answer_from_before(discs):
+    job, _ = discs
+    first, second = Point((4, 40, 40), 1), Point((4, 80, 80), 1, include=False)
+    before = _find(job, (first,))
+    _find(job, (first, second))
+    np.testing.assert_array_equal(_find(job, (first,)), before)
+
+
+def test_a_painted_slice_teaches_all_others(discs):
+    job, truth = discs
+    strokes = tuple(
+        Scribble(tuple((4, int(y), int(x)) for y, x in cells), 1, include=belongs)
+        for belongs in (True, False)
+        for cells in [np.argwhere(truth[4] == belongs)[::3]]
+    )
+    mask = _find(job, scribbles=strokes)
+    others = [0, 1, 2, 3, 5, 6, 7]
+    assert dice(truth[others], mask[others]) > 0.93
+    assert mask[4, 80, 80] == 0
