@@ -119,6 +119,47 @@ def test_the_benchmark(scan, tmp_path):
     assert figures["dice"][-1] > 0.85
 
 
+def test_the_benchmark_of_a_suite(scan, tmp_path):
+    suite = tmp_path / "suite.toml"
+    suite.write_text(
+        f"[[case]]\nname = 'ball'\nimage = '{scan}'\n"
+        f"labels = '{scan.with_name('truth.nii.gz')}'\n"
+        f"[[case]]\nname = 'ball again'\nimage = '{scan}'\n"
+        f"labels = '{scan.with_name('truth.nii.gz')}'\n"
+    )
+    figures, plot = tmp_path / "figures.json", tmp_path / "curves.png"
+    options = ("--clicks", 2, "--jitter", "--seeds", 2, "--planes", "one", "--baselines")
+    done = run(
+        *("bench", "interactive", "--suite", suite, "--json", figures, "--plot", plot),
+        *options,
+    )
+    assert done.returncode == 0, done.stderr
+    cases = json.loads(figures.read_text())["cases"]
+    assert [case["name"] for case in cases] == ["ball", "ball again"]
+    assert len(cases[0]["runs"]) == 2
+    assert len(cases[0]["baselines"]) == 4
+    assert plot.stat().st_size > 1000
+
+
+def test_the_benchmarks_without_clicks(scan, tmp_path):
+    truth = scan.with_name("truth.nii.gz")
+    figures = tmp_path / "figures.json"
+    given = ("--image", scan, "--labels", truth, "--json", figures)
+    done = run("bench", "labels", *given, "--slices", 2)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(figures.read_text())["labels"]
+    assert row["dice"] > 0.7
+    done = run("bench", "transfer", *given, "--to", f"{scan},{truth}")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(figures.read_text())["transfer"]
+    assert row["dice"] > 0.5
+    assert "--to IMAGE,LABELS" in refused("bench", "transfer", *given, "--to", scan)
+
+
+def test_a_benchmark_of_nothing():
+    assert "--suite" in refused("bench", "interactive")
+
+
 def test_the_cache_is_listed_bounded_and_cleared(scan, tmp_path):
     run("segment", scan, "--point", "8,24,30=1", "--out", tmp_path / "l.nii")
     assert "filters" in run("cache", "list").stdout

@@ -24,14 +24,16 @@ _THINNING = 2
 _FOREST_LEARNS = 30_000
 
 
-def labelled_slices(depth: int, count: int) -> list[int]:
-    """Slices to label, evenly spaced."""
-    return [int((number + 0.5) * depth / count) for number in range(count)]
+def labelled_slices(truth: Bools, count: int) -> list[int]:
+    """Slices to label, evenly spaced among those that hold the label."""
+    holding = np.flatnonzero(truth.any((1, 2)))
+    places = [int((number + 0.5) * len(holding) / count) for number in range(count)]
+    return sorted({int(holding[place]) for place in places})
 
 
 def run_labels(case: Case, job: Job, count: int) -> float:
     """Dice on all other slices after so many were painted, every second pixel of them."""
-    slices = labelled_slices(len(case.truth), count)
+    slices = labelled_slices(case.truth, count)
     painted = [
         Scribble(_voxels(case.truth, slices, belongs), 1, include=belongs)
         for belongs in (True, False)
@@ -44,7 +46,7 @@ def run_labels(case: Case, job: Job, count: int) -> float:
 
 def run_forest(case: Case, filters: Job, count: int) -> float:
     """The same by random trees on filter responses, the recipe of pixel classification."""
-    slices = labelled_slices(len(case.truth), count)
+    slices = labelled_slices(case.truth, count)
     voxels = np.array(
         [
             *_voxels(case.truth, slices, belongs=True),

@@ -62,7 +62,7 @@ def write_report(
 ) -> Path:
     """Measure every case with every encoder and write ``README.md`` into a folder.
 
-    Exact clicks first, with the baselines for the first encoder; then jittered ones.
+    Pictures, baselines and jittered clicks are those of the first encoder.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     chapters = [
-        _measure(folder, cases, setup, with_baselines and not number, on_event)
+        _measure(folder, cases, setup, not number, with_baselines, on_event)
         for number, setup in enumerate(setups)
     ]
     for number, chapter in enumerate(chapters):
@@ -89,6 +89,7 @@ def _measure(
     cases: list[CaseFiles],
     setup: Setup,
     is_first: bool,
+    with_baselines: bool,
     on_event: OnEvent,
 ) -> Chapter:
     clicked = [files for files in cases if files.task == "clicks"]
@@ -96,14 +97,16 @@ def _measure(
         measure_files(
             files,
             replace(setup, seeds=0),
-            is_first,
+            is_first and with_baselines,
             on_event,
             _Painter(folder, files) if is_first else None,
         )
         for files in clicked
     ]
     jittered = [
-        measure_files(files, setup, False, on_event) for files in clicked if setup.seeds
+        measure_files(files, setup, False, on_event)
+        for files in clicked
+        if setup.seeds and is_first
     ]
     labels = {
         files.name: measure_labels(files, setup, _COUNTS, on_event)

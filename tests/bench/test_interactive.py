@@ -6,13 +6,16 @@ voxels, tokens, or prompts out of place misses all of them.
 
 from __future__ import annotations
 
-import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_dinomed.bench.case import load_case
-from napari_dinomed.bench.interactive import product, run_case
-from napari_dinomed.errors import ReadError
+from napari_dinomed.bench.case import Case, load_case
+from napari_dinomed.bench.interactive import (
+    Outcome,
+    mean_outcome,
+    product,
+    run_case,
+)
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.prompts import Meaning
 
@@ -40,24 +43,38 @@ def test_clicks_find_organs(
     assert outcome.dice[4] > after_five
 
 
-def _write(path, array):
-    nib.save(nib.Nifti1Image(array, np.eye(4)), path)
-    return path
+def test_a_perfect_mask_ends_the_clicks_and_is_repeated(ball_volume):
+    volume, mask = ball_volume
+    outcome = run_case(Case(volume, mask), lambda prompts: mask, clicks=4)
+    assert outcome.dice == (1, 1, 1, 1)
+    assert len(outcome.clicks) == 1
+    assert outcome.seconds[1:] == (0, 0, 0)
+    summary = outcome.summary()
+    assert summary["clicks_to"] == {"0.80": 1, "0.85": 1, "0.90": 1}
+    assert summary["largest_loss"] == 0
 
 
-def test_labels_are_joined(tmp_path):
-    labels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 4
-    image = _write(tmp_path / "i.nii", np.arange(24, dtype=np.int16).reshape(2, 3, 4))
-    case = load_case(image, _write(tmp_path / "l.nii", labels), "1+3")
-    assert case.truth.sum() == 12
+def test_each_click_lies_in_the_error_that_is_left(ball_volume):
+    """A method that answers with the clicked voxels alone is corrected each time."""
+    volume, truth = ball_volume
+
+    def voxels_alone(prompts):
+        mask = np.zeros_like(truth)
+        for point in prompts.points:
+            mask[point.voxel] = point.include
+        return mask
+
+    outcome = run_case(Case(volume, truth), voxels_alone, clicks=3, seed=1)
+    assert len(set(outcome.clicks)) == 3
+    assert all(truth[z, y, x] and include for z, y, x, include in outcome.clicks)
+    assert outcome.summary()["clicks_to"]["0.80"] is None
 
 
-@pytest.mark.parametrize(
-    ("shape", "label", "said"),
-    [((2, 3, 5), "1", "voxels"), ((2, 3, 4), "9", "no voxel"), ((2, 3, 4), "x", "1\\+2")],
-)
-def test_labels_that_do_not_go_with_the_image(tmp_path, shape, label, said):
-    image = _write(tmp_path / "i.nii", np.arange(24, dtype=np.int16).reshape(2, 3, 4))
-    labels = _write(tmp_path / "l.nii", np.ones(shape, np.uint8))
-    with pytest.raises(ReadError, match=said):
-        load_case(image, labels, label)
+def test_the_mean_of_runs_is_click_by_click():
+    runs = [
+        Outcome((0.2, 0.6), (0.1, 0.5), (1.0, 2.0)),
+        Outcome((0.4, 0.8), (0.3, 0.7), (3.0, 2.0)),
+    ]
+    mean = mean_outcome(runs)
+    assert mean.dice == pytest.approx((0.3, 0.7))
+    assert mean.seconds == pytest.approx((2, 2))
