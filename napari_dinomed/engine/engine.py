@@ -43,12 +43,12 @@ from napari_dinomed.features.extraction import block_order, extract_block
 from napari_dinomed.features.stack import (
     SlicePlan,
     SliceStack,
-    default_side,
     slice_plans,
 )
 from napari_dinomed.features.store import FeatureStore, feature_signature
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.segment.alike import AlikeField
+from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.segmenter import Fields, Scene, Segmenter, make_segmenter
 from napari_dinomed.segment.support import SupportField
@@ -249,7 +249,7 @@ class Engine:
         volume = self._volume(request.volume)
         window = encoder.window or request.window
         choice = request.planes if encoder.is_planar else "one"
-        side = default_side(volume.modality)
+        side = defaults_for(volume.modality).side
         plans = slice_plans(volume, side, encoder.spec.stride, choice)
         planes = tuple(
             _begin_plane(volume, window, plan, encoder, request.encoder) for plan in plans

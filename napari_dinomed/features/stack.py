@@ -10,12 +10,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_dinomed.volume import Modality, Volume, Window
+    from napari_dinomed.volume import Volume, Window
 
 Planes = Literal["auto", "one", "three"]
 
-_SIDE: dict[str, int] = {"EM": 256}
-_USUAL_SIDE = 448
 _ISOTROPIC = 2.5
 _PER_TOKEN = 3
 
@@ -38,11 +36,6 @@ class SlicePlan:
     width: int
     axis: int = 0
     step: int = 1
-
-
-def default_side(modality: Modality) -> int:
-    """Pixels for the shorter side of a slice, as measured to suit a modality."""
-    return _SIDE.get(modality, _USUAL_SIDE)
 
 
 def slice_plans(volume: Volume, side: int, stride: int, planes: Planes) -> list[SlicePlan]:

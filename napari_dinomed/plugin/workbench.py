@@ -21,7 +21,8 @@ from napari_dinomed.plugin.layers import labels_over, volume_of, widen_contrast_
 from napari_dinomed.plugin.prompt_layer import PromptLayer
 from napari_dinomed.plugin.result import RESULT, PreviewLayer, accept
 from napari_dinomed.plugin.scribble_layer import ScribbleLayer
-from napari_dinomed.segment.prompts import Label, Meaning
+from napari_dinomed.segment.defaults import defaults_for
+from napari_dinomed.segment.prompts import Label
 from napari_dinomed.session.session import Session, View
 from napari_dinomed.session.state import Annotation, Choices
 from napari_dinomed.volume import choose_window
@@ -149,7 +150,7 @@ class Workbench:
         meaning = (
             session.annotation.find(self.label).meaning
             if any(label.id == self.label for label in session.annotation.labels)
-            else _usual_meaning(session)
+            else defaults_for(session.volume.modality).meaning
         )
         session.change(session.annotation.with_new_label(meaning))
         self.aim(max(session.annotation.labels, key=_newest).id, include=True)
@@ -331,11 +332,6 @@ def window_limits(session: Session, name: str) -> tuple[float, float]:
     """Grey values of a window preset, for the image layer's contrast."""
     window = choose_window(session.volume, name or None)
     return (window.low, window.high)
-
-
-def _usual_meaning(session: Session) -> Meaning:
-    """A click on an organ means that organ; one on a mitochondrion means all of them."""
-    return Meaning.ALL_LIKE_THIS if session.volume.modality == "EM" else Meaning.OBJECT
 
 
 def _newest(label: Label) -> int:

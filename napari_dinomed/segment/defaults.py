@@ -1,0 +1,41 @@
+"""What suits a modality, as measured; the figures are in ``docs/concepts.md``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_dinomed.segment.prompts import Meaning
+
+if TYPE_CHECKING:
+    from napari_dinomed.volume import Modality
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """How a volume is encoded and clicked on unless the user says otherwise.
+
+    Parameters
+    ----------
+    side
+        Pixels that the shorter side of a slice is resized to.
+    meaning
+        What a click on something means.
+    """
+
+    side: int
+    meaning: Meaning
+
+
+_DEFAULTS: dict[Modality, Defaults] = {
+    "CT": Defaults(448, Meaning.OBJECT),
+    "MR": Defaults(448, Meaning.OBJECT),
+    "PET": Defaults(448, Meaning.OBJECT),
+    "EM": Defaults(256, Meaning.ALL_LIKE_THIS),
+    "other": Defaults(448, Meaning.OBJECT),
+}
+
+
+def defaults_for(modality: Modality) -> Defaults:
+    """The row of a modality."""
+    return _DEFAULTS[modality]
