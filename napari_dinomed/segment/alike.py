@@ -25,6 +25,7 @@ from scipy import ndimage
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.heads import Perceptron
+from napari_dinomed.segment.prompts import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,36 +184,49 @@ class AlikeFinder:
         box = tuple(slice(0, length) for length in self.field.volume_shape)
         return box, torch.sigmoid(self.field.to_voxels(evidence)).numpy()
 
+    @property
+    def _key(self) -> tuple[tuple[Mark, ...], ...]:
+        return (self.painted, self.clicks)
+
+    @property
+    def _earlier(self) -> AlikeFinder:
+        """The label before its last click."""
+        return replace(self, clicks=self.clicks[:-1])
+
+    @property
+    def _has_earlier_answer(self) -> bool:
+        marks = (*self.painted, *self.clicks[:-1])
+        return bool(self.clicks) and any(belongs for _, belongs in marks)
+
     def _answer(self) -> Answer:
-        answers, key = self.field.answers, (self.painted, self.clicks)
-        if key not in answers:
-            answers[key] = self._find()
-            if len(answers) > _KEPT:
-                answers.popitem(last=False)
-        return answers[key]
+        """The answer to the last click, each one after the answer to those before it."""
+        kept, missing = self.field.answers, [self]
+        while missing[-1]._key not in kept and missing[-1]._has_earlier_answer:
+            missing.append(missing[-1]._earlier)
+        for finder in reversed(missing):
+            if finder._key not in kept:
+                kept[finder._key] = finder._find()
+            if len(kept) > _KEPT:
+                kept.popitem(last=False)
+        return kept[self._key]
 
     def _find(self) -> Answer:
-        marks = self._marks()
-        earlier = replace(self, clicks=self.clicks[:-1])
-        if not self.clicks or not any(belongs for _, belongs in earlier._marks()):
-            return self._trained() if self._is_well_painted else self._fresh(marks, None)
-        before = earlier._answer()
+        """The answer, where the one before the last click is kept."""
+        before = None
+        if self._has_earlier_answer:
+            before = self.field.answers[self._earlier._key]
         if self._is_well_painted:
             fresh = self._trained()
         else:
-            fresh = self._fresh(marks, before.share)
-        return replace(fresh, logit=self._corrected(before.logit, fresh.logit, len(marks)))
+            fresh = self._fresh(None if before is None else before.share)
+        if before is None:
+            return fresh
+        return replace(fresh, logit=self._corrected(before.logit, fresh.logit))
 
-    def _marks(self) -> tuple[Mark, ...]:
-        kept: list[Mark] = []
-        for belongs in (True, False):
-            side = [mark for mark in self.painted if mark[1] is belongs]
-            kept.extend(side[:: max(1, -(-len(side) // _MOST_PAINTED))])
-        return (*kept, *self.clicks)
-
-    def _fresh(self, marks: tuple[Mark, ...], before: float | None) -> Answer:
+    def _fresh(self, before: float | None) -> Answer:
         """The answer to all marks together."""
         field = self.field
+        marks = (*thinned(self.painted, _MOST_PAINTED), *self.clicks)
         looks = np.array([field.around(voxel) for voxel, _ in marks])
         belongs = np.array([belongs for _, belongs in marks])
         rest = looks[~belongs].sum(0) / ((~belongs).sum() + _REST_WEIGHT)
@@ -251,12 +265,13 @@ class AlikeFinder:
         sigmas = [across, *np.where(within > _THIN, _WITHIN * within, 0)]
         return np.asarray(ndimage.gaussian_filter(logit, sigmas, truncate=3.0))
 
-    def _corrected(self, before: Floats, fresh: Floats, count: int) -> Floats:
+    def _corrected(self, before: Floats, fresh: Floats) -> Floats:
         """The answer before the last click, moved towards the fresh one most around it."""
         voxel, belongs = self.clicks[-1]
         distance = self.field.distance(voxel)
         wrong = (before > 0) ^ belongs
         depth = depth_inside(wrong, self.field.cell(voxel), self.field.spacing)
+        count = len(self.clicks) + bool(self.painted)
         share = correction_share(distance, depth, count, belongs, _EVERYWHERE)
         moved = before + share * (fresh - before)
         sign = 1.0 if belongs else -1.0

@@ -29,6 +29,7 @@ from napari_dinomed.segment.level import (
     choose_depth,
     connected,
 )
+from napari_dinomed.segment.prompts import thinned
 from napari_dinomed.segment.refine import WalkerOptions, random_walker
 from napari_dinomed.segment.tokens import to_voxels
 
@@ -95,26 +96,40 @@ class Grower:
         The last click corrects what the clicks before it gave: fully around itself, ever
         less elsewhere, and only in its own direction.
         """
-        kept, key = self.field.evidence, (self.painted, self.clicks)
-        if key not in kept:
-            evidence = self._fresh_evidence()
-            if self._has_earlier_answer:
-                evidence = self._corrected(evidence)
-            kept[key] = evidence
+        kept, missing = self.field.evidence, [self]
+        while missing[-1]._key not in kept and missing[-1]._has_earlier_answer:
+            missing.append(missing[-1]._earlier)
+        for grower in reversed(missing):
+            if grower._key not in kept:
+                kept[grower._key] = grower._answer()
             if len(kept) > _KEPT_EVIDENCE:
                 kept.popitem(last=False)
-        return kept[key]
+        return kept[self._key]
+
+    @property
+    def _key(self) -> tuple[tuple[Mark, ...], ...]:
+        return (self.painted, self.clicks)
+
+    @property
+    def _earlier(self) -> Grower:
+        """The label before its last click."""
+        return replace(self, clicks=self.clicks[:-1])
+
+    def _answer(self) -> Floats:
+        """The evidence, where the answer before the last click is kept."""
+        evidence = self._fresh_evidence()
+        if self._has_earlier_answer:
+            return self._corrected(evidence, self.field.evidence[self._earlier._key])
+        return evidence
 
     @property
     def _has_earlier_answer(self) -> bool:
         return bool(self.clicks) and any(belongs for _, belongs in self._marks[:-1])
 
-    def _corrected(self, evidence: Floats) -> Floats:
+    def _corrected(self, evidence: Floats, before: Floats) -> Floats:
         """The evidence before the last click, moved towards the evidence with it."""
-        earlier = replace(self, clicks=self.clicks[:-1])
-        before = earlier.evidence()
         voxel, belongs = self.clicks[-1]
-        wrong = earlier._join(before > 0) ^ belongs
+        wrong = self._earlier._join(before > 0) ^ belongs
         share = correction_share(
             self.field.distance(voxel),
             depth_inside(wrong, self.field.cell(voxel), self.field.spacing),
@@ -181,17 +196,9 @@ class Grower:
     def _seeds(self) -> list[Cell]:
         return [self.field.cell(voxel) for voxel, belongs in self._marks if belongs]
 
-    def _supporting(self) -> tuple[Mark, ...]:
-        """Marks that support is computed for: long scribbles are thinned evenly."""
-        kept: list[Mark] = []
-        for belongs in (True, False):
-            side = [mark for mark in self.painted if mark[1] is belongs]
-            kept.extend(side[:: max(1, -(-len(side) // _MOST_PAINTED))])
-        return (*kept, *self.clicks)
-
     def _competition(self) -> Floats:
         """Support over the level, or over the excluded marks' support if that is less."""
-        marks = self._supporting()
+        marks = (*thinned(self.painted, _MOST_PAINTED), *self.clicks)
         included, excluded = _sides(marks)
         support = np.max([self.field.of(voxel) for voxel in included], axis=0)
         reach = -float(np.median(support))

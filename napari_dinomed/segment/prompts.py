@@ -23,6 +23,15 @@ Mark = tuple[Voxel, bool]
 LabelId = Annotated[int, Field(ge=1, le=MAX_LABEL)]
 
 
+def thinned(painted: tuple[Mark, ...], most: int) -> tuple[Mark, ...]:
+    """At most so many of the painted marks on either side, evenly chosen."""
+    kept: list[Mark] = []
+    for belongs in (True, False):
+        side = [mark for mark in painted if mark[1] is belongs]
+        kept.extend(side[:: max(1, -(-len(side) // most))])
+    return tuple(kept)
+
+
 class Meaning(StrEnum):
     """What a click on something means."""
 
