@@ -1,6 +1,6 @@
 """Take one ingredient away at a time, and measure what it was worth.
 
-    python resources/ablation.py --suite tests/benchmarks/shared.toml --encoder filters
+    python resources/ablation.py --suite tests/benchmarks/patients.toml --encoder filters
 
 Prints a Markdown table of Dice after 1, 5 and 10 clicks, the mean over the cases of one
 object in the suite, and of the largest loss between consecutive clicks.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,12 @@ def test_labels_that_do_not_go_with_the_image(tmp_path, shape, label, said):
     labels = write_nifti(tmp_path / "l.nii", np.ones(shape, np.uint8))
     with pytest.raises(ReadError, match=said):
         load_case(image, labels, label)
+
+
+@pytest.mark.parametrize("name", ["patients.toml", "em.toml"])
+def test_the_projects_own_suites_name_files_that_are_there(shared_data, name):
+    del shared_data
+    suite = Path(__file__).resolve().parents[1] / "benchmarks" / name
+    for case in load_suite(suite):
+        for path in (case.image, case.labels, *(p for pair in case.targets for p in pair)):
+            assert Path(path).is_file(), path
