@@ -58,6 +58,10 @@ class CaseFiles:
         Clicks; a probe on labelled slices; or a probe applied to other volumes.
     targets
         For a transfer: image and labels of the other volumes.
+    credit
+        Where the volume is from and under which licence, for reports.
+    pictured
+        Whether that licence lets a report show slices of it.
     """
 
     name: str
@@ -69,6 +73,8 @@ class CaseFiles:
     group: str = ""
     task: Task = "clicks"
     targets: tuple[tuple[str, str], ...] = ()
+    credit: str = ""
+    pictured: bool = True
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

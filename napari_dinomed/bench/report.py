@@ -99,7 +99,7 @@ def _measure(
             replace(setup, seeds=0),
             is_first and with_baselines,
             on_event,
-            _Painter(folder, files) if is_first else None,
+            _Painter(folder, files) if is_first and files.pictured else None,
         )
         for files in clicked
     ]
@@ -187,8 +187,14 @@ def _markdown(cases: list[CaseFiles], chapters: list[Chapter]) -> str:
     ]
     for files in cases:
         if files.task == "clicks":
-            parts += [f"### {files.name}", "", f"![]({picture_name(files.name)})", ""]
+            parts += [f"### {files.name}", "", *_picture(files), ""]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _picture(files: CaseFiles) -> list[str]:
+    if files.pictured:
+        return [f"![]({picture_name(files.name)})", "", files.credit]
+    return [f"{files.credit} Its licence keeps its slices out of this report."]
 
 
 def _case_table(results: list[Measured]) -> list[str]:

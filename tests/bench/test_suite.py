@@ -76,6 +76,7 @@ def test_a_report_holds_tables_curves_and_pictures(files, two_scans, tmp_path):
     cases = [
         files,
         CaseFiles("alike", str(image), str(labels), meaning=Meaning.ALL_LIKE_THIS),
+        CaseFiles("hidden", str(image), str(labels), credit="Secret.", pictured=False),
         CaseFiles("slices", str(image), str(labels), task="labels"),
         CaseFiles(
             "moved",
@@ -94,5 +95,7 @@ def test_a_report_holds_tables_curves_and_pictures(files, two_scans, tmp_path):
         assert (folder / name).stat().st_size > 1000
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert figures[0]["encoder"] == "filters"
-    assert len(figures[0]["cases"]) == 2
+    assert len(figures[0]["cases"]) == 3
+    assert not (folder / "hidden.png").exists()
+    assert "Secret. Its licence" in text
     assert str(tmp_path) not in text
