@@ -349,7 +349,7 @@ def bench_labels(
 ) -> None:
     """Paint a few whole slices, evenly spaced, and report the overlap on all others."""
     from napari_dinomed.bench.case import CaseFiles
-    from napari_dinomed.bench.suite import Setup, measure_labels
+    from napari_dinomed.bench.suite import Setup, measure_labels, short_name
 
     files = CaseFiles(image.name, str(image), str(labels), label, Meaning.ALL_LIKE_THIS)
     setup = Setup(encoder, planes, window=window, device=device)
@@ -364,7 +364,9 @@ def bench_labels(
             f"{row['seconds']:.1f}",
         )
     _out.print(table)
-    _write_figures(json_out, [{"encoder": encoder, "label": label, "labels": rows}])
+    _write_figures(
+        json_out, [{"encoder": short_name(encoder), "label": label, "labels": rows}]
+    )
 
 
 @bench_app.command("transfer")
@@ -385,7 +387,7 @@ def bench_transfer(
 ) -> None:
     """Learn from the labels of one volume, and label others without a click."""
     from napari_dinomed.bench.case import CaseFiles
-    from napari_dinomed.bench.suite import Setup, measure_transfer
+    from napari_dinomed.bench.suite import Setup, measure_transfer, short_name
     from napari_dinomed.errors import ReadError
 
     targets = []
@@ -405,7 +407,9 @@ def bench_transfer(
     for row in rows:
         table.add_row(row["volume"], f"{row['dice']:.3f}")
     _out.print(table)
-    _write_figures(json_out, [{"encoder": encoder, "label": label, "transfer": rows}])
+    _write_figures(
+        json_out, [{"encoder": short_name(encoder), "label": label, "transfer": rows}]
+    )
 
 
 @bench_app.command("report")

@@ -1,6 +1,6 @@
 """Take one ingredient away at a time, and measure what it was worth.
 
-    python resources/ablation.py --suite tests/benchmarks/patients.toml --encoder filters
+    python resources/ablation.py --suite tests/benchmarks/patients.toml --group seven
 
 Prints a Markdown table of Dice after 1, 5 and 10 clicks, the mean over the cases of one
 object in the suite, and of the largest loss between consecutive clicks.
@@ -63,11 +63,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suite", type=Path, required=True)
     parser.add_argument("--encoder", default="filters")
+    parser.add_argument("--group", help="only the cases of this group")
     options = parser.parse_args()
     cases = [
         files
         for files in load_suite(options.suite)
-        if files.task == "clicks" and files.meaning is Meaning.OBJECT
+        if files.task == "clicks"
+        and files.meaning is Meaning.OBJECT
+        and options.group in (None, files.group)
     ]
     print("| without | 1 click | 5 clicks | 10 clicks | largest loss, mean / worst |")
     print("|---|---|---|---|---|")

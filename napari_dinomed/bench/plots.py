@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_dinomed.bench.suite import PRODUCT, short_name
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.io.atomic import replacing
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_dinomed.bench.suite import Measured
+
+_DASHES = ("-", "--", ":")
 
 
 def require_plots() -> None:
@@ -25,21 +28,23 @@ def require_plots() -> None:
 
 
 def plot_curves(path: Path, results: list[Measured]) -> None:
-    """Draw Dice against clicks, a line for each result, as a PNG."""
+    """Draw Dice against clicks as a PNG: a line for each result, and the cases' mean."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(7.4, 4.4), dpi=110, layout="constrained")
     axes = figure.subplots()
-    for result in results:
-        values = result.mean.dice
-        label = f"{result.name} ({result.method}, {_short(result.encoder)})"
-        axes.plot(np.arange(1, len(values) + 1), values, marker=".", label=label)
+    clicks = np.arange(1, len(results[0].mean.dice) + 1)
+    for number, result in enumerate(results):
+        dashes = _DASHES[number // 10 % len(_DASHES)]
+        label = result.name if result.method == PRODUCT else result.method
+        axes.plot(clicks, result.mean.dice, dashes, marker=".", label=label)
+    if len({result.name for result in results}) > 1:
+        mean = np.mean([result.mean.dice for result in results], axis=0)
+        axes.plot(clicks, mean, "k", linewidth=3, label="mean")
+    axes.set_title(short_name(results[0].encoder), fontsize=9)
+    axes.set_xticks(clicks)
     axes.set(xlabel="clicks", ylabel="Dice", ylim=(0, 1))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, loc="lower right")
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
-
-
-def _short(encoder: str) -> str:
-    return "ViT" if encoder.startswith("file:") else encoder

@@ -19,6 +19,7 @@ from napari_dinomed.bench.suite import (
     measure_labels,
     measure_transfer,
     open_case,
+    short_name,
 )
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.report import overlay_picture, write_picture
@@ -150,7 +151,7 @@ def picture_name(case: str) -> str:
 
 def _figures(chapter: Chapter) -> dict[str, Any]:
     return {
-        "encoder": _short(chapter.setup.encoder),
+        "encoder": short_name(chapter.setup.encoder),
         "cases": [as_json(case) for case in chapter.exact],
         "jittered": [as_json(case) for case in chapter.jittered],
         "labels": chapter.labels,
@@ -170,7 +171,7 @@ def _markdown(cases: list[CaseFiles], chapters: list[Chapter]) -> str:
         "where the unit is another.",
     ]
     for number, chapter in enumerate(chapters, start=1):
-        parts += ["", f"## {_short(chapter.setup.encoder)}", ""]
+        parts += ["", f"## {short_name(chapter.setup.encoder)}", ""]
         parts += _case_table([case[0] for case in chapter.exact])
         parts += ["", *_group_table(chapter.exact, "exact clicks")]
         if chapter.jittered:
@@ -282,7 +283,3 @@ def _labels_table(chapter: Chapter) -> list[str]:
 
 def _cut(value: float) -> str:
     return f"{value:.3f}".replace("0.", ".", 1) if value < 1 else f"{value:.3f}"
-
-
-def _short(encoder: str) -> str:
-    return encoder.rsplit("/", 1)[-1].removesuffix(".safetensors")

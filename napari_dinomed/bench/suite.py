@@ -68,7 +68,7 @@ class Measured:
             "name": self.name,
             "group": self.group,
             "method": self.method,
-            "encoder": self.encoder,
+            "encoder": short_name(self.encoder),
         }
         whole = top | self.mean.as_json()
         if len(self.runs) > 1:
@@ -77,6 +77,12 @@ class Measured:
                 run.summary()["largest_loss"] for run in self.runs
             )
         return whole
+
+
+def short_name(encoder: str) -> str:
+    """An encoder's name without the folder that its weights lie in."""
+    kind, colon, path = encoder.partition(":")
+    return f"{kind}{colon}{Path(path).name}" if colon else encoder
 
 
 def measure_files(

@@ -15,6 +15,7 @@ from napari_dinomed.bench.suite import (
     measure_files,
     measure_labels,
     measure_transfer,
+    short_name,
 )
 from napari_dinomed.segment.prompts import Meaning
 
@@ -53,6 +54,13 @@ def test_jittered_runs_are_averaged_and_kept(files):
     halves = [run.dice[0] / 2 for run in result.runs]
     assert result.mean.dice[0] == pytest.approx(sum(halves))
     assert len(result.as_json()["runs"]) == 2
+
+
+def test_figures_name_no_folder():
+    assert (
+        short_name("file:/home/someone/weights/vit.safetensors") == "file:vit.safetensors"
+    )
+    assert short_name("dinov3-s") == "dinov3-s"
 
 
 def test_painted_slices_label_the_others(files):
