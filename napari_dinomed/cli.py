@@ -314,18 +314,18 @@ def bench_interactive(
     plot: Annotated[Path | None, typer.Option(help="PNG of Dice against clicks.")] = None,
 ) -> None:
     """Click as a user would, on the largest error each time, and report the overlap."""
+    from napari_dinomed.bench.case import clicked_cases
     from napari_dinomed.bench.plots import plot_curves, require_plots
     from napari_dinomed.bench.suite import Setup, as_json, measure_files
 
     if plot is not None:
         require_plots()
-    cases = _bench_cases(suite, image, labels, label, all_like_this)
+    cases = clicked_cases(_bench_cases(suite, image, labels, label, all_like_this))
     setup = Setup(encoder, planes, head, window, device, clicks, seeds * jitter)
     results = []
     with _progress_bar() as on_event:
         for files in cases:
-            if files.task == "clicks":
-                results.append(measure_files(files, setup, baselines, on_event))
+            results.append(measure_files(files, setup, baselines, on_event))
     flat = [measured for case in results for measured in case]
     _print_outcomes(flat)
     _write_figures(json_out, [as_json(case) for case in results])
@@ -462,7 +462,7 @@ def _bench_cases(
 def _print_outcomes(results: list[Measured]) -> None:
     table = Table("case", "method", "Dice 1 / 3 / 5 / 10", "area", "loss", "s a click")
     for result in results:
-        figures = result.as_json()["summary"]
+        figures = result.summary()
         after = " / ".join(f"{value:.3f}" for value in figures["dice_after"].values())
         table.add_row(
             result.name,

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from napari_dinomed.bench.case import load_suite
+from napari_dinomed.bench.case import clicked_cases, load_suite
 from napari_dinomed.bench.interactive import mean_outcome, product, run_case
 from napari_dinomed.bench.suite import Setup, open_case, prepare_case
 from napari_dinomed.segment import grow, support
@@ -26,7 +26,7 @@ from napari_dinomed.segment.refine import WalkerOptions
 WITHOUT = {
     "everything in place": (),
     "corrections near the click": (
-        patch.object(Grower, "_has_earlier_answer", property(lambda self: False)),
+        patch.object(Grower, "_corrected", lambda self, evidence, before: evidence),
     ),
     "the taught probe": (patch.object(grow, "_PROBE_SHARE", 0.0),),
     "grey values competing": (patch.object(grow, "_GREY_SHARE", 0.0),),
@@ -67,10 +67,8 @@ def main() -> None:
     options = parser.parse_args()
     cases = [
         files
-        for files in load_suite(options.suite)
-        if files.task == "clicks"
-        and files.meaning is Meaning.OBJECT
-        and options.group in (None, files.group)
+        for files in clicked_cases(load_suite(options.suite))
+        if files.meaning is Meaning.OBJECT and options.group in (None, files.group)
     ]
     print("| without | 1 click | 5 clicks | 10 clicks | largest loss, mean / worst |")
     print("|---|---|---|---|---|")

@@ -156,8 +156,13 @@ def test_the_benchmarks_without_clicks(scan, tmp_path):
     assert "--to IMAGE,LABELS" in refused("bench", "transfer", *given, "--to", scan)
 
 
-def test_a_benchmark_of_nothing():
+def test_a_benchmark_of_nothing(tmp_path):
     assert "--suite" in refused("bench", "interactive")
+    suite = tmp_path / "suite.toml"
+    case = 'name = "a"\nimage = "a.nii"\nlabels = "b.nii"\ntask = "labels"\n'
+    suite.write_text(f"[[case]]\n{case}")
+    assert "clicks" in refused("bench", "interactive", "--suite", suite)
+    assert "clicks" in refused("bench", "report", "--suite", suite, "--out", tmp_path / "r")
 
 
 def test_the_cache_is_listed_bounded_and_cleared(scan, tmp_path):

@@ -155,6 +155,14 @@ def load_suite(path: Path) -> list[CaseFiles]:
     ]
 
 
+def clicked_cases(cases: list[CaseFiles]) -> list[CaseFiles]:
+    """The cases that are clicked on; ReadError where there are none."""
+    clicked = [files for files in cases if files.task == "clicks"]
+    if not clicked:
+        raise ReadError('Expected at least one case with task = "clicks" in the suite.')
+    return clicked
+
+
 def _thinned(case: Case, every: int) -> Case:
     if every == 1:
         return case

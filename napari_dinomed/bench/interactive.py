@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.prompts import Meaning
 
 Method = Callable[[Prompts], NDArray[np.bool_]]
-OnMask = Callable[[int, NDArray[np.bool_]], None]
+OnMask = Callable[["Case", int, NDArray[np.bool_]], None]
 
 _TARGETS = (0.80, 0.85, 0.90)
 _SHOWN = (1, 3, 5, 10)
@@ -96,7 +96,7 @@ def run_case(
     seed
         Jitters the clicks; None clicks at the deepest voxel.
     on_mask
-        Told the number of each click and the mask after it.
+        Told the case, the number of each click and the mask after it.
     """
     spacing = case.volume.geometry.spacing
     random = None if seed is None else np.random.default_rng(seed)
@@ -115,7 +115,7 @@ def run_case(
         surface = surface_dice(case.truth, mask, spacing, case.tolerance)
         rows.append((dice(case.truth, mask), surface, seconds))
         if on_mask is not None:
-            on_mask(number, mask)
+            on_mask(case, number, mask)
     overlap, surface_overlap, taken = zip(*rows, strict=True)
     made = tuple((*point.voxel, point.include) for point in prompts.points)
     return Outcome(overlap, surface_overlap, taken, made)

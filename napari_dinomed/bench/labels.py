@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.segment.heads import Examples, ForestHead
@@ -56,8 +57,6 @@ def run_forest(case: Case, filters: Job, count: int) -> float:
     random = np.random.default_rng(0)
     if len(voxels) > _FOREST_LEARNS:
         voxels = random.permutation(voxels)[:_FOREST_LEARNS]
-    import torch
-
     (bank,) = filters.banks
     classes = torch.from_numpy(case.truth[tuple(voxels.T)].astype(np.int64))
     head = ForestHead().fit(Examples(bank.at(voxels), classes, torch.ones(len(classes))))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.bench.case import clicked_cases
 from napari_dinomed.bench.interactive import counted, mean_outcome
 from napari_dinomed.bench.plots import plot_curves
 from napari_dinomed.bench.suite import (
@@ -18,7 +19,6 @@ from napari_dinomed.bench.suite import (
     measure_files,
     measure_labels,
     measure_transfer,
-    open_case,
     short_name,
 )
 from napari_dinomed.io.atomic import write_text
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.bench.case import CaseFiles
+    from napari_dinomed.bench.case import Case, CaseFiles
     from napari_dinomed.bench.suite import Setup
     from napari_dinomed.engine.messages import Event
 
@@ -70,6 +70,7 @@ def write_report(
     Path
         The report; figures lie beside it in ``figures.json``.
     """
+    clicked = clicked_cases(cases)
     folder.mkdir(parents=True, exist_ok=True)
     chapters = [
         _measure(folder, cases, setup, not number, with_baselines, on_event)
@@ -81,7 +82,7 @@ def write_report(
     figures = [_figures(chapter) for chapter in chapters]
     write_text(folder / "figures.json", json.dumps(figures, indent=1))
     path = folder / "README.md"
-    write_text(path, _markdown(cases, chapters))
+    write_text(path, _markdown(clicked, chapters))
     return path
 
 
@@ -93,7 +94,7 @@ def _measure(
     with_baselines: bool,
     on_event: OnEvent,
 ) -> Chapter:
-    clicked = [files for files in cases if files.task == "clicks"]
+    clicked = clicked_cases(cases)
     exact = [
         measure_files(
             files,
@@ -128,18 +129,16 @@ class _Painter:
     def __init__(self, folder: Path, files: CaseFiles) -> None:
         self._folder = folder
         self._name = picture_name(files.name)
-        self._case = open_case(files)
         self._rows: list[NDArray[np.uint8]] = []
 
-    def __call__(self, number: int, mask: NDArray[np.bool_]) -> None:
+    def __call__(self, case: Case, number: int, mask: NDArray[np.bool_]) -> None:
         if number not in _PICTURED:
             return
-        volume, truth = self._case.volume, self._case.truth
         # 1 is right, 2 was missed, 3 spilled over.
-        ids = np.where(truth, np.where(mask, 1, 2), np.where(mask, 3, 0))
+        ids = np.where(case.truth, np.where(mask, 1, 2), np.where(mask, 3, 0))
         labels = tuple(new_label(n, Meaning.OBJECT) for n in (1, 2, 3))
-        window = choose_window(volume, None)
-        self._rows.append(overlay_picture(volume, window, ids, labels))
+        window = choose_window(case.volume, None)
+        self._rows.append(overlay_picture(case.volume, window, ids, labels))
         write_picture(self._folder / self._name, np.concatenate(self._rows))
 
 
@@ -159,7 +158,7 @@ def _figures(chapter: Chapter) -> dict[str, Any]:
     }
 
 
-def _markdown(cases: list[CaseFiles], chapters: list[Chapter]) -> str:
+def _markdown(clicked: list[CaseFiles], chapters: list[Chapter]) -> str:
     parts = [
         "# Benchmark",
         "",
@@ -186,9 +185,8 @@ def _markdown(cases: list[CaseFiles], chapters: list[Chapter]) -> str:
         "spilled over.",
         "",
     ]
-    for files in cases:
-        if files.task == "clicks":
-            parts += [f"### {files.name}", "", *_picture(files), ""]
+    for files in clicked:
+        parts += [f"### {files.name}", "", *_picture(files), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -205,7 +203,7 @@ def _case_table(results: list[Measured]) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for result in results:
-        figures = result.mean.summary()
+        figures = result.summary()
         after = " / ".join(_cut(value) for value in figures["dice_after"].values())
         needed = " / ".join(str(n or "–") for n in figures["clicks_to"].values())
         rows.append(
@@ -228,8 +226,8 @@ def _group_table(results: list[list[Measured]], title: str) -> list[str]:
         members = [result for result in first if result.group == group]
         figures = mean_outcome([result.mean for result in members]).summary()
         after = " / ".join(_cut(value) for value in figures["dice_after"].values())
-        losses = [result.as_json()["summary"]["largest_loss"] for result in members]
-        needed = [counted(result.mean.summary()["clicks_to"]["0.80"]) for result in members]
+        losses = [result.summary()["largest_loss"] for result in members]
+        needed = [counted(result.summary()["clicks_to"]["0.80"]) for result in members]
         rows.append(
             f"| {group or 'all'} | {len(members)} | {after} | {_cut(figures['area'])} | "
             f"{np.mean(needed):.1f} | {_cut(float(np.mean(losses)))} / "

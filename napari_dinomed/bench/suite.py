@@ -70,13 +70,15 @@ class Measured:
             "method": self.method,
             "encoder": short_name(self.encoder),
         }
-        whole = top | self.mean.as_json()
+        whole = top | self.mean.as_json() | {"summary": self.summary()}
         if len(self.runs) > 1:
             whole["runs"] = [run.as_json() for run in self.runs]
-            whole["summary"]["largest_loss"] = max(
-                run.summary()["largest_loss"] for run in self.runs
-            )
         return whole
+
+    def summary(self) -> dict[str, Any]:
+        """The summary of the mean, with the largest loss of any single run."""
+        worst = max(run.summary()["largest_loss"] for run in self.runs)
+        return self.mean.summary() | {"largest_loss": worst}
 
 
 def short_name(encoder: str) -> str:

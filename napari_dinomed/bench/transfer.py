@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +11,13 @@ from scipy import ndimage
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.segment.heads import Examples, LinearProbe
 from napari_dinomed.segment.prompts import Meaning
+from napari_dinomed.segment.tokens import linear_readout, tokens_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.bench.case import Case
     from napari_dinomed.headless import Job
-    from napari_dinomed.segment.tokens import TokenBank
 
     Bools = NDArray[np.bool_]
 
@@ -41,12 +40,12 @@ def run_transfer(
     inside, outside = np.argwhere(case.truth), np.argwhere(~case.truth)
     drawn = random.choice(len(outside), min(_OUTSIDE, len(outside)), replace=False)
     voxels = np.concatenate([inside, outside[drawn]])
-    tokens = torch.cat([bank.at(voxels) for bank in job.banks], dim=1)
+    tokens = tokens_at(job.banks, voxels)
     classes = torch.from_numpy(case.truth[tuple(voxels.T)].astype(np.int64))
     learnt = torch.from_numpy(voxels[:, 0] < np.median(inside[:, 0]))
     penalty = max(_PENALTIES, key=lambda p: _unseen_dice(tokens, classes, learnt, p))
     weights, offset = _probe(tokens, classes, penalty).logit()
-    logit = _score(target[1].banks, weights) + offset
+    logit = linear_readout(target[1].banks, _EVERY, weights, offset).numpy()
     return dice(target[0].truth, _kept(logit > 0, meaning))
 
 
@@ -63,19 +62,6 @@ def _unseen_dice(
         found = _probe(tokens[half], classes[half], penalty).predict_proba(tokens[~half])
         values.append(dice((classes[~half] > 0).numpy(), (found[:, 1] > 0.5).numpy()))
     return float(np.mean(values))
-
-
-def _score(banks: tuple[TokenBank, ...], weights: torch.Tensor) -> NDArray[np.float32]:
-    parts = torch.split(weights, [bank.channels for bank in banks])
-    planes = [
-        bank.on_every(_EVERY, partial(_project, bank, part))
-        for bank, part in zip(banks, parts, strict=True)
-    ]
-    return np.asarray(torch.stack(planes).sum(0).numpy())
-
-
-def _project(bank: TokenBank, weights: torch.Tensor, index: int) -> torch.Tensor:
-    return bank.slice_tokens(index) @ weights
 
 
 def _kept(mask: Bools, meaning: Meaning) -> Bools:

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,6 @@ from napari_dinomed.features.store import FeatureStore, feature_signature
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.segment.alike import AlikeField
 from napari_dinomed.segment.defaults import defaults_for
-from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.segmenter import Fields, Scene, Segmenter, make_segmenter
 from napari_dinomed.segment.support import SupportField
 from napari_dinomed.segment.tokens import TokenBank
@@ -102,14 +102,10 @@ class PlaneTokens:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """A volume's tokens: along z, and along the other axes where three planes are used.
-
-    The filter responses are computed only where all that looks alike is asked for.
-    """
+    """A volume's tokens: along z, and along the other axes where three planes are used."""
 
     encoder: Encoder
     planes: tuple[PlaneTokens, ...]
-    filters: PlaneTokens
 
     @property
     def banks(self) -> tuple[TokenBank, ...]:
@@ -121,25 +117,6 @@ class Encoding:
         """How grey values were brought to [0, 1]."""
         return self.planes[0].stack.window
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether all tokens are there."""
-        return all(bank.ready.all() for bank in self.banks)
-
-    def progress(self) -> Progress:
-        """How many slices are there."""
-        done = sum(int(bank.ready.sum()) for bank in self.banks)
-        return Progress(done, sum(bank.depth for bank in self.banks), "slices")
-
-    def next_missing(
-        self, near: int, with_filters: bool = False
-    ) -> tuple[PlaneTokens, int, int] | None:
-        """The missing block nearest to the view, or of another plane; None if complete."""
-        for plane in (*self.planes, *([self.filters] if with_filters else [])):
-            for start, stop in plane.missing(near if plane.stack.axis == 0 else 0)[:1]:
-                return plane, start, stop
-        return None
-
 
 class Engine:
     """Volumes and their features, in memory and on disk."""
@@ -149,6 +126,7 @@ class Engine:
         self._encodings: dict[str, Encoding] = {}
         self._supports: dict[str, SupportField] = {}
         self._alikes: dict[str, AlikeField] = {}
+        self._filters: dict[str, PlaneTokens] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._notices: list[str] = []
 
@@ -223,6 +201,7 @@ class Engine:
         self._encodings.pop(name, None)
         self._supports.pop(name, None)
         self._alikes.pop(name, None)
+        self._filters.pop(name, None)
 
     def _encode(self, request: EncodeVolume) -> Steps:
         yield Progress(0, 0, f"Loading {request.encoder}")
@@ -231,11 +210,11 @@ class Engine:
         self._forget(request.volume)
         self._encodings[request.volume] = encoding
         computed = 0
-        while (block := encoding.next_missing(request.first)) is not None:
+        while (block := _next_missing(encoding.planes, request.first)) is not None:
             plane, start, stop = block
             computed += plane.require(start, stop)
             yield from self._take_notices()
-            yield encoding.progress()
+            yield _progress(encoding.planes)
         yield Encoded(
             request.encoder,
             encoder.signature,
@@ -251,16 +230,12 @@ class Engine:
         choice = request.planes if encoder.is_planar else "one"
         side = defaults_for(volume.modality).side
         plans = slice_plans(volume, side, encoder.spec.stride, choice)
-        planes = tuple(
-            _begin_plane(volume, window, plan, encoder, request.encoder) for plan in plans
-        )
-        if not encoder.is_planar:
-            return Encoding(encoder, planes, planes[0])
-        filters = make_encoder(FILTERS.name, request.device, self._notices.append)
         return Encoding(
             encoder,
-            planes,
-            _begin_plane(volume, window, plans[0], filters, FILTERS.name),
+            tuple(
+                _begin_plane(volume, window, plan, encoder, request.encoder)
+                for plan in plans
+            ),
         )
 
     def _segment(self, request: SegmentVolume) -> Steps:
@@ -279,20 +254,19 @@ class Engine:
         yield None
         if not encoding.banks[0].ready.all():
             yield from self._preview_slice(encoding, segmenter, request)
-        alike = request.head == "auto" and any(
-            label.meaning is Meaning.ALL_LIKE_THIS for label in segmenter.labels
-        )
-        while (block := encoding.next_missing(request.view_index, alike)) is not None:
+        planes = encoding.planes
+        if segmenter.asks_for_all_alike:
+            planes = (*planes, self._filter_plane(request.volume))
+        while (block := _next_missing(planes, request.view_index)) is not None:
             plane, start, stop = block
             plane.require(start, stop)
             yield from self._take_notices()
-            yield encoding.progress()
+            yield _progress(planes)
         view = (request.view_axis, request.view_index) if request.preview else None
         fields = Fields(
-            self._support(request.volume, scene),
-            self._alike(request.volume) if alike else None,
+            partial(self._support, request.volume, scene),
+            partial(self._alike, request.volume),
         )
-        yield None
         for labels in segmenter.label_volume(fields, view):
             if labels is None:
                 yield None
@@ -324,12 +298,29 @@ class Engine:
 
     def _alike(self, name: str) -> AlikeField:
         if name not in self._alikes:
-            encoding = self._encoding(name)
-            bank, encoder = encoding.filters.bank, encoding.filters.encoder
-            channels = bank.channels - encoder.position_channels
+            encoding, filters = self._encoding(name), self._filter_plane(name)
+            channels = filters.bank.channels - filters.encoder.position_channels
             learnt = encoding.banks if encoding.encoder.is_planar else ()
-            self._alikes[name] = AlikeField(self._volume(name), (bank, channels), learnt)
+            self._alikes[name] = AlikeField(
+                self._volume(name), (filters.bank, channels), learnt
+            )
         return self._alikes[name]
+
+    def _filter_plane(self, name: str) -> PlaneTokens:
+        """Filter responses beside a learnt encoder's tokens; begun when first needed."""
+        encoding = self._encoding(name)
+        if not encoding.encoder.is_planar:
+            return encoding.planes[0]
+        if name not in self._filters:
+            encoder = make_encoder(FILTERS.name, "cpu", self._notices.append)
+            self._filters[name] = _begin_plane(
+                self._volume(name),
+                encoding.window,
+                encoding.planes[0].plan,
+                encoder,
+                FILTERS.name,
+            )
+        return self._filters[name]
 
     def _fetch(self, request: FetchWeights) -> Steps:
         news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()
@@ -371,6 +362,22 @@ class Engine:
         if name not in self._encodings:
             raise EngineError("Compute the volume's features first, then click.")
         return self._encodings[name]
+
+
+def _progress(planes: tuple[PlaneTokens, ...]) -> Progress:
+    """How many slices are there."""
+    done = sum(int(plane.bank.ready.sum()) for plane in planes)
+    return Progress(done, sum(plane.bank.depth for plane in planes), "slices")
+
+
+def _next_missing(
+    planes: tuple[PlaneTokens, ...], near: int
+) -> tuple[PlaneTokens, int, int] | None:
+    """The missing block nearest to the view, or of another plane; None if complete."""
+    for plane in planes:
+        for start, stop in plane.missing(near if plane.stack.axis == 0 else 0):
+            return plane, start, stop
+    return None
 
 
 def _begin_plane(

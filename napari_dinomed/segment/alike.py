@@ -14,7 +14,6 @@ cut is the one that does best on slices that it has not seen.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.heads import Perceptron
 from napari_dinomed.segment.prompts import thinned
+from napari_dinomed.segment.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,7 @@ class AlikeField(WorkingGrid):
         covariance = np.cov(self.sample.T)
         ridge = _SHRINKAGE * np.trace(covariance) / len(covariance)
         self.covariance: Looks = covariance + ridge * np.eye(len(covariance))
-        self.answers: OrderedDict[tuple[tuple[Mark, ...], ...], Answer] = OrderedDict()
+        self.turns: Turns[Answer] = Turns(_KEPT)
 
     def around(self, voxel: Voxel) -> Looks:
         """Mean look of a small ball within the slice of a voxel."""
@@ -177,44 +177,15 @@ class AlikeFinder:
 
     def evidence(self) -> Floats:
         """Logit (z, y, x) on the working grid that a cell belongs."""
-        return self._answer().logit
+        return self.field.turns.answer(self, AlikeFinder._find).logit
 
     def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], Floats]:
         """The whole volume as a box, and the probability on its voxels."""
         box = tuple(slice(0, length) for length in self.field.volume_shape)
         return box, torch.sigmoid(self.field.to_voxels(evidence)).numpy()
 
-    @property
-    def _key(self) -> tuple[tuple[Mark, ...], ...]:
-        return (self.painted, self.clicks)
-
-    @property
-    def _earlier(self) -> AlikeFinder:
-        """The label before its last click."""
-        return replace(self, clicks=self.clicks[:-1])
-
-    @property
-    def _has_earlier_answer(self) -> bool:
-        marks = (*self.painted, *self.clicks[:-1])
-        return bool(self.clicks) and any(belongs for _, belongs in marks)
-
-    def _answer(self) -> Answer:
-        """The answer to the last click, each one after the answer to those before it."""
-        kept, missing = self.field.answers, [self]
-        while missing[-1]._key not in kept and missing[-1]._has_earlier_answer:
-            missing.append(missing[-1]._earlier)
-        for finder in reversed(missing):
-            if finder._key not in kept:
-                kept[finder._key] = finder._find()
-            if len(kept) > _KEPT:
-                kept.popitem(last=False)
-        return kept[self._key]
-
-    def _find(self) -> Answer:
-        """The answer, where the one before the last click is kept."""
-        before = None
-        if self._has_earlier_answer:
-            before = self.field.answers[self._earlier._key]
+    def _find(self, before: Answer | None) -> Answer:
+        """The answer, given the one before the last click if there was any."""
         if self._is_well_painted:
             fresh = self._trained()
         else:

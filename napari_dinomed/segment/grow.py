@@ -31,7 +31,7 @@ from napari_dinomed.segment.level import (
 )
 from napari_dinomed.segment.prompts import thinned
 from napari_dinomed.segment.refine import WalkerOptions, random_walker
-from napari_dinomed.segment.tokens import to_voxels
+from napari_dinomed.segment.tokens import to_voxels, tokens_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,6 @@ _GREY_FLOOR = 1e-3
 _SHARE_PRIOR = LevelPrior(log_size=-2.2)
 _MOST_RESIZED = 2.0
 _BISECTIONS = 6
-_KEPT_EVIDENCE = 32
 _MOST_VOXELS = 1_500_000
 _MOST_PAINTED = 24
 _WALKER = WalkerOptions(contrast=1.0, prior=0.2)
@@ -96,40 +95,18 @@ class Grower:
         The last click corrects what the clicks before it gave: fully around itself, ever
         less elsewhere, and only in its own direction.
         """
-        kept, missing = self.field.evidence, [self]
-        while missing[-1]._key not in kept and missing[-1]._has_earlier_answer:
-            missing.append(missing[-1]._earlier)
-        for grower in reversed(missing):
-            if grower._key not in kept:
-                kept[grower._key] = grower._answer()
-            if len(kept) > _KEPT_EVIDENCE:
-                kept.popitem(last=False)
-        return kept[self._key]
+        return self.field.turns.answer(self, Grower._answer)
 
-    @property
-    def _key(self) -> tuple[tuple[Mark, ...], ...]:
-        return (self.painted, self.clicks)
-
-    @property
-    def _earlier(self) -> Grower:
-        """The label before its last click."""
-        return replace(self, clicks=self.clicks[:-1])
-
-    def _answer(self) -> Floats:
-        """The evidence, where the answer before the last click is kept."""
+    def _answer(self, before: Floats | None) -> Floats:
+        """The evidence, given that before the last click if there was any."""
         evidence = self._fresh_evidence()
-        if self._has_earlier_answer:
-            return self._corrected(evidence, self.field.evidence[self._earlier._key])
-        return evidence
-
-    @property
-    def _has_earlier_answer(self) -> bool:
-        return bool(self.clicks) and any(belongs for _, belongs in self._marks[:-1])
+        return evidence if before is None else self._corrected(evidence, before)
 
     def _corrected(self, evidence: Floats, before: Floats) -> Floats:
         """The evidence before the last click, moved towards the evidence with it."""
         voxel, belongs = self.clicks[-1]
-        wrong = self._earlier._join(before > 0) ^ belongs
+        earlier = replace(self, clicks=self.clicks[:-1])
+        wrong = earlier._join(before > 0) ^ belongs
         share = correction_share(
             self.field.distance(voxel),
             depth_inside(wrong, self.field.cell(voxel), self.field.spacing),
@@ -284,7 +261,7 @@ class Grower:
         belongs = [belongs for _, belongs in self._marks]
         classes = [1] * len(inside) + [0] * (len(around) + len(far)) + belongs
         return Examples(
-            self.field.tokens_at(np.concatenate([taught, marked])),
+            tokens_at(self.field.banks, np.concatenate([taught, marked])),
             torch.tensor(classes, dtype=torch.int64),
             torch.tensor([_TAUGHT_WEIGHT] * len(taught) + [1.0] * len(marked)),
         )

@@ -24,12 +24,11 @@ from napari_dinomed.segment.prompts import Label, Meaning, Prompts
 from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.alike import AlikeField
-    from napari_dinomed.segment.grid import WorkingGrid
     from napari_dinomed.segment.support import SupportField
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume, Window
@@ -70,18 +69,18 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """What answers are computed on, kept from click to click.
+    """Gives what answers are computed on; it is made when first asked for, and kept.
 
     Parameters
     ----------
     support
         Support of clicks, for single objects and for readouts.
     alike
-        What every place looks like; None where no label asks for all that looks alike.
+        What every place looks like, for all that looks alike.
     """
 
-    support: SupportField
-    alike: AlikeField | None
+    support: Callable[[], SupportField]
+    alike: Callable[[], AlikeField]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +122,7 @@ class Segmenter:
         Parameters
         ----------
         fields
-            Kept from click to click.
+            What answers are computed on.
         view
             Axis and index of the plane in view, or None.
 
@@ -139,7 +138,7 @@ class Segmenter:
         evidence: dict[int, Floats] = {}
         for label in self.labels:
             if readings:
-                score = self._score(readings, label, fields.support.step)
+                score = self._score(readings, label, fields.support().step)
                 evidence[label.id] = torch.logit(score, eps=1e-3).numpy()
             else:
                 evidence[label.id] = self._finder(label, fields).evidence()
@@ -165,18 +164,20 @@ class Segmenter:
         voxels, classes = self.prompts.marks()
         return np.asarray(voxels[classes == label.id])
 
+    @property
+    def asks_for_all_alike(self) -> bool:
+        """Whether what every place looks like is needed."""
+        return any(self._is_found_alike(label) for label in self.labels)
+
+    def _is_found_alike(self, label: Label) -> bool:
+        return self.head == "auto" and label.meaning is Meaning.ALL_LIKE_THIS
+
     def _finder(self, label: Label, fields: Fields) -> Finder:
         clicked, painted = self.prompts.marks_for(label.id)
-        if label.meaning is Meaning.ALL_LIKE_THIS and fields.alike is not None:
-            return AlikeFinder(fields.alike, clicked, painted)
+        if self._is_found_alike(label):
+            return AlikeFinder(fields.alike(), clicked, painted)
         scene = self.scene
-        return Grower(scene.volume, scene.window, fields.support, clicked, painted)
-
-    def _grid(self, label: Label, fields: Fields) -> WorkingGrid:
-        """The grid that a label's evidence lies on."""
-        if label.meaning is Meaning.ALL_LIKE_THIS and fields.alike is not None:
-            return fields.alike
-        return fields.support
+        return Grower(scene.volume, scene.window, fields.support(), clicked, painted)
 
     def _preview(
         self, fields: Fields, evidence: dict[int, Floats], view: tuple[int, int]
@@ -188,7 +189,7 @@ class Segmenter:
         )
         planes = []
         for label in self.labels:
-            step = int(self._grid(label, fields).step[axis])
+            step = int(self._finder(label, fields).field.step[axis])
             plane = torch.from_numpy(evidence[label.id].take(index // step, axis))
             planes.append(to_voxels(plane[None], (rows, columns))[0])
         return self._decide(torch.sigmoid(torch.stack(planes)))

@@ -8,7 +8,6 @@ enough that a click is answered at once, and is kept, so that each click is paid
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,8 @@ import torch
 from scipy import ndimage
 
 from napari_dinomed.segment.grid import WorkingGrid
+from napari_dinomed.segment.tokens import linear_readout, project
+from napari_dinomed.segment.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_CELLS = 400_000
 _KEPT_MAPS = 128
+_KEPT_ANSWERS = 32
 _SMOOTHING = 0.8
 _GREY_SMOOTHING = 0.7
 _TOKEN_SAMPLE = 4000
@@ -71,7 +73,7 @@ class SupportField(WorkingGrid):
         self._extent = float(np.prod(spacing * self.volume_shape) ** (1 / 3))
         self._maps: OrderedDict[Voxel, Floats] = OrderedDict()
         self.levels: dict[tuple[Mark, ...], float] = {}
-        self.evidence: OrderedDict[tuple[tuple[Mark, ...], ...], Floats] = OrderedDict()
+        self.turns: Turns[Floats] = Turns(_KEPT_ANSWERS)
         self._rulers = [_Ruler(bank, metric) for bank in banks]
 
     def of(self, voxel: Voxel) -> Floats:
@@ -83,17 +85,9 @@ class SupportField(WorkingGrid):
         self._maps.move_to_end(voxel)
         return self._maps[voxel]
 
-    def tokens_at(self, voxels: NDArray[np.int64]) -> torch.Tensor:
-        """Tokens (n, channels of all banks) at voxels (n, 3)."""
-        return torch.cat([bank.at(voxels) for bank in self.banks], dim=1)
-
     def linear(self, weights: torch.Tensor, offset: float) -> Floats:
         """A linear readout of the tokens at every cell: scored first, then interpolated."""
-        total = torch.full(self.grey.shape, offset)
-        parts = torch.split(weights, [bank.channels for bank in self.banks])
-        for bank, part in zip(self.banks, parts, strict=True):
-            total += bank.on_every(self.step, partial(_project, bank, part))
-        return total.numpy()
+        return linear_readout(self.banks, self.step, weights, offset).numpy()
 
     def _compute(self, voxel: Voxel) -> Floats:
         support = torch.zeros(self.grey.shape)
@@ -146,7 +140,7 @@ class _Ruler:
         length = clicked.norm()
 
         def read(index: int) -> torch.Tensor:
-            products = _project(self.bank, towards, index) - offset
+            products = project(self.bank, towards, index) - offset
             lengths = self._lengths[index]
             if self._metric == "cosine":
                 cosine = products / (lengths * length).clamp_min(1e-6)
@@ -155,7 +149,3 @@ class _Ruler:
             return torch.sqrt(squared.clamp_min(0))
 
         return read
-
-
-def _project(bank: TokenBank, weights: torch.Tensor, index: int) -> torch.Tensor:
-    return bank.slice_tokens(index) @ weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,41 @@ def _linear_weights(places: NDArray[np.float64], length: int) -> torch.Tensor:
     if length > 1:
         weights[rows, low + 1] = places - low
     return torch.from_numpy(weights)
+
+
+def tokens_at(banks: tuple[TokenBank, ...], voxels: NDArray[np.int64]) -> torch.Tensor:
+    """Tokens (n, channels of all banks) at voxels (n, 3)."""
+    return torch.cat([bank.at(voxels) for bank in banks], dim=1)
+
+
+def linear_readout(
+    banks: tuple[TokenBank, ...],
+    steps: NDArray[np.int64],
+    weights: torch.Tensor,
+    offset: float,
+) -> torch.Tensor:
+    """A linear readout of the tokens of all banks, scored first, then interpolated.
+
+    Parameters
+    ----------
+    banks
+        Tokens along one axis or several.
+    steps
+        Voxels to a block, along (z, y, x).
+    weights, offset
+        As many weights as all banks have channels.
+    """
+    parts = torch.split(weights, [bank.channels for bank in banks])
+    planes = [
+        bank.on_every(steps, partial(project, bank, part))
+        for bank, part in zip(banks, parts, strict=True)
+    ]
+    return torch.stack(planes).sum(0) + offset
+
+
+def project(bank: TokenBank, weights: torch.Tensor, index: int) -> torch.Tensor:
+    """Score of each token of a slice along some weights."""
+    return bank.slice_tokens(index) @ weights
 
 
 def to_voxels(scores: torch.Tensor, slice_shape: tuple[int, int]) -> torch.Tensor:

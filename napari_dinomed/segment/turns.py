@@ -1,0 +1,72 @@
+"""Clicks answered in turn: each answer builds on the one before the last click."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_dinomed.segment.alike import AlikeFinder
+    from napari_dinomed.segment.grow import Grower
+    from napari_dinomed.segment.prompts import Mark
+
+    Key = tuple[tuple[Mark, ...], tuple[Mark, ...]]
+
+Finder = TypeVar("Finder", "Grower", "AlikeFinder")
+Answer = TypeVar("Answer")
+
+
+class Turns(Generic[Answer]):
+    """Answers so far, by the marks that they answer; the oldest make room.
+
+    Parameters
+    ----------
+    most
+        How many to keep.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Key, Answer] = OrderedDict()
+
+    def answer(
+        self, finder: Finder, find: Callable[[Finder, Answer | None], Answer]
+    ) -> Answer:
+        """The answer to all clicks.
+
+        Parameters
+        ----------
+        finder
+            Has the marks.
+        find
+            From a finder, and the answer before its last click if there was one, to its
+            answer.
+        """
+        waiting = [finder]
+        while _key(waiting[-1]) not in self._kept and _was_answered(waiting[-1]):
+            waiting.append(replace(waiting[-1], clicks=waiting[-1].clicks[:-1]))
+        first = waiting.pop()
+        kept = self._kept.get(_key(first))
+        answer = self._keep(first, find(first, None)) if kept is None else kept
+        for step in reversed(waiting):
+            answer = self._keep(step, find(step, answer))
+        return answer
+
+    def _keep(self, finder: Grower | AlikeFinder, answer: Answer) -> Answer:
+        self._kept[_key(finder)] = answer
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return answer
+
+
+def _key(finder: Grower | AlikeFinder) -> Key:
+    return (finder.painted, finder.clicks)
+
+
+def _was_answered(finder: Grower | AlikeFinder) -> bool:
+    """Whether anything was included before the last click."""
+    marks = (*finder.painted, *finder.clicks[:-1])
+    return bool(finder.clicks) and any(belongs for _, belongs in marks)
