@@ -64,7 +64,19 @@ PlaneChoice = Annotated[
     Planes, typer.Option(help="Slices along one axis or all three; auto: by the spacing.")
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="File for the figures.")]
-Frame = Annotated[int | None, typer.Option(help="Volume of a 4-D series, from 0.")]
+Volume = Annotated[
+    str,
+    typer.Argument(help="File, folder of slices, zip of DICOM, or address of an OME-Zarr."),
+]
+PartKey = Annotated[
+    str | None, typer.Option(help="Series, dataset or level; 'info' lists them.")
+]
+Frame = Annotated[int | None, typer.Option(help="Time point, from 0.")]
+Channel = Annotated[int | None, typer.Option(help="Channel, from 0.")]
+Resample = Annotated[
+    bool,
+    typer.Option("--resample", help="Bring uneven or sheared slices to an even grid."),
+]
 Like = Annotated[
     bool,
     typer.Option("--all-like-this", help="Label all that looks alike, not one object."),
@@ -104,8 +116,11 @@ def _root(
 
 @app.command()
 def segment(
-    volume: Annotated[Path, typer.Argument(help="NIfTI, NRRD or TIFF file.")],
-    out: Annotated[Path, typer.Option(help="Labels to write: .nii.gz, .nrrd, .ome.tif.")],
+    volume: Volume,
+    out: Annotated[
+        Path,
+        typer.Option(help="Labels to write: .nii.gz, .seg.nrrd, .dcm, .ome.tif, .zarr …"),
+    ],
     point: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,17 +140,23 @@ def segment(
     window: WindowName = None,
     threshold: Annotated[float, typer.Option(min=0.01, max=0.99)] = 0.5,
     all_like_this: Like = False,
+    part: PartKey = None,
     frame: Frame = None,
+    channel: Channel = None,
+    resample: Resample = False,
     planes: PlaneChoice = "auto",
     device: Device = "auto",
 ) -> None:
     """Label a volume from prompts, on exactly the grid of its file."""
-    from napari_dinomed.io import read_volume, require_writable, write_labels
+    from napari_dinomed.io import Pick, read_volume, require_writable, write_labels
     from napari_dinomed.report import measure
+    from napari_dinomed.segment.prompts import legend_of
     from napari_dinomed.session.written import annotate
 
     require_writable(out)
-    opened = read_volume(volume, frame)
+    opened = read_volume(volume, Pick(part, frame, channel, resample))
+    for note in opened.notes:
+        _out.print(note, markup=False, soft_wrap=True)
     given = _collect_prompts(opened.geometry, point or [], world or [], prompts)
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
     annotation = annotate(given, meaning)
@@ -146,9 +167,26 @@ def segment(
     with _progress_bar() as on_event:
         job = headless.prepare(opened, encoder, window, device, on_event, planes)
     labels = job.segment(annotation, head, threshold)
-    write_labels(out, labels, opened)
+    write_labels(out, labels, opened, legend_of(annotation.labels))
     _print_measures(measure(opened, labels, annotation.labels))
     _out.print(f"Wrote {out}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def info(
+    volume: Volume,
+    part: PartKey = None,
+    frame: Frame = None,
+    channel: Channel = None,
+    resample: Resample = False,
+) -> None:
+    """Say what is in a file: grid, orientation, range; or why it cannot be read."""
+    from napari_dinomed.io import Pick, describe
+
+    table = Table(show_header=False)
+    for name, value in describe(volume, Pick(part, frame, channel, resample)).items():
+        table.add_row(name, value)
+    _out.print(table)
 
 
 @app.command()

@@ -32,7 +32,6 @@ FORBIDDEN = {
     | {
         "torch",
         "timm",
-        "zarr",
         "features",
         "segment",
         "engine",

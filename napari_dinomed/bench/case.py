@@ -98,21 +98,35 @@ def load_case(image: Path, labels: Path, label: str, every: int = 1) -> Case:
     """
     volume = read_volume(image)
     expert, label_volume = read_labels(labels)
-    # Same voxels, in the file's order: some label files carry an affine of their own.
-    on_file = label_volume.geometry.to_file_order(expert)
-    if on_file.shape != volume.geometry.file_shape:
-        raise ReadError(
-            f"Expected labels of {volume.geometry.file_shape} voxels like the image, "
-            f"got {on_file.shape} in {labels.name}."
-        )
+    expert = _on_grid_of(volume, expert, label_volume, labels.name)
     try:
         numbers = [int(part) for part in label.split("+")]
     except ValueError as error:
         raise ReadError(f"Expected a label like 3 or 1+2, got {label!r}.") from error
-    truth = np.isin(volume.geometry.from_file_order(on_file), numbers)
+    truth = np.isin(expert, numbers)
     if not truth.any():
         raise ReadError(f"{labels.name} has no voxel of label {label}.")
     return _thinned(Case(volume, truth), every)
+
+
+def _on_grid_of(
+    volume: Volume, expert: NDArray[np.int64], label_volume: Volume, name: str
+) -> NDArray[np.int64]:
+    """Labels on the volume's grid: by their place in the world, else voxel by voxel.
+
+    Some label files carry an affine of their own, or none; then the order in the files
+    counts.
+    """
+    own, grid = label_volume.geometry, volume.geometry
+    if own.shape == grid.shape and np.allclose(own.matrix, grid.matrix, atol=1e-2):
+        return expert
+    on_file = own.to_file_order(expert)
+    if on_file.shape != grid.file_shape:
+        raise ReadError(
+            f"Expected labels of {grid.file_shape} voxels like the image, "
+            f"got {on_file.shape} in {name}."
+        )
+    return grid.from_file_order(on_file)
 
 
 def load_suite(path: Path) -> list[CaseFiles]:

@@ -1,21 +1,33 @@
 """Files in and out: one module per format, one registry that recognises them."""
 
+from napari_dinomed.io.format import Contents, Part, Pick
+from napari_dinomed.io.info import describe
 from napari_dinomed.io.registry import (
     can_read,
     label_suffixes,
+    list_contents,
     read_labels,
     read_volume,
     require_writable,
     volume_suffixes,
+    write_image,
     write_labels,
 )
+from napari_dinomed.io.source import Source
 
 __all__ = [
+    "Contents",
+    "Part",
+    "Pick",
+    "Source",
     "can_read",
+    "describe",
     "label_suffixes",
+    "list_contents",
     "read_labels",
     "read_volume",
     "require_writable",
     "volume_suffixes",
+    "write_image",
     "write_labels",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,3 +44,31 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file through `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder's path; it takes the place of ``path`` once all is written.
+
+    Raises
+    ------
+    WriteError
+        As `replacing`; the old folder, if any, stays as it was.
+    """
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    old = temporary.with_name(temporary.name + "-old")
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise WriteError(
+            f"Cannot write {path}: {error.strerror or error}. Nothing was changed; "
+            "choose a folder that exists, can be written, and has room."
+        ) from error
+    finally:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -2,42 +2,136 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import colorsys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import dask.array
 import numpy as np
+import psutil
 
-from napari_dinomed.errors import ReadError, VolumeError
+from napari_dinomed.errors import ReadError, VolumeError, WriteError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.volume import Volume
+    from napari_dinomed.io.source import Source
+    from napari_dinomed.volume import Geometry, NamedLabel, Volume
+
+    Legend = tuple[NamedLabel, ...]
+
+# Arrays over this size stay on disk and are read piece by piece.
+LARGE = 1024**3
+# Deflate, the usual compression, shrinks at most by 1032.
+_MOST_SHRUNK = 1100
 
 
-class Format(Protocol):
-    """A file format: recognise, read, write."""
+@dataclass(frozen=True)
+class Pick:
+    """Which volume of a source that holds several.
 
-    @property
-    def name(self) -> str:
-        """What users call it."""
+    Parameters
+    ----------
+    part
+        Key of a series, a dataset or a level.
+    frame
+        Time point, from 0; the first if None.
+    channel
+        Channel, from 0; the first if None.
+    resample
+        Whether slices that are unevenly spaced or sheared are brought to an even grid.
+    """
 
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """Endings of its files' names, longest first."""
+    part: str | None = None
+    frame: int | None = None
+    channel: int | None = None
+    resample: bool = False
+
+
+FIRST = Pick()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A series, a dataset or a level: its key for `Pick`, and what a user reads."""
+
+    key: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What there is to pick from.
+
+    Parameters
+    ----------
+    parts
+        Series, datasets or levels; empty where there is only one.
+    frames, channels
+        How many.
+    is_settled
+        Whether a part is chosen by itself where none is picked.
+    """
+
+    parts: tuple[Part, ...] = ()
+    frames: int = 1
+    channels: int = 1
+    is_settled: bool = False
+
+
+class Format:
+    """A file format: recognise, list, read, write.
+
+    Errors of the library behind it may come out of `contents` and `read`; the registry
+    turns them into a `ReadError`.
+    """
+
+    name = ""
+    """What users call it."""
+    suffixes: tuple[str, ...] = ()
+    """Endings of its files' names, longest first."""
+    writes: tuple[str, ...] = ()
+    """Endings of the files that it can write."""
 
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes of a file (gunzipped) are of this format."""
+        del head
+        return False
 
-    def read(self, path: Path, frame: int | None) -> Volume:
-        """Read the file; ``frame`` picks one volume of a series (first if None)."""
+    def sniff_folder(self, folder: Path) -> bool:
+        """Whether a folder is a volume of this format; looks at a few names only."""
+        del folder
+        return False
 
-    def write(self, path: Path, labels: NDArray[Any], source: Volume) -> None:
-        """Write labels (z, y, x) of ``source``'s canonical grid on its file's grid."""
+    def contents(self, source: Source) -> Contents:
+        """What there is to pick from."""
+        del source
+        return Contents()
+
+    def read(self, source: Source, pick: Pick) -> Volume:
+        """Read the volume that was picked."""
+        raise NotImplementedError
+
+    def write(
+        self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
+    ) -> None:
+        """Write an array (z, y, x) of ``source``'s canonical grid on its file's grid.
+
+        Labels come with a legend, of the labels that have a name; an image has None.
+        """
+        raise WriteError(f"{self.name} is not written: {path.name}. Choose another format.")
 
 
-def take_frame(array: NDArray[Any], frame: int | None, path: Path) -> NDArray[Any]:
+def drop_ones(array: Any) -> Any:
+    """Drop leading axes of length one beyond the third (an unused time axis)."""
+    while array.ndim > 3 and array.shape[0] == 1:
+        array = array[0]
+    return array
+
+
+def take_frame(array: Any, frame: int | None, name: str) -> Any:
     """One (k, j, i) volume of a (k, j, i) or (frame, k, j, i) array.
 
     A single slice (j, i) is a volume one voxel deep.
@@ -48,46 +142,151 @@ def take_frame(array: NDArray[Any], frame: int | None, path: Path) -> NDArray[An
         For 1-D and 5-D data, empty volumes, complex numbers and frames not in the file.
     """
     if array.size == 0:
-        raise VolumeError(f"{path.name} holds no voxels (shape {array.shape}).")
+        raise VolumeError(f"{name} holds no voxels (shape {array.shape}).")
     if array.dtype.kind not in "iufb":
         raise VolumeError(
-            f"Expected one grey value per voxel, got {array.dtype} in {path.name}."
+            f"Expected one grey value per voxel, got {array.dtype} in {name}."
         )
     if array.ndim == 2:
         array = array[np.newaxis]
     if array.ndim == 4:
         if not 0 <= (frame or 0) < len(array):
             raise VolumeError(
-                f"{path.name} holds {len(array)} frames; frame {frame} is not one of "
+                f"{name} holds {len(array)} frames; frame {frame} is not one of "
                 f"0 to {len(array) - 1}."
             )
-        return np.asarray(array[frame or 0])
+        return array[frame or 0]
     if array.ndim != 3:
         raise VolumeError(
             f"Expected a 3-D volume or a 4-D series, got {array.ndim}-D data of shape "
-            f"{array.shape} in {path.name}. Export one channel or one time point."
+            f"{array.shape} in {name}. Export one channel or one time point."
         )
     if frame:
-        raise VolumeError(f"{path.name} holds one volume; frame {frame} is not there.")
+        raise VolumeError(f"{name} holds one volume; frame {frame} is not there.")
     return array
+
+
+def take_along(array: Any, axis: int, index: int | None, name: str) -> Any:
+    """One entry of an axis of time or channels.
+
+    Raises
+    ------
+    VolumeError
+        Where there is no such entry.
+    """
+    length = array.shape[axis]
+    if not 0 <= (index or 0) < length:
+        raise VolumeError(f"{name} holds 0 to {length - 1} of these; {index} is not one.")
+    return array[(slice(None),) * axis + (index or 0,)]
+
+
+def lazy_if_large(array: Any, chunks: Any = None) -> Any:
+    """The array in memory, or, where it is large, read piece by piece when needed.
+
+    Parameters
+    ----------
+    array
+        Anything with a shape, a dtype and slicing.
+    chunks
+        Shape of the pieces; by planes of the first axis if None.
+    """
+    if np.prod(array.shape, dtype=np.float64) * array.dtype.itemsize <= LARGE:
+        return np.asarray(array[...])
+    if chunks is None:
+        chunks = (1,) * (len(array.shape) - 2) + tuple(array.shape[-2:])
+    return dask.array.from_array(array, chunks=chunks, asarray=True)
+
+
+def on_canonical_axes(array: Any, geometry: Geometry) -> Any:
+    """A file's array on the canonical axes: copied if in memory, else still lazy."""
+    ordered = geometry.from_file_order(array)
+    return native(ordered) if isinstance(array, np.ndarray) else ordered
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:
     """The array in this machine's byte order, contiguous; booleans as bytes."""
     if array.dtype.kind == "b":
         array = array.astype(np.uint8)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
-def require_affine(matrix: NDArray[np.float64], path: Path) -> None:
+def require_affine(matrix: NDArray[np.float64], name: str) -> None:
     """Raise `ReadError` where voxels have no size or no place."""
-    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    with np.errstate(all="ignore"):
+        is_flat = abs(np.linalg.det(matrix[:3, :3] / lengths)) < 1e-6
+    if not np.isfinite(matrix).all() or lengths.min() <= 0 or is_flat:
         raise ReadError(
-            f"{path.name} gives its voxels no finite size and place in the world "
+            f"{name} gives its voxels no finite size and place in the world "
             f"(affine {matrix.tolist()}). Repair the header and open it again."
+        )
+
+
+def require_upright(matrix: NDArray[np.float64], name: str) -> None:
+    """Raise `WriteError` where a file's axes (k, j, i) are tilted or mirrored.
+
+    Some formats can only say how large voxels are, not how they are turned.
+    """
+    directions = matrix[:3, :3]
+    if np.count_nonzero(directions) > 3 or directions.max(axis=0).min() <= 0:
+        raise WriteError(
+            f"{name} cannot hold the tilted or mirrored grid of this volume. Save it as "
+            ".nrrd or .nii.gz."
+        )
+
+
+def require_patient(geometry: Geometry, name: str) -> None:
+    """Raise `WriteError` for a format that knows nothing but patients and millimetres."""
+    if not geometry.patient:
+        raise WriteError(
+            f"{name} is for images of patients, in mm; this volume is in {geometry.unit}. "
+            "Save it as .ome.tif, .mrc, .nrrd or .zarr."
+        )
+
+
+def require_room(
+    shape: tuple[int, ...], dtype: Any, name: str, stored: int | None = None
+) -> None:
+    """Raise `ReadError` where an array is larger than its file can hold, or than memory.
+
+    Parameters
+    ----------
+    shape, dtype
+        What the header claims.
+    name
+        Of the file.
+    stored
+        Bytes of the file, compressed or not.
+    """
+    claimed = int(np.prod([int(n) for n in shape], dtype=object)) * np.dtype(dtype).itemsize
+    if min(shape, default=1) < 0 or (
+        stored is not None and claimed > _MOST_SHRUNK * stored
+    ):
+        raise ReadError(
+            f"{name} claims {shape} voxels of {np.dtype(dtype)}, {claimed / 1e9:.3g} GB, "
+            f"but has only {stored} bytes. It is truncated or its header is wrong; copy "
+            "or export it again."
+        )
+    free = psutil.virtual_memory().available
+    if claimed > free:
+        raise ReadError(
+            f"{name} takes {claimed / 1e9:.3g} GB of memory, of which {free / 1e9:.3g} GB "
+            "are free. Convert it to OME-Zarr, which is read piece by piece."
         )
 
 
 def label_dtype(labels: NDArray[Any]) -> type[np.uint8 | np.uint16]:
     """The smallest unsigned type that every format can store the labels in."""
     return np.uint8 if labels.size == 0 or labels.max() < 256 else np.uint16
+
+
+def distinct_color(number: int) -> tuple[float, float, float]:
+    """A colour for a label that has none: hues a golden section apart."""
+    return colorsys.hsv_to_rgb(number * 0.618 % 1, 0.7, 0.9)
+
+
+def shape3(array: Any) -> tuple[int, int, int]:
+    """The shape of a 3-D array."""
+    return (int(array.shape[0]), int(array.shape[1]), int(array.shape[2]))

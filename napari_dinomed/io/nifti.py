@@ -1,20 +1,27 @@
-"""NIfTI-1 and -2, through nibabel."""
+"""NIfTI-1 and -2, single files and pairs, through nibabel."""
 
 from __future__ import annotations
 
 import gzip
 import sys
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io.atomic import replacing
-from napari_dinomed.io.format import label_dtype, native, require_affine, take_frame
+from napari_dinomed.io.format import (
+    Contents,
+    Format,
+    drop_ones,
+    lazy_if_large,
+    on_canonical_axes,
+    require_affine,
+    require_room,
+    shape3,
+    take_frame,
+)
 from napari_dinomed.volume import Geometry, Volume, Window
 from napari_dinomed.volume.volume import guess_modality
 
@@ -22,6 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_dinomed.io.format import Legend, Pick
+    from napari_dinomed.io.source import Source
 
 _GZIP = b"\x1f\x8b"
 _NIFTI2_SIZE = 540
@@ -36,44 +46,35 @@ _STORED_UNITS = {
 }
 
 
-class Nifti:
+class Nifti(Format):
     """NIfTI images; the file's (i, j, k) array is taken as (k, j, i)."""
 
     name = "NIfTI"
-    suffixes = (".nii", ".nii.gz")
+    suffixes = (".nii.gz", ".hdr.gz", ".img.gz", ".nii", ".hdr", ".img")
+    writes = (".nii", ".nii.gz")
 
     def sniff(self, head: bytes) -> bool:
         """NIfTI-1 keeps its magic at byte 344, NIfTI-2 at byte 4."""
         return head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
 
-    def read(self, path: Path, frame: int | None) -> Volume:
+    def contents(self, source: Source) -> Contents:
+        """A fourth axis is time."""
+        shape = _open(source.path).shape
+        return Contents(frames=shape[3] if len(shape) == 4 else 1)
+
+    def read(self, source: Source, pick: Pick) -> Volume:
         """Read voxels (scaled where the header says so), grid and header."""
-        try:
-            image, stored = _load(path)
-        except (
-            ImageFileError,
-            HeaderDataError,
-            EOFError,
-            OSError,
-            ValueError,
-            zlib.error,
-        ) as error:
-            raise ReadError(
-                f"Expected a whole NIfTI file, but {path.name} cannot be read: "
-                f"{error}. It may be truncated; copy or export it again."
-            ) from error
-        if stored.dtype == np.float64:
-            stored = stored.astype(np.float32)
-        array = take_frame(_drop_ones(stored.T), frame, path)
-        matrix = _from_kji(np.asarray(image.affine, dtype=np.float64))
-        require_affine(matrix, path)
+        image = _open(source.path)
+        array = take_frame(drop_ones(_voxels(image).T), pick.frame, source.name)
+        matrix = from_kji(np.asarray(image.affine, dtype=np.float64))
+        require_affine(matrix, source.name)
         unit = image.header.get_xyzt_units()[0]
         scale = np.diag([1e3, 1e3, 1e3, 1.0]) if unit == "meter" else np.eye(4)
         patient = unit != "micron"
         geometry = Geometry.from_file(
-            _shape3(array), scale @ matrix, _UNITS.get(unit, "mm"), patient
+            shape3(array), scale @ matrix, _UNITS.get(unit, "mm"), patient
         )
-        canonical = native(geometry.from_file_order(array))
+        canonical = on_canonical_axes(array, geometry)
         return Volume(
             canonical,
             geometry,
@@ -82,16 +83,24 @@ class Nifti:
             header=image.header,
         )
 
-    def write(self, path: Path, labels: NDArray[Any], source: Volume) -> None:
+    def write(
+        self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
+    ) -> None:
         """Write with the source's own header where it was a NIfTI, codes included."""
-        array = source.geometry.to_file_order(labels).T.astype(label_dtype(labels))
+        del legend
+        voxels = source.geometry.to_file_order(array).T
         image = (
-            _with_header(array, source.header)
+            _with_header(voxels, source.header)
             if isinstance(source.header, nib.Nifti1Header)
-            else _with_geometry(array, source.geometry)
+            else _with_geometry(voxels, source.geometry)
         )
         with replacing(path) as temporary:
             nib.save(image, temporary)
+
+
+def from_kji(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Swap a matrix between (i, j, k) and (k, j, i) voxel order; its own inverse."""
+    return matrix[:, [2, 1, 0, 3]]
 
 
 def _own_window(header: nib.Nifti1Header) -> Window | None:
@@ -99,11 +108,23 @@ def _own_window(header: nib.Nifti1Header) -> Window | None:
     return Window(low, high, "file") if low < high else None
 
 
-def _load(path: Path) -> tuple[Any, NDArray[Any]]:
-    """Image and voxels; nibabel goes by names, so other names are read as streams."""
+def _open(path: Path) -> Any:
+    """The image, its voxels unread; nibabel goes by names, other names are streams."""
     if path.name.lower().endswith(Nifti.suffixes):
         image = nib.load(path)
-        return image, np.asanyarray(image.dataobj)
+        stored = _data_file(image).stat().st_size
+    else:
+        image, stored = _from_stream(path), path.stat().st_size
+    if not isinstance(image, nib.Nifti1Pair):
+        raise ReadError(
+            f"Expected a NIfTI file, but {path.name} has no NIfTI header (Analyze images "
+            "do not say which side is left). Convert it to NIfTI."
+        )
+    require_room(image.shape, image.get_data_dtype(), path.name, stored)
+    return image
+
+
+def _from_stream(path: Path) -> Any:
     with path.open("rb") as file:
         is_zipped = file.read(2) == _GZIP
     with gzip.open(path) if is_zipped else path.open("rb") as stream:
@@ -111,14 +132,30 @@ def _load(path: Path) -> tuple[Any, NDArray[Any]]:
         stream.seek(0)
         kind = nib.Nifti2Image if size == _NIFTI2_SIZE else nib.Nifti1Image
         image = kind.from_stream(stream)
-        return image, np.asanyarray(image.dataobj)
+        require_room(image.shape, image.get_data_dtype(), path.name, path.stat().st_size)
+        return kind(np.asanyarray(image.dataobj), image.affine, image.header)
+
+
+def _data_file(image: Any) -> Path:
+    from pathlib import Path
+
+    return Path(image.file_map["image"].filename)
+
+
+def _voxels(image: Any) -> Any:
+    proxy = image.dataobj
+    is_scaled = not isinstance(proxy, np.ndarray) and proxy.slope not in (None, 1.0)
+    array = lazy_if_large(proxy, (*proxy.shape[:2], *(1,) * (len(proxy.shape) - 2)))
+    if array.dtype == np.float64 and (is_scaled or image.get_data_dtype() != np.float64):
+        array = array.astype(np.float32)
+    return array
 
 
 def _with_header(
     array: NDArray[Any], header: nib.Nifti1Header
 ) -> nib.Nifti1Image | nib.Nifti2Image:
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
-    own = header.copy()
+    own = kind.header_class.from_header(header)
     own.set_data_shape(array.shape)
     own.set_data_dtype(array.dtype)
     own.set_slope_inter(1, 0)
@@ -129,23 +166,7 @@ def _with_header(
 
 def _with_geometry(array: NDArray[Any], geometry: Geometry) -> nib.Nifti1Image:
     name, factor = _STORED_UNITS[geometry.unit]
-    matrix = np.diag([factor] * 3 + [1.0]) @ _from_kji(geometry.file_affine)
+    matrix = np.diag([factor] * 3 + [1.0]) @ from_kji(geometry.file_affine)
     image = nib.Nifti1Image(array, matrix)
     image.header.set_xyzt_units(xyz=name)
     return image
-
-
-def _drop_ones(array: NDArray[Any]) -> NDArray[Any]:
-    """Drop leading axes of length one beyond the third (an unused time axis)."""
-    while array.ndim > 3 and array.shape[0] == 1:
-        array = array[0]
-    return array
-
-
-def _from_kji(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Swap a matrix between (i, j, k) and (k, j, i) voxel order; its own inverse."""
-    return matrix[:, [2, 1, 0, 3]]
-
-
-def _shape3(array: NDArray[Any]) -> tuple[int, int, int]:
-    return (array.shape[0], array.shape[1], array.shape[2])

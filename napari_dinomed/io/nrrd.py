@@ -1,24 +1,35 @@
-"""NRRD, the format of 3D Slicer, through pynrrd."""
+"""NRRD and 3D Slicer's ``.seg.nrrd``, through pynrrd."""
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import nrrd
 import numpy as np
-from nrrd.errors import NRRDError
 
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io.atomic import replacing
-from napari_dinomed.io.format import label_dtype, native, require_affine, take_frame
-from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.io.format import (
+    Contents,
+    Format,
+    lazy_if_large,
+    on_canonical_axes,
+    require_affine,
+    require_room,
+    shape3,
+    take_frame,
+)
+from napari_dinomed.volume import Geometry, NamedLabel, Volume
 from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
+
+    from napari_dinomed.io.format import Legend, Pick
+    from napari_dinomed.io.source import Source
 
 # Signs that turn a patient space's axes into right-anterior-superior.
 _SPACES = {
@@ -29,56 +40,104 @@ _SPACES = {
     "left-posterior-superior": (-1.0, -1.0, 1.0),
     "lps": (-1.0, -1.0, 1.0),
 }
-_UNITS = {"mm": "mm", "um": "µm", "µm": "µm", "micron": "µm", "nm": "nm"}
+_UNITS = {"mm": "mm", "um": "µm", "µm": "µm", "micron": "µm", "nm": "nm", "a": "Å"}
+# Kinds of an axis along which there is something other than space.
+_OTHER_KINDS = {"list", "time", "vector", "RGB-color", "point", "scalar"}
 
 
-class Nrrd:
+class Nrrd(Format):
     """NRRD images with attached data; the file's (i, j, k) array is taken as (k, j, i)."""
 
     name = "NRRD"
-    suffixes = (".nrrd",)
+    suffixes = (".seg.nrrd", ".nrrd")
+    writes = (".seg.nrrd", ".nrrd")
 
     def sniff(self, head: bytes) -> bool:
         """NRRD starts with its own name."""
         return head.startswith(b"NRRD000")
 
-    def read(self, path: Path, frame: int | None) -> Volume:
-        """Read voxels, grid and space."""
-        try:
-            with path.open("rb") as file:
-                header = nrrd.read_header(file)
-                if "data file" in header or "datafile" in header:
-                    raise ReadError(
-                        f"{path.name} keeps its voxels in another file. Save it as one "
-                        "file (attached data) and open that."
-                    )
-                voxels = nrrd.read_data(header, file)
-        except (NRRDError, OSError, ValueError, KeyError, MemoryError, zlib.error) as error:
-            raise ReadError(
-                f"Expected a whole NRRD file, but {path.name} cannot be read: {error}. "
-                "It may be truncated; export it again."
-            ) from error
-        array = take_frame(voxels.T, frame, path)
+    def contents(self, source: Source) -> Contents:
+        """A fourth axis is time."""
+        with source.path.open("rb") as file:
+            header = _read_header(file, source)
+        axis = _frame_axis(header)
+        return Contents(frames=1 if axis is None else int(header["sizes"][axis]))
+
+    def read(self, source: Source, pick: Pick) -> Volume:
+        """Read voxels, grid and space; of a Slicer segmentation also names and colours."""
+        with source.path.open("rb") as file:
+            header = _read_header(file, source)
+            stored = source.path.stat().st_size
+            dtype = _dtype(header)
+            require_room(tuple(header["sizes"]), dtype, source.name, stored)
+            voxels = _voxels(header, file, source.path, dtype)
+        legend = None
+        if _is_segmentation(header):
+            voxels, legend = _flatten_segments(voxels, header, source.name)
+        elif (axis := _frame_axis(header)) is not None:
+            voxels = np.moveaxis(voxels, axis, -1)
+        array = take_frame(voxels.T, pick.frame, source.name)
         signs = _SPACES.get(str(header.get("space", "")).lower())
         patient = signs is not None
         matrix = _matrix(header, signs or (1.0, 1.0, 1.0))
-        require_affine(matrix, path)
-        units = header.get("space units") or header.get("units") or [""]
-        unit = _UNITS.get(str(units[-1]).lower(), "mm" if patient else "px")
+        require_affine(matrix, source.name)
         geometry = Geometry.from_file(
-            (array.shape[0], array.shape[1], array.shape[2]),
-            matrix,
-            unit,
-            signs is not None,
+            shape3(array), matrix, _unit(header, patient), patient
         )
-        canonical = native(geometry.from_file_order(array))
-        return Volume(canonical, geometry, guess_modality(canonical, patient))
+        canonical = on_canonical_axes(array, geometry)
+        modality = guess_modality(canonical, patient)
+        return Volume(canonical, geometry, modality, legend=legend)
 
-    def write(self, path: Path, labels: NDArray[Any], source: Volume) -> None:
-        """Write the labels on the source's grid, compressed."""
-        array = source.geometry.to_file_order(labels).T.astype(label_dtype(labels))
+    def write(
+        self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
+    ) -> None:
+        """Write on the source's grid, compressed; a legend goes where Slicer looks."""
+        voxels = source.geometry.to_file_order(array).T
+        header = _header(source.geometry)
+        if path.name.lower().endswith(".seg.nrrd") and legend is not None:
+            header |= _segment_fields(legend, voxels)
         with replacing(path) as temporary:
-            nrrd.write(str(temporary), array, _header(source.geometry))
+            nrrd.write(str(temporary), voxels, header)
+
+
+def _read_header(file: BinaryIO, source: Source) -> dict[str, Any]:
+    header: dict[str, Any] = nrrd.read_header(file)
+    if "data file" in header or "datafile" in header:
+        raise ReadError(
+            f"{source.name} keeps its voxels in another file. Save it as one file "
+            "(attached data) and open that."
+        )
+    return header
+
+
+def _dtype(header: dict[str, Any]) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.dtype(nrrd.reader._determine_datatype(header))
+    return dtype
+
+
+def _voxels(
+    header: dict[str, Any], file: BinaryIO, path: Path, dtype: np.dtype[Any]
+) -> Any:
+    """The (i, j, k) array; a large one that is not compressed stays in the file."""
+    shape = tuple(int(n) for n in header["sizes"])
+    if header["encoding"] == "raw" and not {"byte skip", "line skip"} & set(header):
+        mapped = np.memmap(path, dtype, "r", file.tell(), shape, order="F")
+        return lazy_if_large(mapped, (*shape[:2], *(1,) * (len(shape) - 2)))
+    return nrrd.read_data(header, file)
+
+
+def _frame_axis(header: dict[str, Any]) -> int | None:
+    """Which of four axes is not of space."""
+    if header.get("dimension") != 4 or _is_segmentation(header):
+        return None
+    kinds = header.get("kinds") or ["domain"] * 4
+    others = [axis for axis, kind in enumerate(kinds) if kind in _OTHER_KINDS]
+    return others[0] if others else 3
+
+
+def _unit(header: dict[str, Any], patient: bool) -> str:
+    units = header.get("space units") or header.get("units") or [""]
+    return _UNITS.get(str(units[-1]).lower(), "mm" if patient else "px")
 
 
 def _matrix(header: dict[str, Any], signs: tuple[float, ...]) -> NDArray[np.float64]:
@@ -86,7 +145,11 @@ def _matrix(header: dict[str, Any], signs: tuple[float, ...]) -> NDArray[np.floa
     matrix = np.eye(4)
     if "space directions" in header:
         directions = np.array(
-            [row for row in header["space directions"] if np.isfinite(row).all()]
+            [
+                row
+                for row in header["space directions"]
+                if row is not None and np.isfinite(row).all()
+            ]
         )
         origin = header.get("space origin", np.zeros(3))
     else:
@@ -110,4 +173,73 @@ def _header(geometry: Geometry) -> dict[str, Any]:
     }
     if geometry.patient:
         return header | {"space": "left-posterior-superior"}
-    return header | {"space dimension": 3, "space units": [geometry.unit] * 3}
+    # The header is ASCII.
+    unit = {"Å": "A", "µm": "um"}.get(geometry.unit, geometry.unit)
+    return header | {"space dimension": 3, "space units": [unit] * 3}
+
+
+def _is_segmentation(header: dict[str, Any]) -> bool:
+    return "Segment0_ID" in header or "Segment0_Name" in header
+
+
+def _flatten_segments(
+    voxels: NDArray[Any], header: dict[str, Any], name: str
+) -> tuple[NDArray[Any], Legend]:
+    """One array of labels of Slicer's layers, and what its numbers stand for.
+
+    Segments that overlap lie in layers of their own, along the first axis; in one array
+    the later one has what both claim. Numbers of different layers are kept apart.
+    """
+    fields = _segments(header)
+    if voxels.ndim == 3:
+        values = [int(segment.get("LabelValue", n + 1)) for n, segment in fields]
+        return voxels, _legend(fields, values)
+    if voxels.ndim != 4:
+        raise ReadError(f"Expected a segmentation in 3-D, got {voxels.shape} in {name}.")
+    labels = np.zeros(voxels.shape[1:], dtype=np.uint16)
+    for number, (_, segment) in enumerate(fields, start=1):
+        layer = voxels[int(segment.get("Layer", 0))]
+        labels[layer == int(segment.get("LabelValue", 1))] = number
+    return labels, _legend(fields, list(range(1, len(fields) + 1)))
+
+
+def _segments(header: dict[str, Any]) -> list[tuple[int, dict[str, str]]]:
+    found: dict[int, dict[str, str]] = {}
+    for key, value in header.items():
+        start, underscore, field = key.partition("_")
+        if underscore and start.startswith("Segment") and start[7:].isdigit():
+            found.setdefault(int(start[7:]), {})[field] = str(value)
+    return sorted(found.items())
+
+
+def _legend(fields: list[tuple[int, dict[str, str]]], values: list[int]) -> Legend:
+    legend = []
+    for (number, segment), value in zip(fields, values, strict=True):
+        color = [float(part) for part in segment.get("Color", "0.5 0.5 0.5").split()]
+        name = segment.get("Name", f"Segment {number + 1}")
+        legend.append(NamedLabel(value, name, (color[0], color[1], color[2])))
+    return tuple(legend)
+
+
+def _segment_fields(legend: Legend, voxels: NDArray[Any]) -> dict[str, str]:
+    """The header fields in which Slicer keeps names, colours and numbers."""
+    last = [n - 1 for n in voxels.shape]
+    whole = f"0 {last[0]} 0 {last[1]} 0 {last[2]}"
+    header = {
+        "Segmentation_MasterRepresentation": "Binary labelmap",
+        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
+        "Segmentation_ReferenceImageExtentOffset": "0 0 0",
+    }
+    for number, label in enumerate(legend):
+        header |= {
+            f"Segment{number}_ID": f"Segment_{label.id}",
+            f"Segment{number}_Name": label.name,
+            f"Segment{number}_NameAutoGenerated": "0",
+            f"Segment{number}_Color": " ".join(f"{part:.6g}" for part in label.color),
+            f"Segment{number}_ColorAutoGenerated": "0",
+            f"Segment{number}_LabelValue": str(label.id),
+            f"Segment{number}_Layer": "0",
+            f"Segment{number}_Extent": whole,
+            f"Segment{number}_Tags": "|",
+        }
+    return header

@@ -1,77 +1,123 @@
-"""Which format a file is: by its first bytes, then by its name."""
+"""Which format a source is: by its first bytes, then by its name."""
 
 from __future__ import annotations
 
 import gzip
+import zipfile
 import zlib
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dinomed.errors import ReadError, WriteError
+from napari_dinomed.errors import DinomedError, ReadError, WriteError
+from napari_dinomed.io.dicom import Dicom
+from napari_dinomed.io.format import FIRST, distinct_color, label_dtype
+from napari_dinomed.io.hdf5 import Hdf5
+from napari_dinomed.io.metaimage import MetaImage
+from napari_dinomed.io.mgh import Mgh
+from napari_dinomed.io.mrc import Mrc
 from napari_dinomed.io.nifti import Nifti
+from napari_dinomed.io.npy import Npy
 from napari_dinomed.io.nrrd import Nrrd
+from napari_dinomed.io.ome_zarr import OmeZarr
+from napari_dinomed.io.pictures import Pictures
+from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
+from napari_dinomed.io.zipped import unpacked
+from napari_dinomed.volume import NamedLabel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
-    from napari_dinomed.io.format import Format
+    from napari_dinomed.io.format import Contents, Format, Legend, Pick
     from napari_dinomed.volume import Volume
 
-FORMATS: tuple[Format, ...] = (Nifti(), Nrrd(), Tiff())
+    Given = Path | str | Sequence[Path | str] | Source
+
+_DICOM, _OME_ZARR, _PICTURES = Dicom(), OmeZarr(), Pictures()
+FORMATS: tuple[Format, ...] = (
+    _DICOM,
+    Nifti(),
+    Nrrd(),
+    MetaImage(),
+    Mgh(),
+    Mrc(),
+    Tiff(),
+    _OME_ZARR,
+    Hdf5(),
+    Npy(),
+    _PICTURES,
+)
 _HEAD = 512
+_ZIP = b"PK\x03\x04"
 
 
 def volume_suffixes() -> tuple[str, ...]:
     """Every suffix that can be read, longest first."""
-    return tuple(sorted((s for f in FORMATS for s in f.suffixes), key=len, reverse=True))
+    return _longest_first(suffix for f in FORMATS for suffix in f.suffixes)
 
 
-label_suffixes = volume_suffixes
+def label_suffixes() -> tuple[str, ...]:
+    """Every suffix that can be written, longest first."""
+    return _longest_first(suffix for f in FORMATS for suffix in f.writes)
 
 
-def can_read(path: Path) -> bool:
-    """Whether a format recognises the file; never raises, reads 512 bytes."""
+def can_read(given: Given) -> bool:
+    """Whether a format recognises it; never raises, reads the first bytes only."""
     try:
-        return path.is_file() and _recognise(path) is not None
-    except OSError:
+        source = Source.of(given)
+        return _is_zip(source) or _recognise(source) is not None
+    except (OSError, DinomedError, ValueError, TypeError):
         return False
 
 
-def read_volume(path: Path, frame: int | None = None) -> Volume:
-    """Read a file as a volume.
+def format_name(given: Given) -> str:
+    """What users call the format of a source; errors as `read_volume`."""
+    with _opened(Source.of(given)) as (_, format_):
+        return format_.name
 
-    Parameters
-    ----------
-    path
-        The file.
-    frame
-        Which volume of a 4-D series; the first if None.
+
+def list_contents(given: Given) -> Contents:
+    """The series, datasets, levels, time points and channels of a source.
 
     Raises
     ------
     ReadError
-        Where the file is missing, a folder, of no known format, or damaged.
-    VolumeError
-        Where it holds something other than one grey volume.
+        As `read_volume`.
     """
-    if not path.exists():
-        raise ReadError(f"There is no file {path}.")
-    if path.is_dir():
-        raise ReadError(f"Expected a file, got the folder {path}. Name a file in it.")
-    try:
-        found = _recognise(path)
-    except OSError as error:
-        raise ReadError(f"Cannot read {path}: {error.strerror or error}.") from error
-    if found is None:
-        known = ", ".join(format_.name for format_ in FORMATS)
-        raise ReadError(f"Expected a {known} file; {path.name} is not one of these.")
-    return found.read(path, frame)
+    source = Source.of(given)
+    with _opened(source) as (inside, format_), _one_error(source, format_):
+        return format_.contents(inside)
 
 
-def read_labels(path: Path) -> tuple[NDArray[np.int64], Volume]:
+def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
+    """Read a file, a folder, the slices of a stack, or an address as a volume.
+
+    Parameters
+    ----------
+    given
+        Path or paths, or the address of a store.
+    pick
+        Which volume, where there are several.
+
+    Raises
+    ------
+    ReadError
+        Where it is missing, of no known format, or damaged.
+    VolumeError
+        Where it holds something other than one grey volume, or several and none of them
+        was picked.
+    """
+    source = Source.of(given)
+    with _opened(source) as (inside, format_), _one_error(source, format_):
+        return format_.read(inside, pick)
+
+
+def read_labels(given: Given, pick: Pick = FIRST) -> tuple[NDArray[np.int64], Volume]:
     """Read a file of whole-numbered labels.
 
     Returns
@@ -84,10 +130,11 @@ def read_labels(path: Path) -> tuple[NDArray[np.int64], Volume]:
     ReadError
         As `read_volume`, and where values are not whole numbers from 0.
     """
-    volume = read_volume(path)
-    labels = np.rint(volume.array).astype(np.int64)
-    if labels.min() < 0 or not np.allclose(labels, volume.array):
-        raise ReadError(f"Expected whole-numbered labels from 0 in {path.name}.")
+    volume = read_volume(given, pick)
+    values = np.asarray(volume.array)
+    labels = np.rint(values).astype(np.int64)
+    if labels.min() < 0 or not np.allclose(labels, values):
+        raise ReadError(f"Expected whole-numbered labels from 0 in {Source.of(given)}.")
     return labels, volume
 
 
@@ -99,28 +146,116 @@ def require_writable(path: Path) -> Format:
     WriteError
         Where no format has that suffix, or the folder is not there.
     """
+    if path.parent.name == "labels" and path.parent.parent.suffix == ".zarr":
+        return _OME_ZARR
     if not path.parent.is_dir():
         raise WriteError(f"Cannot write {path}: the folder {path.parent} is not there.")
     for format_ in FORMATS:
-        if path.name.lower().endswith(format_.suffixes):
+        if path.name.lower().endswith(format_.writes):
             return format_
     raise WriteError(
         f"Expected a name that ends in {', '.join(label_suffixes())}; got {path.name}."
     )
 
 
-def write_labels(path: Path, labels: NDArray[Any], source: Volume) -> None:
+def write_labels(
+    path: Path, labels: NDArray[Any], source: Volume, legend: Legend = ()
+) -> None:
     """Write labels (z, y, x) on exactly the grid of the file that ``source`` came from.
+
+    Parameters
+    ----------
+    path
+        Where to; its ending chooses the format.
+    labels
+        Numbers from 0.
+    source
+        The volume that they are labels of.
+    legend
+        Names and colours, for the formats that keep them.
 
     Raises
     ------
     WriteError
         Where the name or folder will not do; an existing file stays as it was.
     """
-    require_writable(path).write(path, labels, source)
+    known = {label.id for label in legend}
+    others = [int(n) for n in np.unique(labels) if n > 0 and n not in known]
+    named = (*legend, *(NamedLabel(n, f"Label {n}", distinct_color(n)) for n in others))
+    _write(path, labels.astype(label_dtype(labels)), source, named)
 
 
-def _recognise(path: Path) -> Format | None:
+def write_image(path: Path, array: NDArray[Any], source: Volume) -> None:
+    """Write grey values (z, y, x), their type kept, on the grid of ``source``'s file.
+
+    Raises
+    ------
+    WriteError
+        As `write_labels`, and where the format is for labels only.
+    """
+    _write(path, array, source, None)
+
+
+def _write(path: Path, array: NDArray[Any], source: Volume, legend: Legend | None) -> None:
+    format_ = require_writable(path)
+    try:
+        format_.write(path, array, source, legend)
+    except DinomedError:
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise WriteError(
+            f"Cannot write {path} as {format_.name}: {said}. What was there before is as "
+            "it was; choose another format."
+        ) from error
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[tuple[Source, Format]]:
+    """The source, unpacked if it is a zip, and its format."""
+    with ExitStack() as stack:
+        try:
+            if _is_zip(source):
+                source = Source((stack.enter_context(unpacked(source.path)),))
+            found = _recognise(source)
+        except OSError as error:
+            raise ReadError(f"Cannot read {source}: {error.strerror or error}.") from error
+        if found is None:
+            if source.path.is_dir():
+                raise ReadError(
+                    f"Expected DICOM slices, pictures of equal size or an OME-Zarr in the "
+                    f"folder {source}, found none of them."
+                )
+            known = ", ".join(format_.name for format_ in FORMATS)
+            raise ReadError(f"Expected one of {known}; {source} is none of these.")
+        yield source, found
+
+
+@contextmanager
+def _one_error(source: Source, format_: Format) -> Iterator[None]:
+    """Turn whatever a library makes of a damaged file into one clear error."""
+    try:
+        yield
+    except DinomedError:
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ReadError(
+            f"Expected whole {format_.name} data, but {source} cannot be read: {said}. It "
+            "may be truncated; copy or export it again."
+        ) from error
+
+
+def _recognise(source: Source) -> Format | None:
+    if source.url:
+        return _OME_ZARR
+    if len(source.paths) > 1:
+        is_dicom = _DICOM.sniff(_head(source.path))
+        return _DICOM if is_dicom else _PICTURES
+    path = source.path
+    if path.is_dir():
+        stacks = (_OME_ZARR, _DICOM, _PICTURES)
+        return next((f for f in stacks if f.sniff_folder(path)), None)
     head = _head(path)
     for format_ in FORMATS:
         if format_.sniff(head):
@@ -129,6 +264,16 @@ def _recognise(path: Path) -> Format | None:
         if path.name.lower().endswith(format_.suffixes):
             return format_
     return None
+
+
+def _is_zip(source: Source) -> bool:
+    if source.url or len(source.paths) != 1 or source.path.suffix.lower() == ".npz":
+        return False
+    return (
+        source.path.is_file()
+        and _head(source.path).startswith(_ZIP)
+        and zipfile.is_zipfile(source.path)
+    )
 
 
 def _head(path: Path) -> bytes:
@@ -141,3 +286,7 @@ def _head(path: Path) -> bytes:
             return unzipped.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return b""
+
+
+def _longest_first(suffixes: Iterator[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(suffixes), key=len, reverse=True))

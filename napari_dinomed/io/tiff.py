@@ -1,16 +1,26 @@
-"""TIFF, OME-TIFF and ImageJ TIFF stacks, through tifffile."""
+"""TIFF, BigTIFF, OME-TIFF and ImageJ TIFF stacks, through tifffile."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import ParseError
 
+import dask.array
 import numpy as np
 import tifffile
+import zarr
 
-from napari_dinomed.errors import ReadError, VolumeError
+from napari_dinomed.errors import VolumeError
 from napari_dinomed.io.atomic import replacing
-from napari_dinomed.io.format import label_dtype, native, take_frame
+from napari_dinomed.io.format import (
+    LARGE,
+    Contents,
+    Format,
+    native,
+    require_room,
+    shape3,
+    take_along,
+    take_frame,
+)
 from napari_dinomed.volume import Geometry, Volume
 from napari_dinomed.volume.volume import guess_modality
 
@@ -18,6 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_dinomed.io.format import Legend, Pick
+    from napari_dinomed.io.source import Source
 
 Spacing = tuple[tuple[float, float, float], str]
 
@@ -29,50 +42,59 @@ _UNITS = {
     "microns": "µm",
     "\\u00B5m": "µm",
     "mm": "mm",
+    "cm": "cm",
     "Å": "Å",
     "A": "Å",
     "angstrom": "Å",
 }
+_CENTIMETRE = 3
+# Axes of tifffile along which pages were counted without saying what they are.
+_UNNAMED = "IQ"
 
 
-class Tiff:
+class Tiff(Format):
     """Stacks of grey pages; axes stay as in the file."""
 
     name = "TIFF"
-    suffixes = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
+    suffixes = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
+    writes = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 
     def sniff(self, head: bytes) -> bool:
         """Little- or big-endian, classic or BigTIFF."""
         return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-    def read(self, path: Path, frame: int | None) -> Volume:
-        """Read one grey stack with the pixel size that OME or ImageJ metadata give."""
-        try:
-            with tifffile.TiffFile(path) as tiff:
-                series = tiff.series[0]
-                _require_grey(series.axes, series.shape, path)
-                array = take_frame(_drop_ones(series.asarray()), frame, path)
-                spacing, unit = _ome_spacing(tiff) or _imagej_spacing(tiff)
-        except (
-            tifffile.TiffFileError,
-            OSError,
-            ValueError,
-            IndexError,
-            KeyError,
-            ParseError,
-        ) as error:
-            raise ReadError(
-                f"Expected a whole TIFF stack, but {path.name} cannot be read: {error}. "
-                "It may be truncated; copy or export it again."
-            ) from error
-        array = native(array)
-        shape = (array.shape[0], array.shape[1], array.shape[2])
-        geometry = Geometry.from_spacing(shape, spacing, unit)
+    def contents(self, source: Source) -> Contents:
+        """Time points, and channels or colours."""
+        with tifffile.TiffFile(source.path) as tiff:
+            lengths = _lengths(tiff.series[0])
+        channels = lengths.get("C", lengths.get("S", 1))
+        return Contents(frames=lengths.get("T", 1), channels=channels)
+
+    def read(self, source: Source, pick: Pick) -> Volume:
+        """Read one grey stack with the pixel size that the file's metadata give."""
+        with tifffile.TiffFile(source.path) as tiff:
+            series = tiff.series[0]
+            is_alone = len({page.parent for page in series.pages if page}) == 1
+            size = source.path.stat().st_size if is_alone else None
+            is_large = np.prod(series.shape, dtype=np.float64) * series.dtype.itemsize
+            if is_large <= LARGE:
+                require_room(series.shape, series.dtype, source.name, size)
+                array: Any = series.asarray()
+            else:
+                array = dask.array.from_array(zarr.open_array(series.aszarr(), mode="r"))
+            array = _stack(array.reshape(series.shape), _axes(series), pick, source.name)
+            spacing, unit = _spacing(tiff)
+        if isinstance(array, np.ndarray):
+            array = native(array)
+        geometry = Geometry.from_spacing(shape3(array), spacing, unit)
         return Volume(array, geometry, guess_modality(array, patient=False))
 
-    def write(self, path: Path, labels: NDArray[Any], source: Volume) -> None:
+    def write(
+        self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
+    ) -> None:
         """Write OME-TIFF with the source's pixel size, losslessly compressed."""
-        array = source.geometry.to_file_order(labels).astype(label_dtype(labels))
+        del legend
+        voxels = source.geometry.to_file_order(array)
         inverse = np.argsort(source.geometry.file_axes)
         spacing = [source.geometry.spacing[axis] for axis in inverse]
         metadata: dict[str, Any] = {"axes": "ZYX"}
@@ -83,7 +105,7 @@ class Tiff:
         with replacing(path) as temporary:
             tifffile.imwrite(
                 temporary,
-                array,
+                voxels,
                 ome=True,
                 metadata=metadata,
                 photometric="minisblack",
@@ -91,22 +113,57 @@ class Tiff:
             )
 
 
-def _require_grey(axes: str, shape: tuple[int, ...], path: Path) -> None:
-    if "S" in axes:
+def _axes(series: tifffile.TiffPageSeries) -> str:
+    """Letters of the series' axes; pages that are not said to be anything are z."""
+    axes: str = series.axes
+    for letter in _UNNAMED:
+        axes = axes.replace(letter, "T" if "Z" in axes else "Z", 1)
+    return axes
+
+
+def _lengths(series: tifffile.TiffPageSeries) -> dict[str, int]:
+    return dict(zip(_axes(series), series.shape, strict=True))
+
+
+def _stack(array: Any, axes: str, pick: Pick, name: str) -> Any:
+    """The (z, y, x) array of one time point and channel."""
+    if "S" in axes and pick.channel is None:
         raise VolumeError(
-            f"Expected grey values, got colour (axes {axes}, shape {shape}) in "
-            f"{path.name}. Convert it to grey first."
+            f"Expected grey values, got colour (axes {axes}, shape {array.shape}) in "
+            f"{name}. Pick one of its channels, or convert it to grey."
         )
+    for letters, wanted in (("T", pick.frame), ("CS", pick.channel)):
+        found = [letter for letter in letters if letter in axes]
+        if not found and wanted:
+            what = "frame" if letters == "T" else "channel"
+            raise VolumeError(f"{name} holds one {what}; {what} {wanted} is not there.")
+        for letter in found:
+            axis = axes.index(letter)
+            array = take_along(array, axis, wanted, name)
+            axes = axes.replace(letter, "")
+    for axis in reversed(range(len(axes))):
+        if axes[axis] not in "ZYX" and array.shape[axis] == 1:
+            array, axes = array[(slice(None),) * axis + (0,)], axes.replace(axes[axis], "")
+    return take_frame(array, None, name)
 
 
-def _drop_ones(array: NDArray[Any]) -> NDArray[Any]:
-    while array.ndim > 3 and 1 in array.shape[:-3]:
-        array = array.squeeze(array.shape.index(1))
-    return array
+def _spacing(tiff: tifffile.TiffFile) -> Spacing:
+    """Spacing (z, y, x) and unit from where microscopes and programs write them."""
+    found = (
+        _ome_spacing(tiff)
+        or _imagej_spacing(tiff)
+        or _microscope_spacing(tiff)
+        or _tag_spacing(tiff)
+    )
+    spacing, unit = found or ((1.0, 1.0, 1.0), "px")
+    if unit == "cm":
+        z, y, x = (10 * size for size in spacing)
+        return (z, y, x), "mm"
+    return spacing, unit
 
 
 def _ome_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
-    """Spacing (z, y, x) and unit from the OME-XML, or None."""
+    """Spacing from the OME-XML."""
     if not tiff.is_ome or tiff.ome_metadata is None:
         return None
     # tifffile's own parser of the same XML found the axes; entities are not expanded.
@@ -119,18 +176,50 @@ def _ome_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
     return (sizes[0] if sizes[0] > 0 else sizes[1], sizes[1], sizes[2]), unit
 
 
-def _imagej_spacing(tiff: tifffile.TiffFile) -> Spacing:
-    """Spacing (z, y, x) and unit from ImageJ's tags; one pixel where there are none."""
+def _imagej_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
+    """Spacing from ImageJ's tags."""
     metadata = tiff.imagej_metadata or {}
     unit = _UNITS.get(str(metadata.get("unit", "")))
     page = tiff.pages[0]
     if unit is None or not isinstance(page, tifffile.TiffPage):
-        return (1.0, 1.0, 1.0), "px"
-    sizes = [_pixel_size(page, name) for name in ("YResolution", "XResolution")]
+        return None
+    sizes = [_pixel_size(page, name) or 1.0 for name in ("YResolution", "XResolution")]
     return (float(metadata.get("spacing", sizes[0])), sizes[0], sizes[1]), unit
 
 
+def _microscope_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
+    """Spacing from the tags of Zeiss' light, and FEI's and Zeiss' electron microscopes."""
+    if tiff.lsm_metadata:
+        metres = [float(tiff.lsm_metadata[f"VoxelSize{axis}"]) for axis in "ZYX"]
+    elif tiff.fei_metadata:
+        scan = tiff.fei_metadata["Scan"]
+        metres = [float(scan["PixelHeight"])] * 2 + [float(scan["PixelWidth"])]
+    elif tiff.sem_metadata and "ap_image_pixel_size" in tiff.sem_metadata:
+        _, size, unit = tiff.sem_metadata["ap_image_pixel_size"][:3]
+        known = {"nm": 1e-9, "µm": 1e-6, "um": 1e-6, "pm": 1e-12}
+        metres = [float(size) * known[str(unit)]] * 3
+    else:
+        return None
+    if min(metres[1:]) <= 0:
+        return None
+    z, y, x = (size or metres[1] for size in metres)
+    if tiff.lsm_metadata:
+        return (z * 1e6, y * 1e6, x * 1e6), "µm"
+    return (z * 1e9, y * 1e9, x * 1e9), "nm"
+
+
+def _tag_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
+    """Spacing from resolution per centimetre; per inch it is about printing."""
+    page = tiff.pages[0]
+    unit = page.tags.get("ResolutionUnit") if isinstance(page, tifffile.TiffPage) else None
+    if unit is None or unit.value != _CENTIMETRE:
+        return None
+    y, x = (_pixel_size(page, name) for name in ("YResolution", "XResolution"))
+    return ((y * 1e4, y * 1e4, x * 1e4), "µm") if y and x else None
+
+
 def _pixel_size(page: tifffile.TiffPage, name: str) -> float:
+    """Size in the unit of the resolution; 0 where it is not given."""
     tag = page.tags.get(name)
-    numerator, denominator = tag.value if tag is not None else (1, 1)
-    return denominator / numerator if numerator and denominator else 1.0
+    numerator, denominator = tag.value if tag is not None else (0, 0)
+    return denominator / numerator if numerator and denominator else 0.0

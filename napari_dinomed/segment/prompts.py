@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from napari_dinomed.errors import PromptError
+from napari_dinomed.volume import NamedLabel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,6 +62,11 @@ class Label:
     name: str
     color: tuple[float, float, float]
     meaning: Meaning = Meaning.OBJECT
+
+
+def legend_of(labels: tuple[Label, ...]) -> tuple[NamedLabel, ...]:
+    """What the labels' numbers stand for, as it is written beside them."""
+    return tuple(NamedLabel(label.id, label.name, label.color) for label in labels)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,15 @@
 """What a volume is: voxels, where they lie in the world, how grey values are shown."""
 
 from napari_dinomed.volume.geometry import Geometry
-from napari_dinomed.volume.volume import Modality, Volume
+from napari_dinomed.volume.volume import Modality, NamedLabel, Volume
 from napari_dinomed.volume.window import CT_PRESETS, Window, choose_window
 
-__all__ = ["CT_PRESETS", "Geometry", "Modality", "Volume", "Window", "choose_window"]
+__all__ = [
+    "CT_PRESETS",
+    "Geometry",
+    "Modality",
+    "NamedLabel",
+    "Volume",
+    "Window",
+    "choose_window",
+]

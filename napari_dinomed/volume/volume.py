@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +17,31 @@ if TYPE_CHECKING:
     from napari_dinomed.volume.geometry import Geometry
     from napari_dinomed.volume.window import Window
 
+_SAMPLES = 2_000_000
+# Of a lazy array: so many blocks along each axis, of so many voxels a side.
+_BLOCKS = 5
+_BLOCK = 24
+
 Modality = Literal["CT", "MR", "PET", "EM", "other"]
+
+
+@dataclass(frozen=True)
+class NamedLabel:
+    """What a number in an array of labels stands for.
+
+    Parameters
+    ----------
+    id
+        The number.
+    name
+        What it is.
+    color
+        Red, green, blue from 0 to 1.
+    """
+
+    id: int
+    name: str
+    color: tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +51,8 @@ class Volume:
     Parameters
     ----------
     array
-        Voxels (z, y, x) in canonical order, any integer or float type.
+        Voxels (z, y, x) in canonical order, any integer or float type: an array in
+        memory, or a dask array where the volume is large.
     geometry
         The grid.
     modality
@@ -36,13 +62,19 @@ class Volume:
     header
         The file's own header, kept to write results with; opaque to everyone but the
         format that read it.
+    legend
+        What the numbers stand for, where the file says that its voxels are labels.
+    notes
+        What a user should know about how the file was read.
     """
 
-    array: NDArray[Any]
+    array: Any
     geometry: Geometry
     modality: Modality = "other"
     window: Window | None = None
     header: object = None
+    legend: tuple[NamedLabel, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3 or self.array.shape != self.geometry.shape:
@@ -52,13 +84,21 @@ class Volume:
             )
 
     @property
+    def is_lazy(self) -> bool:
+        """Whether the voxels are read piece by piece when needed."""
+        return not isinstance(self.array, np.ndarray)
+
+    @property
     def fingerprint(self) -> str:
-        """Hash of voxels and grid: the same volume is found again under any name."""
+        """Hash of voxels and grid: the same volume is found again under any name.
+
+        Of a lazy volume, a sample of the voxels stands for all.
+        """
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.array.dtype.str, self.geometry.shape)).encode())
         digest.update(np.round(self.geometry.matrix, 4).tobytes())
-        for plane in self.array:
-            digest.update(np.ascontiguousarray(plane).data)
+        for piece in [sample(self.array)] if self.is_lazy else self.array:
+            digest.update(np.ascontiguousarray(piece).data)
         return digest.hexdigest()
 
     def require_content(self) -> None:
@@ -67,7 +107,8 @@ class Volume:
             raise VolumeError(
                 f"Expected a volume with voxels, got the empty shape {self.array.shape}."
             )
-        finite = self.array[np.isfinite(self.array)]
+        values = sample(self.array) if self.is_lazy else self.array
+        finite = values[np.isfinite(values)]
         if finite.size == 0:
             raise VolumeError(
                 "Expected grey values, got a volume in which every voxel is "
@@ -80,12 +121,34 @@ class Volume:
             )
 
 
-def guess_modality(array: NDArray[Any], patient: bool) -> Modality:
+def sample(array: Any) -> NDArray[Any]:
+    """Values (n,) of an array, always the same ones: all of it if in memory and small.
+
+    An array in memory is thinned out evenly; of a lazy one, blocks are read that are
+    spread evenly.
+    """
+    if isinstance(array, np.ndarray):
+        step = max(1, round((array.size / _SAMPLES) ** (1 / 3)))
+        return np.asarray(array[::step, ::step, ::step]).ravel()
+    sides = [min(n, _BLOCK) for n in array.shape]
+    starts = [
+        np.unique(np.linspace(0, n - side, _BLOCKS, dtype=np.int64))
+        for n, side in zip(array.shape, sides, strict=True)
+    ]
+    blocks = [
+        array[tuple(slice(a, a + side) for a, side in zip(corner, sides, strict=True))]
+        for corner in product(*starts)
+    ]
+    return np.concatenate([np.asarray(block).ravel() for block in blocks])
+
+
+def guess_modality(array: Any, patient: bool) -> Modality:
     """CT where the range is that of Hounsfield units, else by the kind of space."""
     if not patient:
         return "EM"
     if array.size and np.issubdtype(array.dtype, np.number):
-        low, high = np.nanmin(array), np.nanmax(array)
+        values = array if isinstance(array, np.ndarray) else sample(array)
+        low, high = np.nanmin(values), np.nanmax(values)
         if -4100 <= low <= -500 and 100 <= high <= 40_000:
             return "CT"
     return "MR"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.volume.volume import sample
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.volume.volume import Volume
-
-_SAMPLES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ CT_PRESETS: dict[str, Window] = {
 }
 
 
-def robust_window(array: NDArray[Any]) -> Window:
+def robust_window(array: Any) -> Window:
     """The 0.5 to 99.5 percentile of what is not padding or not-a-number.
 
     A lowest value held by more than a tenth of the voxels is taken for padding: air
     around a head would otherwise use up the window.
     """
-    values = _sample(array)
+    values = sample(array)
     values = values[np.isfinite(values)]
     inside = values[values > values.min()]
     if 0 < len(inside) < 0.9 * len(values):
@@ -84,8 +84,3 @@ def choose_window(volume: Volume, name: str | None = None) -> Window:
     if name is None and volume.modality == "CT":
         return CT_PRESETS["abdomen"]
     return robust_window(volume.array)
-
-
-def _sample(array: NDArray[Any]) -> NDArray[Any]:
-    step = max(1, round((array.size / _SAMPLES) ** (1 / 3)))
-    return np.asarray(array[::step, ::step, ::step]).ravel()

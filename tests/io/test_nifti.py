@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_dinomed.io import read_labels, read_volume, write_labels
+from napari_dinomed.io import Pick, read_labels, read_volume, write_labels
 
 OBLIQUE = np.array(
     [
@@ -93,7 +93,7 @@ def test_a_series_gives_one_frame(tmp_path):
     array = np.arange(2 * 3 * 4 * 5, dtype=np.int16).reshape(2, 3, 4, 5)
     path = _write(tmp_path / "series.nii", array)
     assert read_volume(path).geometry.file_shape == (4, 3, 2)
-    last = read_volume(path, frame=4)
+    last = read_volume(path, Pick(frame=4))
     np.testing.assert_array_equal(last.geometry.to_file_order(last.array), array[..., 4].T)
 
 

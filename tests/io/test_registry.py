@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from napari_dinomed.errors import DinomedError, ReadError, VolumeError, WriteError
-from napari_dinomed.io import can_read, read_labels, read_volume, write_labels
+from napari_dinomed.io import Pick, can_read, read_labels, read_volume, write_labels
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_wrong_dimensions(tmp_path, shape):
 
 def test_a_frame_that_is_not_there(nifti):
     with pytest.raises(VolumeError, match="frame 3"):
-        read_volume(nifti, frame=3)
+        read_volume(nifti, Pick(frame=3))
 
 
 def test_voxels_without_size(tmp_path):

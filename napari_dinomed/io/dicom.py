@@ -1,0 +1,441 @@
+"""DICOM series: folders, lists, zips and multi-frame files, through pydicom.
+
+Slices are ordered by where they lie, never by their names or numbers. What is not one even
+stack is refused with the reason, or brought to an even grid where the user asks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_dinomed.errors import ReadError, VolumeError
+from napari_dinomed.io.dicom_grid import Stack, even_stack, resampled
+from napari_dinomed.io.format import (
+    Contents,
+    Format,
+    Part,
+    native,
+    on_canonical_axes,
+    require_affine,
+    require_room,
+)
+from napari_dinomed.volume import Geometry, Volume, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+    from pydicom import Dataset
+
+    from napari_dinomed.io.format import Legend, Pick
+    from napari_dinomed.io.source import Source
+    from napari_dinomed.volume import Modality
+
+_MODALITIES: dict[str, Modality] = {"CT": "CT", "MR": "MR", "PT": "PET"}
+_RAS = np.diag([-1.0, -1.0, 1.0])
+_TOLERANCE = 1e-3
+_MOST_FILES = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """One frame of one file, and where it lies.
+
+    Parameters
+    ----------
+    path
+        The file.
+    frame
+        Number of the frame in it.
+    dataset
+        Its header, without pixels.
+    place
+        Functional groups of the frame, or the header itself.
+    position, orientation
+        First voxel, and directions of a row and a column, in LPS mm.
+    """
+
+    path: Path
+    frame: int
+    dataset: Dataset
+    place: Sequence[Dataset]
+    position: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+
+    def get(self, keyword: str) -> Any:
+        """A value of this frame, or of its file; None where it is not there."""
+        for dataset in (*self.place, self.dataset):
+            if dataset.get(keyword) not in (None, ""):
+                return dataset.get(keyword)
+        return None
+
+    @property
+    def series(self) -> tuple[Any, ...]:
+        """What slices of one stack have in common."""
+        orientation = tuple(np.round(self.orientation.ravel(), 2) + 0.0)
+        size = (self.dataset.Rows, self.dataset.Columns)
+        return (str(self.get("SeriesInstanceUID") or ""), size, orientation)
+
+
+@dataclass(frozen=True, eq=False)
+class DicomHeader:
+    """What is needed to write a result that refers to its series.
+
+    Parameters
+    ----------
+    datasets
+        Headers of the source's files, in the order of the stack, without pixels.
+    is_multiframe
+        Whether one file holds all slices.
+    stack
+        The slices as they were before any resampling.
+    """
+
+    datasets: tuple[Dataset, ...]
+    is_multiframe: bool
+    stack: Stack
+
+
+class Dicom(Format):
+    """Series of CT, MR and PET, and any other stack of frames that says where it lies."""
+
+    name = "DICOM"
+    suffixes = (".dcm", ".dicom", ".ima")
+    writes = (".dcm",)
+
+    def sniff(self, head: bytes) -> bool:
+        """DICM after the preamble."""
+        return head[128:132] == b"DICM"
+
+    def sniff_folder(self, folder: Path) -> bool:
+        """Whether one of the first files in it, or below it, is of DICOM."""
+        for number, path in enumerate(_walk(folder)):
+            if number == 20:
+                return False
+            with path.open("rb") as file:
+                if self.sniff(file.read(132)):
+                    return True
+        return False
+
+    def contents(self, source: Source) -> Contents:
+        """The series that there are, and the time points of a lone one."""
+        series = _find_series(source)
+        parts = tuple(
+            Part(key, _title(number, slices))
+            for number, (key, slices) in enumerate(series.items(), start=1)
+        )
+        if len(parts) > 1:
+            return Contents(parts)
+        return Contents(frames=len(_split_frames(next(iter(series.values())))))
+
+    def read(self, source: Source, pick: Pick) -> Volume:
+        """Read a series as one volume in its own units (HU, SUV where the tags allow)."""
+        from napari_dinomed.io import dicom_seg
+
+        series = _find_series(source)
+        if pick.part is None and len(series) == 1:
+            slices = next(iter(series.values()))
+        elif pick.part in series:
+            slices = series[pick.part]
+        else:
+            raise VolumeError(_ask_for_series(source, series))
+        if slices[0].dataset.get("Modality") == "SEG":
+            return dicom_seg.read(slices[0].path)
+        frames = _split_frames(slices)
+        if not 0 <= (pick.frame or 0) < len(frames):
+            raise VolumeError(
+                f"{source} holds {len(frames)} time points; {pick.frame} is not one."
+            )
+        return _read_stack(frames[pick.frame or 0], source.name, pick.resample)
+
+    def write(
+        self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
+    ) -> None:
+        """Write a DICOM segmentation that refers to the series."""
+        from napari_dinomed.io import dicom_seg
+
+        dicom_seg.write(path, array, source, legend)
+
+
+def _walk(folder: Path) -> Iterable[Path]:
+    """Files below a folder, in order; links are not followed."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            yield path
+
+
+def _find_series(source: Source) -> dict[str, list[Slice]]:
+    """Stacks of slices by a key that is short and names nobody.
+
+    Of a single file, the stack that it belongs to is found in its folder.
+    """
+    files: list[Path] = []
+    for path in source.paths:
+        files.extend(_walk(path) if path.is_dir() else [path])
+    alone = source.path if len(source.paths) == 1 and source.path.is_file() else None
+    others: dict[str, int] = {}
+    slices = _read_headers(files, others)
+    if alone is not None and len(slices) == 1:
+        key = slices[0].series
+        beside = _read_headers([p for p in sorted(alone.parent.iterdir()) if p.is_file()])
+        slices = [each for each in beside if each.series == key] or slices
+    if not slices:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in others.items())
+        raise ReadError(
+            f"Expected DICOM images, but {source} holds none"
+            f"{f' (only {kinds})' if kinds else ''}. Export the image series itself."
+        )
+    grouped: dict[tuple[Any, ...], list[Slice]] = {}
+    for each in slices:
+        grouped.setdefault(each.series, []).append(each)
+    ordered = sorted(grouped.values(), key=len, reverse=True)
+    return {str(number): group for number, group in enumerate(ordered, start=1)}
+
+
+def _read_headers(
+    files: Sequence[Path], others: dict[str, int] | None = None
+) -> list[Slice]:
+    """Every frame of every image; counts what else there is into ``others``."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    found: list[Slice] = []
+    for path in files[:_MOST_FILES]:
+        try:
+            dataset = pydicom.dcmread(path, stop_before_pixels=True)
+        except (InvalidDicomError, OSError, EOFError):
+            continue
+        if "Rows" in dataset and "Columns" in dataset:
+            found.extend(_frames(path, dataset))
+        elif others is not None and "SOPClassUID" in dataset:
+            kind = str(dataset.get("Modality") or dataset.SOPClassUID.name)
+            others[kind] = others.get(kind, 0) + 1
+    return found
+
+
+def _frames(path: Path, dataset: Dataset) -> list[Slice]:
+    count = int(dataset.get("NumberOfFrames") or 1)
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if groups is None:
+        places: list[Sequence[Dataset]] = [()] * count
+    else:
+        shared = dataset.get("SharedFunctionalGroupsSequence") or [{}]
+        common = _inner(shared[0])
+        places = [(*_inner(group), *common) for group in groups[:count]]
+    slices = []
+    for frame, place in enumerate(places):
+        bare = Slice(path, frame, dataset, place, np.zeros(3), np.eye(3)[:2])
+        position, orientation = (
+            bare.get("ImagePositionPatient"),
+            bare.get("ImageOrientationPatient"),
+        )
+        if position is None or orientation is None:
+            # No place in the patient: frames lie behind each other.
+            thickness = float(bare.get("SpacingBetweenSlices") or 1.0)
+            slices.append(replace(bare, position=np.array([0, 0, frame * thickness])))
+            continue
+        slices.append(
+            replace(
+                bare,
+                position=np.array(position, dtype=np.float64),
+                orientation=np.array(orientation, dtype=np.float64).reshape(2, 3),
+            )
+        )
+    return slices
+
+
+def _inner(group: Any) -> list[Dataset]:
+    """The items that a functional group holds."""
+    return [element.value[0] for element in group if element.VR == "SQ" and element.value]
+
+
+def _title(number: int, slices: list[Slice]) -> str:
+    """What a user picks a series by; no patient, no place, no date of birth."""
+    dataset = slices[0].dataset
+    description = dataset.get("SeriesDescription") or "no description"
+    return (
+        f"{number}: {dataset.get('Modality', '?')}, {description}, {len(slices)} slices of "
+        f"{dataset.Rows} × {dataset.Columns}"
+    )
+
+
+def _ask_for_series(source: Source, series: dict[str, list[Slice]]) -> str:
+    listed = "; ".join(_title(int(key), slices) for key, slices in series.items())
+    return f"{source} holds {len(series)} series. Pick one by its number: {listed}."
+
+
+def _split_frames(slices: list[Slice]) -> list[list[Slice]]:
+    """Time points: as many as there are slices at each place, in order of acquisition."""
+    unique = list(
+        {(s.get("SOPInstanceUID") or s.path, s.frame): s for s in slices}.values()
+    )
+    normal = np.cross(*slices[0].orientation)
+    places: dict[int, list[Slice]] = {}
+    for each in unique:
+        along = float(each.position @ normal)
+        places.setdefault(round(along / (10 * _TOLERANCE)), []).append(each)
+    counts = {len(group) for group in places.values()}
+    if len(counts) > 1:
+        twice = sum(len(group) > 1 for group in places.values())
+        raise ReadError(
+            f"{twice} of {len(places)} places hold more than one slice, the others one. "
+            "Slices may be missing, or two acquisitions may be mixed; export one alone."
+        )
+    ordered = [sorted(group, key=_acquired) for group in places.values()]
+    return [[group[n] for group in ordered] for n in range(counts.pop())]
+
+
+def _acquired(each: Slice) -> tuple[Any, ...]:
+    return (
+        int(each.get("TemporalPositionIdentifier") or 0),
+        str(each.get("AcquisitionTime") or ""),
+        int(each.get("InstanceNumber") or 0),
+        each.frame,
+    )
+
+
+def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
+    spacing = slices[0].get("PixelSpacing") or slices[0].get("ImagerPixelSpacing") or (1, 1)
+    stack = Stack(
+        np.array([each.position for each in slices]),
+        slices[0].orientation,
+        (float(spacing[0]), float(spacing[1])),
+        float(
+            slices[0].get("SpacingBetweenSlices") or slices[0].get("SliceThickness") or 1
+        ),
+    )
+    order = stack.order
+    slices, stack = [slices[i] for i in order], stack.sorted()
+    first = slices[0]
+    size = (len(slices), int(first.dataset.Rows), int(first.dataset.Columns))
+    require_room(size, np.float32, name)
+    fault = stack.fault()
+    if fault is not None and not resample:
+        raise ReadError(
+            f"{name} is not an even stack of slices: {fault}. Export it again, or have it "
+            "brought to an even grid (resampling)."
+        )
+    array = _read_pixels(slices, name)
+    notes = []
+    if fault is not None:
+        array = resampled(stack, array)
+        notes.append(f"Resampled to an even grid: {fault}.")
+    even = even_stack(stack, len(array))
+    matrix = np.eye(4)
+    matrix[:3] = even.matrix()
+    matrix[:3] = _RAS @ matrix[:3]
+    require_affine(matrix, name)
+    array, note = _in_units(slices, array)
+    notes.extend(note)
+    is_placed = first.get("ImagePositionPatient") is not None
+    shape = (array.shape[0], array.shape[1], array.shape[2])
+    geometry = Geometry.from_file(shape, matrix, "mm", patient=is_placed)
+    datasets = tuple({each.path: each.dataset for each in slices}.values())
+    header = DicomHeader(datasets, len(datasets) < len(slices), stack)
+    return Volume(
+        on_canonical_axes(native(array), geometry),
+        geometry,
+        _MODALITIES.get(str(first.get("Modality")), "other"),
+        _own_window(slices),
+        header,
+        notes=tuple(notes),
+    )
+
+
+def _read_pixels(slices: list[Slice], name: str) -> NDArray[Any]:
+    """(slices, rows, columns) in the modality's units; whole numbers stay whole."""
+    import pydicom
+
+    decoded: dict[Path, Any] = {}
+    planes = []
+    for each in slices:
+        if each.path not in decoded:
+            decoded.clear()
+            decoded[each.path] = _decode(pydicom.dcmread, each.path, name)
+        pixels = decoded[each.path]
+        frame = pixels[each.frame] if pixels.ndim == 3 else pixels
+        planes.append(_rescaled(frame, each))
+    return np.stack(planes)
+
+
+def _decode(read: Callable[[Path], Dataset], path: Path, name: str) -> NDArray[Any]:
+    dataset = read(path)
+    if not any(key in dataset for key in ("PixelData", "FloatPixelData")):
+        raise ReadError(f"{path.name} in {name} has no pixels; export the series again.")
+    if int(dataset.get("SamplesPerPixel") or 1) > 1:
+        raise VolumeError(f"Expected grey values, got colour in {path.name}.")
+    count = int(dataset.get("NumberOfFrames") or 1)
+    shape = (count, int(dataset.Rows), int(dataset.Columns))
+    require_room(shape, np.float32, path.name)
+    try:
+        return np.asarray(dataset.pixel_array)
+    except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:
+        syntax = dataset.file_meta.TransferSyntaxUID.name
+        raise ReadError(
+            f"The pixels of {path.name} ({syntax}) cannot be decoded: {error}. The file "
+            "may be truncated, or a decoder missing: "
+            "pip install 'napari-dinomed[dicom]'."
+        ) from error
+
+
+def _rescaled(pixels: NDArray[Any], each: Slice) -> NDArray[Any]:
+    slope = float(each.get("RescaleSlope") or 1)
+    intercept = float(each.get("RescaleIntercept") or 0)
+    if slope == 1 and intercept.is_integer():
+        shifted = pixels.astype(np.int32) + int(intercept)
+        is_short = shifted.min() >= -32768 and shifted.max() <= 32767
+        return shifted.astype(np.int16) if is_short else shifted
+    return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def _own_window(slices: list[Slice]) -> Window | None:
+    """The first window that the middle slice asks for."""
+    middle = slices[len(slices) // 2]
+    if middle.get("Modality") == "PT":
+        return None
+    values = [middle.get(key) for key in ("WindowWidth", "WindowCenter")]
+    if None in values:
+        return None
+    width, centre = (float(v[0] if hasattr(v, "__len__") else v) for v in values)
+    return Window.from_level(width, centre, "file") if width > 0 else None
+
+
+def _in_units(slices: list[Slice], array: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    """PET as standardised uptake by body weight, where the tags allow it.
+
+    The injected dose decays until the acquisition starts, to which scanners correct
+    (DecayCorrection START), or is taken as it was where they correct to the injection.
+    """
+    first = slices[0]
+    if first.get("Modality") != "PT" or str(first.get("Units")) != "BQML":
+        return array, []
+    reason = "the file does not say that the weight, the dose and its time are known"
+    try:
+        dose = first.dataset.RadiopharmaceuticalInformationSequence[0]
+        activity = float(dose.RadionuclideTotalDose)
+        half_life = float(dose.RadionuclideHalfLife)
+        weight = float(first.dataset.PatientWeight)
+        correction = str(first.get("DecayCorrection"))
+        corrected = str(first.get("CorrectedImage"))
+        if "ATTN" not in corrected or "DECY" not in corrected:
+            reason = "the image is not corrected for attenuation and decay"
+            raise ValueError(reason)
+        if correction == "START":
+            begun = min(_seconds(str(each.get("SeriesTime"))) for each in slices)
+            waited = (begun - _seconds(str(dose.RadiopharmaceuticalStartTime))) % 86_400
+            activity *= 0.5 ** (waited / half_life)
+        elif correction != "ADMIN":
+            reason = f"decay correction {correction} is not known"
+            raise ValueError(reason)
+        factor = 1000 * weight / activity
+    except (AttributeError, TypeError, ValueError, IndexError, ZeroDivisionError):
+        return array, [f"Shown in Bq/ml, not as SUV: {reason}."]
+    return array.astype(np.float32) * np.float32(factor), ["SUV by body weight."]
+
+
+def _seconds(time: str) -> float:
+    return int(time[:2]) * 3600 + int(time[2:4]) * 60 + float(time[4:] or 0)

@@ -1,0 +1,118 @@
+"""HDF5 as ilastik, Fiji and others write it, through h5py."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from napari_dinomed.errors import ReadError, VolumeError
+from napari_dinomed.io.format import (
+    Contents,
+    Format,
+    Part,
+    lazy_if_large,
+    native,
+    require_room,
+    shape3,
+    take_along,
+    take_frame,
+)
+from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume.volume import guess_modality
+
+if TYPE_CHECKING:
+    from napari_dinomed.io.format import Pick
+    from napari_dinomed.io.source import Source
+
+Spacing = tuple[tuple[float, float, float], str]
+
+_CHANNELS = 4
+# Attributes in which programs keep the size of a voxel (z, y, x), and its unit.
+_SIZES = {"element_size_um": "µm", "resolution": "nm", "voxel_size": "nm"}
+
+
+class Hdf5(Format):
+    """A dataset of an HDF5 file."""
+
+    name = "HDF5"
+    suffixes = (".ilp.h5", ".hdf5", ".h5", ".hdf", ".n5.h5")
+
+    def sniff(self, head: bytes) -> bool:
+        """HDF5's signature."""
+        return head.startswith(b"\x89HDF\r\n\x1a\n")
+
+    def contents(self, source: Source) -> Contents:
+        """Datasets of numbers with two axes or more, and their frames and channels."""
+        with h5py.File(source.path, "r") as file:
+            datasets = _datasets(file)
+            parts = tuple(Part(d.name, f"{d.name} {d.shape}") for d in datasets)
+            if len(parts) != 1:
+                return Contents(parts)
+            lengths = dict(zip(_axes(datasets[0]), datasets[0].shape, strict=True))
+        return Contents(frames=lengths.get("t", 1), channels=lengths.get("c", 1))
+
+    def read(self, source: Source, pick: Pick) -> Volume:
+        """Read a dataset with the voxel size that its attributes give."""
+        # Where the dataset is large the file stays open for as long as it is read from.
+        file = h5py.File(source.path, "r")
+        dataset = _find(file, pick.part, source.name)
+        axes, (spacing, unit) = _axes(dataset), _spacing(dataset)
+        stored = None if dataset.compression == "szip" else source.path.stat().st_size
+        if dataset.chunks is None:
+            require_room(dataset.shape, dataset.dtype, source.name, stored)
+        array = lazy_if_large(dataset, dataset.chunks)
+        for letter, wanted in (("t", pick.frame), ("c", pick.channel)):
+            if letter in axes:
+                array = take_along(array, axes.index(letter), wanted, source.name)
+                axes = axes.replace(letter, "")
+            elif wanted:
+                raise VolumeError(f"{source.name} has no axis to take {wanted} from.")
+        array = take_frame(array, None, source.name)
+        if isinstance(array, np.ndarray):
+            file.close()
+            array = native(array)
+        geometry = Geometry.from_spacing(shape3(array), spacing, unit)
+        return Volume(array, geometry, guess_modality(array, patient=False))
+
+
+def _datasets(file: h5py.File) -> list[Any]:
+    found = []
+
+    def visit(_: str, item: Any) -> None:
+        is_array = isinstance(item, h5py.Dataset) and len(item.shape or ()) > 1
+        if is_array and item.dtype.kind in "iufb":
+            found.append(item)
+
+    file.visititems(visit)
+    return found
+
+
+def _find(file: h5py.File, part: str | None, name: str) -> Any:
+    datasets = _datasets(file)
+    if not datasets:
+        raise ReadError(f"{name} holds no dataset of numbers with two axes or more.")
+    return next((d for d in datasets if d.name == part), datasets[0])
+
+
+def _axes(dataset: Any) -> str:
+    """Letters of the axes: as ilastik tags them, else by their number and length."""
+    tags = dataset.attrs.get("axistags")
+    if tags is not None:
+        return "".join(axis["key"] for axis in json.loads(tags)["axes"])
+    axes = {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}.get(dataset.ndim, "?")
+    if dataset.ndim == 4:
+        if dataset.shape[-1] <= _CHANNELS:
+            return "zyxc"
+        return "czyx" if dataset.shape[0] <= _CHANNELS else "tzyx"
+    return axes.rjust(dataset.ndim, "?")
+
+
+def _spacing(dataset: Any) -> Spacing:
+    for name, unit in _SIZES.items():
+        sizes = np.ravel(dataset.attrs.get(name, ()))
+        if len(sizes) == 3 and np.isfinite(sizes).all() and sizes.min() > 0:
+            return (float(sizes[0]), float(sizes[1]), float(sizes[2])), unit
+    return (1.0, 1.0, 1.0), "px"

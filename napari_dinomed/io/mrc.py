@@ -1,0 +1,145 @@
+"""MRC, REC and CCP4 maps of electron microscopy, through mrcfile."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import mrcfile
+import numpy as np
+
+from napari_dinomed.errors import ReadError
+from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.format import (
+    Format,
+    lazy_if_large,
+    native,
+    on_canonical_axes,
+    require_room,
+    require_upright,
+    shape3,
+    take_frame,
+)
+from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume.volume import guess_modality
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.io.format import Legend, Pick
+    from napari_dinomed.io.source import Source
+
+_ZIPPED = (".gz", ".bz2")
+_PER_ANGSTROM = {"Å": 1.0, "nm": 10.0, "µm": 1e4, "mm": 1e7, "px": 1.0}
+
+
+class Mrc(Format):
+    """Density maps in Å; the axes stay as in the file, wherever they lie in the world."""
+
+    name = "MRC"
+    suffixes = (
+        *(f"{kind}{zipped}" for zipped in _ZIPPED for kind in (".mrc", ".map", ".rec")),
+        *(".mrc", ".map", ".rec"),
+    )
+    writes = (".mrc", ".map", ".rec", ".mrc.gz")
+
+    def sniff(self, head: bytes) -> bool:
+        """MRC2014 and CCP4 write MAP into byte 208."""
+        return head[208:211] == b"MAP"
+
+    def read(self, source: Source, pick: Pick) -> Volume:
+        """Read densities, voxel size, origin and the order of the axes."""
+        array, header = _load(source)
+        if array.dtype.kind == "c":
+            raise ReadError(f"{source.name} holds a Fourier transform, not a density map.")
+        array = take_frame(array, pick.frame, source.name)
+        geometry = Geometry.from_file(shape3(array), *_place(header), patient=False)
+        canonical = on_canonical_axes(array, geometry)
+        return Volume(canonical, geometry, guess_modality(canonical, patient=False))
+
+    def write(
+        self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
+    ) -> None:
+        """Write labels in mode 0, 1 or 6, images in their own, with size and origin."""
+        voxels = source.geometry.to_file_order(array)
+        if legend is not None:
+            voxels = voxels.astype(_label_type(voxels))
+        if voxels.dtype not in (np.int8, np.int16, np.uint16, np.float32, np.float16):
+            voxels = voxels.astype(np.float32)
+        factor = _PER_ANGSTROM[source.geometry.unit]
+        matrix = source.geometry.file_affine * factor
+        require_upright(matrix, path.name)
+        axes = np.argmax(matrix[:3, :3], axis=0)
+        with (
+            replacing(path) as temporary,
+            mrcfile.new(
+                temporary, compression="gzip" if path.suffix == ".gz" else None
+            ) as file,
+        ):
+            file.set_data(np.ascontiguousarray(voxels))
+            file.set_volume()
+            sizes = [0.0, 0.0, 0.0]
+            for axis, world in enumerate(axes):
+                sizes[world] = float(matrix[world, axis])
+            header = file.header
+            header.maps, header.mapr, header.mapc = (int(axis) + 1 for axis in axes)
+            counts = [voxels.shape[list(axes).index(world)] for world in range(3)]
+            header.mx, header.my, header.mz = counts
+            file.voxel_size = tuple(sizes)
+            header.origin.x, header.origin.y, header.origin.z = matrix[:3, 3]
+
+
+def _load(source: Source) -> tuple[Any, Any]:
+    """Voxels and header; the voxels of a file that is not compressed stay there."""
+    path, size = source.path, source.path.stat().st_size
+    with warnings.catch_warnings():
+        # Old files lack the machine stamp and the like; what matters is checked here.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        if path.name.lower().endswith(_ZIPPED):
+            with mrcfile.open(path, header_only=True) as file:
+                shape = tuple(int(file.header[n]) for n in ("nz", "ny", "nx"))
+                dtype = mrcfile.utils.data_dtype_from_header(file.header)
+            require_room(shape, dtype, source.name, size)
+            with mrcfile.open(path) as file:
+                return np.array(file.data), file.header.copy()
+        with mrcfile.mmap(path, permissive=True) as file:
+            if file.data is None:
+                raise ReadError(
+                    f"{source.name} has no voxels, or fewer than its header claims. It "
+                    "may be truncated; copy or export it again."
+                )
+            array = lazy_if_large(file.data)
+            header = file.header.copy()
+    return (native(array) if isinstance(array, np.ndarray) else array), header
+
+
+def _place(header: Any) -> tuple[NDArray[np.float64], str]:
+    """4×4 matrix from (k, j, i, 1) to world, and the unit.
+
+    The cell's lengths belong to X, Y and Z; which of them the sections, rows and columns
+    run along is in the header too.
+    """
+    axes = [int(header[name]) - 1 for name in ("maps", "mapr", "mapc")]
+    if sorted(axes) != [0, 1, 2]:
+        axes = [2, 1, 0]
+    lengths = [float(header.cella[name]) for name in "xyz"]
+    counts = [int(header[name]) for name in ("mx", "my", "mz")]
+    starts = [int(header[name]) for name in ("nzstart", "nystart", "nxstart")]
+    sizes = [a / n if n > 0 else 0.0 for a, n in zip(lengths, counts, strict=True)]
+    is_known = min(sizes) > 0 and bool(np.isfinite(sizes).all())
+    matrix = np.zeros((4, 4))
+    matrix[3, 3] = 1.0
+    for axis, world in enumerate(axes):
+        matrix[world, axis] = sizes[world] if is_known else 1.0
+        matrix[world, 3] = starts[axis] * matrix[world, axis]
+    origin = np.array([float(header.origin[name]) for name in "xyz"])
+    if np.isfinite(origin).all() and origin.any():
+        matrix[:3, 3] = origin
+    return matrix, "Å" if is_known else "px"
+
+
+def _label_type(labels: NDArray[Any]) -> type[np.integer[Any]]:
+    highest = int(labels.max(initial=0))
+    return np.int8 if highest < 128 else np.int16 if highest < 32768 else np.uint16

@@ -1,0 +1,407 @@
+"""OME-Zarr 0.4 and 0.5, on disk or far away, through zarr and ome-zarr."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dask.array
+import numpy as np
+import psutil
+
+from napari_dinomed.errors import ReadError, VolumeError, WriteError
+from napari_dinomed.io.atomic import replacing_folder
+from napari_dinomed.io.format import (
+    LARGE,
+    Contents,
+    Format,
+    Part,
+    native,
+    require_upright,
+    shape3,
+    take_along,
+    take_frame,
+)
+from napari_dinomed.volume import Geometry, NamedLabel, Volume
+from napari_dinomed.volume.volume import guess_modality
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.io.format import Legend, Pick
+    from napari_dinomed.io.source import Source
+
+_UNITS = {
+    "angstrom": ("Å", 1.0),
+    "nanometer": ("nm", 1.0),
+    "micrometer": ("µm", 1.0),
+    "millimeter": ("mm", 1.0),
+    "centimeter": ("mm", 10.0),
+    "meter": ("mm", 1000.0),
+}
+_NAMES = {unit: name for name, (unit, factor) in _UNITS.items() if factor == 1.0}
+# Bytes that segmenting takes for each voxel, all arrays together.
+_BYTES_PER_VOXEL = 32
+_MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+_LEVELS = 4
+_SMALLEST = 64
+_CHUNK = (32, 256, 256)
+_LABEL_NAME = "dinomed"
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """An array of a pyramid.
+
+    Parameters
+    ----------
+    key
+        Its path in the store.
+    array
+        The zarr array.
+    axes
+        A letter for each axis.
+    scale, translation
+        Of the axes z, y, x, in ``unit``.
+    unit
+        Of length.
+    """
+
+    key: str
+    array: Any
+    axes: str
+    scale: tuple[float, float, float]
+    translation: tuple[float, float, float]
+    unit: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along the axes of space."""
+        return tuple(
+            n for n, axis in zip(self.array.shape, self.axes, strict=True) if axis in "zyx"
+        )
+
+    @property
+    def title(self) -> str:
+        """What a user picks it by."""
+        size = " × ".join(str(n) for n in self.shape)
+        spacing = " × ".join(f"{s:.4g}" for s in self.scale[-len(self.shape) :])
+        gigabytes = np.prod(self.shape, dtype=float) * self.array.dtype.itemsize / 1e9
+        return f"{self.key or 'array'}: {size} at {spacing} {self.unit}, {gigabytes:.3g} GB"
+
+
+@dataclass(frozen=True)
+class OmeZarrHeader:
+    """Where a volume came from, so that labels go into the same store."""
+
+    root: Path
+    version: str
+
+
+class OmeZarr(Format):
+    """Pyramids; the level to work on is the finest that memory allows."""
+
+    name = "OME-Zarr"
+    suffixes = (".ome.zarr", ".zarr")
+    writes = (".zarr",)
+
+    def sniff_folder(self, folder: Path) -> bool:
+        """Whether the metadata of Zarr 2 or 3 lie in it."""
+        return any((folder / mark).is_file() for mark in _MARKS)
+
+    def contents(self, source: Source) -> Contents:
+        """Levels, time points and channels."""
+        levels = _levels(source)
+        lengths = dict(zip(levels[0].axes, levels[0].array.shape, strict=True))
+        parts = tuple(Part(level.key, level.title) for level in levels)
+        return Contents(
+            parts if len(parts) > 1 else (),
+            lengths.get("t", 1),
+            lengths.get("c", 1),
+            is_settled=True,
+        )
+
+    def read(self, source: Source, pick: Pick) -> Volume:
+        """Open a level; where it is large, voxels are read when they are needed."""
+        levels = _levels(source)
+        level, notes = _choose(levels, pick.part, source.name)
+        array: Any = dask.array.from_zarr(level.array)
+        axes = level.axes
+        for letter, wanted in (("t", pick.frame), ("c", pick.channel)):
+            if letter in axes:
+                array = take_along(array, axes.index(letter), wanted, source.name)
+                axes = axes.replace(letter, "")
+            elif wanted:
+                raise VolumeError(f"{source} has no axis to take {wanted} from.")
+        array = take_frame(array, None, source.name)
+        if array.nbytes <= LARGE:
+            array = native(array.compute())
+        matrix = np.zeros((4, 4))
+        matrix[[2, 1, 0], [0, 1, 2]] = level.scale
+        matrix[[2, 1, 0], 3] = level.translation
+        matrix[3, 3] = 1.0
+        geometry = Geometry.from_file(shape3(array), matrix, level.unit, patient=False)
+        header, legend = None, None
+        if source.paths:
+            attributes, version = _attributes(_open(source))
+            header = OmeZarrHeader(source.path, version)
+            legend = _legend(attributes)
+        return Volume(
+            array,
+            geometry,
+            guess_modality(array, patient=False),
+            header=header,
+            legend=legend,
+            notes=notes,
+        )
+
+    def write(
+        self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
+    ) -> None:
+        """Write labels into the image's own store, or a store of their own.
+
+        ``image.zarr`` that the volume came from gets the labels ``dinomed``;
+        ``image.zarr/labels/NAME`` gets others; any other name is a new store.
+        """
+        if legend is None:
+            raise WriteError(f"Only labels are written as OME-Zarr, not {path.name}.")
+        header = source.header if isinstance(source.header, OmeZarrHeader) else None
+        voxels = source.geometry.to_file_order(array)
+        require_upright(source.geometry.file_affine, path.name)
+        version = header.version if header is not None else "0.5"
+        if header is not None and path.resolve() == header.root.resolve():
+            path = path / "labels" / _LABEL_NAME
+        is_inside = path.parent.name == "labels"
+        with replacing_folder(path) as temporary:
+            if is_inside:
+                _require_group(path.parent, version)
+            _write_pyramid(temporary, voxels, source.geometry, legend, version)
+        if is_inside:
+            _list_label(path.parent, path.name, version)
+
+
+def _open(source: Source) -> Any:
+    """The root group or array of a store; links may not lead out of it."""
+    import zarr
+    from zarr.storage import LocalStore
+
+    if source.url:
+        return zarr.open(source.url, mode="r")
+    root = source.path.resolve()
+
+    class _Inside(LocalStore):  # type: ignore[misc]
+        async def get(self, key: str, *args: Any, **options: Any) -> Any:
+            found = (root / key).resolve()
+            if not found.is_relative_to(root):
+                raise ReadError(
+                    f"{key} in {source} is a link to a place outside of it. Copy the "
+                    "store with its links resolved and open the copy."
+                )
+            return await super().get(key, *args, **options)
+
+    return zarr.open(_Inside(root, read_only=True), mode="r")
+
+
+def _attributes(node: Any) -> tuple[dict[str, Any], str]:
+    """OME metadata of a group, and their version."""
+    attributes = dict(node.attrs)
+    inner = attributes.get("ome", attributes)
+    scales = inner.get("multiscales") or [{}]
+    version = inner.get("version") or scales[0].get("version") or "0.4"
+    return inner, str(version)
+
+
+def _levels(source: Source) -> list[_Level]:
+    """All arrays of all images in a store, each image's finest first."""
+    import zarr
+
+    root = _open(source)
+    if isinstance(root, zarr.Array):
+        return [_plain(root)]
+    attributes, _ = _attributes(root)
+    if "multiscales" in attributes:
+        return _pyramid(root, attributes, "")
+    images = []
+    for name, group in sorted(root.groups()):
+        inner, _ = _attributes(group)
+        if "multiscales" in inner:
+            images.extend(_pyramid(group, inner, f"{name}/"))
+    arrays = [_plain(array, name) for name, array in sorted(root.arrays())]
+    found = images or [a for a in arrays if a.array.ndim > 1]
+    if not found:
+        raise ReadError(
+            f"{source} is a Zarr store without an image: no multiscales and no arrays. "
+            "Open the image inside it (of a plate: one field)."
+        )
+    return found
+
+
+def _plain(array: Any, key: str = "") -> _Level:
+    axes = "tczyx"[-array.ndim :] if array.ndim <= 5 else "?" * array.ndim
+    return _Level(key, array, axes, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), "px")
+
+
+def _pyramid(group: Any, attributes: dict[str, Any], prefix: str) -> list[_Level]:
+    scales = attributes["multiscales"][0]
+    given = scales.get("axes") or list("tczyx")
+    axes = [a if isinstance(a, str) else a["name"] for a in given]
+    units = {a["name"]: a.get("unit") for a in given if not isinstance(a, str)}
+    unit, factor = _UNITS.get(str(units.get("x")), ("px", 1.0))
+    common = scales.get("coordinateTransformations") or []
+    levels = []
+    for dataset in scales["datasets"]:
+        array = group[dataset["path"]]
+        own = dataset.get("coordinateTransformations") or []
+        scale, translation = np.ones(len(axes)), np.zeros(len(axes))
+        for transform in (*own, *common):
+            by = np.array(transform.get("scale", np.ones(len(axes))), dtype=float)
+            scale, translation = scale * by, translation * by
+            translation = translation + np.array(transform.get("translation", 0.0))
+        place = dict(zip(axes, zip(scale, translation, strict=True), strict=True))
+        sizes = [place.get(axis, (1.0, 0.0)) for axis in "zyx"]
+        if not all(np.isfinite(s) and s > 0 for s, _ in sizes):
+            raise ReadError(
+                f"{prefix}{dataset['path']} gives its voxels the sizes "
+                f"{[float(s) for s, _ in sizes]}; expected numbers above 0."
+            )
+        z, y, x = ((float(s) * factor, float(t) * factor) for s, t in sizes)
+        levels.append(
+            _Level(
+                prefix + dataset["path"],
+                array,
+                "".join(axes),
+                (z[0], y[0], x[0]),
+                (z[1], y[1], x[1]),
+                unit,
+            )
+        )
+    return levels
+
+
+def _choose(
+    levels: list[_Level], part: str | None, name: str
+) -> tuple[_Level, tuple[str, ...]]:
+    """The level that was picked; else the finest that memory allows, and a note of it."""
+    if part is not None:
+        for level in levels:
+            if level.key == part:
+                return level, ()
+        known = "; ".join(level.title for level in levels)
+        raise VolumeError(f"{name} has no level {part!r}. It has: {known}.")
+    first = levels[0].key.rpartition("/")[0]
+    own = [level for level in levels if level.key.rpartition("/")[0] == first]
+    room = psutil.virtual_memory().available / _BYTES_PER_VOXEL
+    fits = [level for level in own if np.prod(level.shape, dtype=float) <= room]
+    chosen = fits[0] if fits else own[-1]
+    if chosen is own[0]:
+        return chosen, ()
+    return chosen, (
+        f"Level {chosen.title}: the finest of {len(own)} that fits into memory.",
+    )
+
+
+def _legend(attributes: dict[str, Any]) -> Legend | None:
+    """Names and colours of an image that says it is labels."""
+    found = attributes.get("image-label")
+    if found is None:
+        return None
+    names = {
+        int(entry["label-value"]): str(entry["name"])
+        for entry in found.get("properties", ())
+        if "name" in entry
+    }
+    return tuple(
+        NamedLabel(
+            (value := int(entry["label-value"])),
+            names.get(value, f"Label {value}"),
+            tuple(part / 255 for part in (entry.get("rgba") or [128] * 4)[:3]),
+        )
+        for entry in found.get("colors", ())
+        if int(entry["label-value"]) > 0
+    )
+
+
+def _write_pyramid(
+    folder: Path,
+    voxels: NDArray[Any],
+    geometry: Geometry,
+    legend: Legend,
+    version: str,
+) -> None:
+    """A group with the labels, ever coarser by taking every second voxel."""
+    import zarr
+    from ome_zarr.format import format_from_version
+    from ome_zarr.writer import write_multiscales_metadata
+
+    layout = format_from_version(version)
+    matrix = geometry.file_affine
+    worlds = np.argmax(matrix[:3, :3], axis=0)
+    scale, origin = matrix[worlds, range(3)], matrix[worlds, 3]
+    unit = _NAMES.get(geometry.unit)
+    axes = [
+        {"name": axis, "type": "space"} | ({"unit": unit} if unit else {}) for axis in "zyx"
+    ]
+    group = zarr.open_group(folder, mode="w", zarr_format=layout.zarr_format)
+    datasets: list[dict[str, Any]] = []
+    steps = np.ones(3, dtype=int)
+    for number in range(_LEVELS):
+        thinned = np.ascontiguousarray(voxels[tuple(slice(None, None, s) for s in steps)])
+        _write_level(group, f"s{number}", thinned)
+        transforms = [
+            {"type": "scale", "scale": (scale * steps).tolist()},
+            {"type": "translation", "translation": origin.tolist()},
+        ]
+        datasets.append({"path": f"s{number}", "coordinateTransformations": transforms})
+        if min(thinned.shape[1:]) < 2 * _SMALLEST:
+            break
+        lengths = scale * steps
+        steps = np.where(lengths < 2 * lengths.min(), 2 * steps, steps)
+    write_multiscales_metadata(group, datasets, fmt=layout, axes=axes)
+    about = {
+        "version": version,
+        "colors": [
+            {"label-value": n.id, "rgba": [*(round(255 * c) for c in n.color), 255]}
+            for n in legend
+        ],
+        "properties": [{"label-value": n.id, "name": n.name} for n in legend],
+        "source": {"image": "../../"},
+    }
+    _set_metadata(group, {"image-label": about}, version)
+
+
+def _write_level(group: Any, name: str, voxels: NDArray[Any]) -> None:
+    is_new = group.metadata.zarr_format == 3
+    array = group.create_array(
+        name,
+        shape=voxels.shape,
+        dtype=voxels.dtype,
+        chunks=tuple(min(n, side) for n, side in zip(voxels.shape, _CHUNK, strict=True)),
+        chunk_key_encoding={"name": "default" if is_new else "v2", "separator": "/"},
+        dimension_names=["z", "y", "x"] if is_new else None,
+    )
+    array[...] = voxels
+
+
+def _set_metadata(group: Any, values: dict[str, Any], version: str) -> None:
+    if version == "0.4":
+        group.attrs.update(values)
+    else:
+        group.attrs["ome"] = {**group.attrs.get("ome", {}), "version": version, **values}
+
+
+def _require_group(folder: Path, version: str) -> None:
+    import zarr
+
+    zarr.open_group(folder, mode="a", zarr_format=2 if version == "0.4" else 3)
+
+
+def _list_label(folder: Path, name: str, version: str) -> None:
+    """Name the labels in their group, beside those that are there."""
+    import zarr
+
+    group = zarr.open_group(folder, mode="r+")
+    inner, _ = _attributes(group)
+    known = [label for label in inner.get("labels", ()) if label != name]
+    _set_metadata(group, {"labels": [*known, name]}, version)

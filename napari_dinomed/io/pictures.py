@@ -1,0 +1,124 @@
+"""Stacks of pictures, one file a slice, in natural order."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import dask
+import dask.array
+import imageio.v3 as imageio
+import numpy as np
+
+from napari_dinomed.errors import ReadError, VolumeError
+from napari_dinomed.io.format import LARGE, Contents, Format, Pick, native, shape3
+from napari_dinomed.io.source import Source
+from napari_dinomed.io.tiff import Tiff
+from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume.volume import guess_modality
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TIFF = (".tif", ".tiff")
+_COLOURS = (3, 4)
+
+
+class Pictures(Format):
+    """A folder, or a list, of equally large PNG, TIFF, JPEG or BMP files."""
+
+    name = "stack of pictures"
+    suffixes = (".png", ".jpg", ".jpeg", ".bmp")
+
+    def sniff(self, head: bytes) -> bool:
+        """PNG, JPEG and BMP."""
+        return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
+            head.startswith(b"BM") and head[6:10] == bytes(4)
+        )
+
+    def sniff_folder(self, folder: Path) -> bool:
+        """Whether there are at least two pictures of one kind in it."""
+        return len(_members(folder)) > 1
+
+    def contents(self, source: Source) -> Contents:
+        """Colours."""
+        shape = _read_one(_files(source)[0], None).shape
+        return Contents(channels=shape[2] if len(shape) == 3 else 1)
+
+    def read(self, source: Source, pick: Pick) -> Volume:
+        """Read the files in natural order (slice 2 before slice 10)."""
+        files = _files(source)
+        first = _read_one(files[0], pick.channel)
+        if first.ndim != 2:
+            raise VolumeError(
+                f"Expected grey pictures, got colour (shape {first.shape}) in "
+                f"{files[0].name}. Pick one of its channels, or convert them to grey."
+            )
+        delayed = [
+            dask.array.from_delayed(
+                dask.delayed(_read_alike)(file, first, pick.channel),
+                first.shape,
+                first.dtype,
+            )
+            for file in files
+        ]
+        array: Any = dask.array.stack(delayed)
+        if array.nbytes <= LARGE:
+            array = native(np.stack([_read_alike(f, first, pick.channel) for f in files]))
+        spacing, unit = _spacing(files[0])
+        geometry = Geometry.from_spacing(shape3(array), spacing, unit)
+        return Volume(array, geometry, guess_modality(array, patient=False))
+
+
+def natural_key(path: Path) -> list[tuple[int, int | str]]:
+    """Sorts names with numbers in them as people count."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(1, int(part)) if part.isdigit() else (0, part) for part in parts]
+
+
+def _members(folder: Path) -> list[Path]:
+    """The pictures in a folder, of the kind that there are most of."""
+    kinds: dict[str, list[Path]] = {}
+    for path in folder.iterdir():
+        suffix = path.suffix.lower()
+        if suffix in (*Pictures.suffixes, *_TIFF) and not path.name.startswith("."):
+            kinds.setdefault(suffix, []).append(path)
+    return max(kinds.values(), key=len, default=[])
+
+
+def _files(source: Source) -> list[Path]:
+    paths = list(source.paths)
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = _members(paths[0])
+    return sorted(paths, key=natural_key)
+
+
+def _read_one(path: Path, channel: int | None) -> Any:
+    picture = np.asarray(imageio.imread(path))
+    if picture.ndim == 3 and picture.shape[2] in _COLOURS and channel is not None:
+        if not 0 <= channel < picture.shape[2]:
+            raise VolumeError(
+                f"{path.name} has channels 0 to {picture.shape[2] - 1}; {channel} is not "
+                "one of them."
+            )
+        picture = picture[..., channel]
+    return picture
+
+
+def _read_alike(path: Path, first: Any, channel: int | None) -> Any:
+    picture = _read_one(path, channel)
+    if picture.shape != first.shape or picture.dtype != first.dtype:
+        raise ReadError(
+            f"Expected slices of {first.shape} pixels of {first.dtype}, got "
+            f"{picture.shape} of {picture.dtype} in {path.name}. Put only the slices of "
+            "one stack into a folder."
+        )
+    return picture
+
+
+def _spacing(path: Path) -> tuple[tuple[float, float, float], str]:
+    """What a TIFF says about its pixels; other pictures do not."""
+    if path.suffix.lower() not in _TIFF:
+        return (1.0, 1.0, 1.0), "px"
+    geometry = Tiff().read(Source((path,)), Pick(channel=0)).geometry
+    return geometry.spacing, geometry.unit

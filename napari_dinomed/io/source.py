@@ -1,0 +1,73 @@
+"""What a user points at: a file, a folder, the slices of a stack, or an address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_dinomed.errors import ReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_REMOTE = ("http://", "https://", "s3://", "gs://")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where voxels are.
+
+    Parameters
+    ----------
+    paths
+        One file or folder, or the files of a stack.
+    url
+        Address of a remote store, instead.
+    """
+
+    paths: tuple[Path, ...] = ()
+    url: str = ""
+
+    @classmethod
+    def of(cls, given: Path | str | Sequence[Path | str] | Source) -> Source:
+        """A source of a path, an address, or several paths.
+
+        Raises
+        ------
+        ReadError
+            Where nothing is given, or something is not there.
+        """
+        if isinstance(given, Source):
+            return given
+        if isinstance(given, str) and given.startswith(_REMOTE):
+            return cls(url=given)
+        several = [given] if isinstance(given, str | Path) else list(given)
+        paths = tuple(Path(path) for path in several)
+        if not paths:
+            raise ReadError("Expected a file or a folder, got none.")
+        for path in paths:
+            if not path.exists():
+                raise ReadError(f"There is no file {path}.")
+        return cls(paths)
+
+    @property
+    def path(self) -> Path:
+        """The file or folder, or the first of several."""
+        return self.paths[0]
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        if self.url:
+            return self.url.rstrip("/").rpartition("/")[2]
+        place = self.path if len(self.paths) == 1 else self.path.parent
+        return place.name or place.resolve().name
+
+    @property
+    def address(self) -> str:
+        """The address, or the path, as text."""
+        return self.url or str(self.path)
+
+    def __str__(self) -> str:
+        return self.name
