@@ -9,6 +9,10 @@ class ReadError(DinomedError):
     """A file cannot be read as a volume."""
 
 
+class UnevenError(ReadError):
+    """Slices do not lie evenly; resampling would bring them to an even grid."""
+
+
 class WriteError(DinomedError):
     """A result cannot be written; the old file, if any, is as it was."""
 

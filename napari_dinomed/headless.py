@@ -9,9 +9,9 @@ from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import (
     Encoded,
     EncodeVolume,
-    OpenVolume,
     Segmented,
     SegmentVolume,
+    open_request,
 )
 from napari_dinomed.volume import Volume, choose_window
 
@@ -93,7 +93,7 @@ def prepare(
         Where the volume has no content, or the encoder cannot be had.
     """
     engine = Engine()
-    engine.run(OpenVolume(_NAME, volume.array, volume.geometry, volume.modality))
+    engine.run(open_request(_NAME, volume))
     chosen = choose_window(volume, window)
     request = EncodeVolume(_NAME, encoder, chosen, device=device, planes=planes)
     return Job(engine, volume, chosen, engine.run(request, on_event))

@@ -23,6 +23,7 @@ from napari_dinomed.engine.messages import (
     Failed,
     Hello,
     Notice,
+    OpenSource,
     OpenVolume,
     Progress,
     SliceLabels,
@@ -85,7 +86,7 @@ class EngineClient:
         self._lock = threading.RLock()
         self._process: _Process | None = None
         self._pending: dict[int, _Pending] = {}
-        self._open: dict[str, OpenVolume] = {}
+        self._open: dict[str, OpenVolume | OpenSource] = {}
         self._encoded: dict[str, EncodeVolume] = {}
 
     def submit(self, request: Request, on_event: OnEvent | None = None) -> Call:
@@ -145,7 +146,7 @@ class EngineClient:
     def _remember(self, request: Request, reply: Reply) -> None:
         if isinstance(reply, Failed | Withdrawn):
             return
-        if isinstance(request, OpenVolume):
+        if isinstance(request, OpenVolume | OpenSource):
             self._open[request.volume] = request
         elif isinstance(request, EncodeVolume):
             self._encoded[request.volume] = request

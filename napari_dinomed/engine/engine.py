@@ -9,11 +9,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from napari_dinomed.engine.messages import (
     Closed,
@@ -28,6 +29,7 @@ from napari_dinomed.engine.messages import (
     FetchWeights,
     Notice,
     Opened,
+    OpenSource,
     OpenVolume,
     Progress,
     Request,
@@ -36,24 +38,28 @@ from napari_dinomed.engine.messages import (
     SegmentVolume,
     SliceLabels,
 )
-from napari_dinomed.errors import Cancelled, EngineError
+from napari_dinomed.errors import Cancelled, EngineError, VolumeError
 from napari_dinomed.features.catalog import CATALOG, FILTERS
 from napari_dinomed.features.device import choose_device, describe_device
 from napari_dinomed.features.encoder import Encoder, make_encoder
 from napari_dinomed.features.extraction import block_order, extract_block
 from napari_dinomed.features.stack import (
+    Planes,
     SlicePlan,
     SliceStack,
+    dense_plan,
     slice_plans,
 )
 from napari_dinomed.features.store import FeatureStore, feature_signature
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
+from napari_dinomed.io import read_volume
 from napari_dinomed.segment.alike import AlikeField
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.segmenter import Fields, Scene, Segmenter, make_segmenter
 from napari_dinomed.segment.support import SupportField
 from napari_dinomed.segment.tokens import TokenBank
 from napari_dinomed.volume import Volume
+from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,7 +151,7 @@ class Engine:
         """
         if isinstance(request, Describe):
             return self._describe(request)
-        if isinstance(request, OpenVolume):
+        if isinstance(request, OpenVolume | OpenSource):
             return self._open(request)
         if isinstance(request, CloseVolume):
             return self._close(request)
@@ -185,8 +191,11 @@ class Engine:
         )
         yield Described(describe_device(choose_device(request.device)), encoders)
 
-    def _open(self, request: OpenVolume) -> Steps:
-        volume = Volume(request.voxels, request.geometry, request.modality)
+    def _open(self, request: OpenVolume | OpenSource) -> Steps:
+        if isinstance(request, OpenSource):
+            volume = read_volume(request.source, request.pick)
+        else:
+            volume = Volume(request.voxels, request.geometry, request.modality)
         volume.require_content()
         self._forget(request.volume)
         self._volumes[request.volume] = volume
@@ -227,9 +236,7 @@ class Engine:
     def _begin(self, request: EncodeVolume, encoder: Encoder) -> Encoding:
         volume = self._volume(request.volume)
         window = encoder.window or request.window
-        choice = request.planes if encoder.is_planar else "one"
-        side = defaults_for(volume.modality).side
-        plans = slice_plans(volume, side, encoder.spec.stride, choice)
+        plans = _plans(volume, encoder, request.planes)
         return Encoding(
             encoder,
             tuple(
@@ -241,7 +248,7 @@ class Engine:
     def _segment(self, request: SegmentVolume) -> Steps:
         begun = time.perf_counter()
         encoding = self._encoding(request.volume)
-        volume = self._volume(request.volume)
+        volume = self._in_memory(request.volume)
         scene = Scene(
             volume,
             encoding.window,
@@ -312,13 +319,11 @@ class Engine:
         if not encoding.encoder.is_planar:
             return encoding.planes[0]
         if name not in self._filters:
+            volume = self._volume(name)
             encoder = make_encoder(FILTERS.name, "cpu", self._notices.append)
+            plan = _plans(volume, encoder, "one")[0]
             self._filters[name] = _begin_plane(
-                self._volume(name),
-                encoding.window,
-                encoding.planes[0].plan,
-                encoder,
-                FILTERS.name,
+                volume, encoding.window, plan, encoder, FILTERS.name
             )
         return self._filters[name]
 
@@ -358,10 +363,30 @@ class Engine:
             raise EngineError("Open the volume first; the engine does not have it.")
         return self._volumes[name]
 
+    def _in_memory(self, name: str) -> Volume:
+        """The volume, all of its voxels read: labels need them at every click."""
+        volume = self._volume(name)
+        if volume.is_lazy:
+            require_room(volume)
+            volume = replace(volume, array=np.asarray(volume.array))
+            self._volumes[name] = volume
+        return volume
+
     def _encoding(self, name: str) -> Encoding:
         if name not in self._encodings:
             raise EngineError("Compute the volume's features first, then click.")
         return self._encodings[name]
+
+
+def require_room(volume: Volume) -> None:
+    """Raise `VolumeError` where labels of a volume would not fit into memory."""
+    needed = float(np.prod(volume.array.shape, dtype=np.float64)) * BYTES_PER_VOXEL
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise VolumeError(
+            f"Labelling {volume.geometry} takes about {needed / 1e9:.3g} GB of memory, of "
+            f"which {free / 1e9:.3g} GB are free. Open a coarser level of it, or a part."
+        )
 
 
 def _progress(planes: tuple[PlaneTokens, ...]) -> Progress:
@@ -380,10 +405,18 @@ def _next_missing(
     return None
 
 
+def _plans(volume: Volume, encoder: Encoder, planes: Planes) -> list[SlicePlan]:
+    """How a volume is cut for an encoder."""
+    if not encoder.is_planar:
+        return [dense_plan(volume, encoder.spec.channels, encoder.spec.stride)]
+    side = defaults_for(volume.modality).side
+    return slice_plans(volume, side, encoder.spec.stride, planes)
+
+
 def _begin_plane(
     volume: Volume, window: Window, plan: SlicePlan, encoder: Encoder, name: str
 ) -> PlaneTokens:
-    stack = SliceStack(volume, window, plan.axis, plan.step)
+    stack = SliceStack(volume, window, plan.axis, plan.step, plan.shrink)
     grid = encoder.grid(stack.slice_shape, plan)
     shape = (stack.depth, encoder.spec.channels, *grid)
     signature = feature_signature(volume, window, plan, encoder)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic import PlainValidator, TypeAdapter
 
 from napari_dinomed.features.stack import Planes
+from napari_dinomed.io import Origin, Pick, Source
 from napari_dinomed.segment.prompts import Label, Prompts
-from napari_dinomed.volume import Geometry, Modality, Window
+from napari_dinomed.volume import Geometry, Modality, Volume, Window
 
 Array = Annotated[NDArray[Any], PlainValidator(np.asarray)]
 HeadName = Literal["auto", "knn", "probe", "blend", "forest"]
@@ -36,6 +37,15 @@ class OpenVolume:
     voxels: Array
     geometry: Geometry
     modality: Modality
+
+
+@dataclass(frozen=True)
+class OpenSource:
+    """Open a volume where it lies; for volumes that are too large to hand over."""
+
+    volume: str
+    source: Source
+    pick: Pick
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,23 @@ class FetchWeights:
     encoder: str
 
 
-Request = Describe | OpenVolume | CloseVolume | EncodeVolume | SegmentVolume | FetchWeights
+Request = (
+    Describe
+    | OpenVolume
+    | OpenSource
+    | CloseVolume
+    | EncodeVolume
+    | SegmentVolume
+    | FetchWeights
+)
+
+
+def open_request(name: str, volume: Volume) -> OpenVolume | OpenSource:
+    """How an engine is given a volume: its voxels, or, if lazy, where they are."""
+    if volume.is_lazy and isinstance(volume.origin, Origin):
+        return OpenSource(name, volume.origin.source, volume.origin.pick)
+    voxels = np.asarray(volume.array)
+    return OpenVolume(name, voxels, volume.geometry, volume.modality)
 
 
 @dataclass(frozen=True)
@@ -178,7 +204,7 @@ class Described:
 
 @dataclass(frozen=True)
 class Opened:
-    """Result of `OpenVolume`: the hash by which the volume is found again."""
+    """Result of opening: the hash by which the volume is found again."""
 
     fingerprint: str
 
@@ -284,7 +310,15 @@ Message = Request | Reply | Cancel
 _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Describe, OpenVolume, CloseVolume, EncodeVolume, SegmentVolume, FetchWeights),
+        *(
+            Describe,
+            OpenVolume,
+            OpenSource,
+            CloseVolume,
+            EncodeVolume,
+            SegmentVolume,
+            FetchWeights,
+        ),
         *(Progress, Notice, SliceLabels),
         *(Described, Opened, Encoded, Segmented, Closed, Fetched),
         *(Failed, Withdrawn, Cancel, Hello),

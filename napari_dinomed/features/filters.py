@@ -56,7 +56,7 @@ class FilterEncoder:
     ) -> NDArray[np.float16]:
         """Tokens (slices, 20, rows, columns) of slices ``start`` to ``stop``."""
         del plan
-        spacing = stack.volume.geometry.spacing
+        spacing = stack.spacing
         flatness = min(1.0, spacing[1] / spacing[0])
         channels = [
             *_fine_channels(stack, start, stop, flatness),

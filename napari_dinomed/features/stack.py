@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import dask.array
 import numpy as np
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ Planes = Literal["auto", "one", "three"]
 
 _ISOTROPIC = 2.5
 _PER_TOKEN = 3
+# Numbers that the tokens of one stack may take in memory; of a volume that is itself
+# too large for it, fewer.
+_MOST_NUMBERS = 500_000_000
+_MOST_NUMBERS_LAZY = 200_000_000
+# Bytes of a slab that is kept to read the next slices from.
+_SLAB = 300 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -30,12 +37,15 @@ class SlicePlan:
         Axis of the volume (z, y, x) that the slices are taken along.
     step
         Every how many of them.
+    shrink
+        Pixels along a side of the blocks that are averaged before anything else.
     """
 
     height: int
     width: int
     axis: int = 0
     step: int = 1
+    shrink: int = 1
 
 
 def slice_plans(volume: Volume, side: int, stride: int, planes: Planes) -> list[SlicePlan]:
@@ -72,14 +82,50 @@ def slice_plans(volume: Volume, side: int, stride: int, planes: Planes) -> list[
     return [first, *others]
 
 
-@dataclass(frozen=True, eq=False)
-class SliceStack:
-    """Every ``step``-th slice along an axis, as grey values in [0, 1]."""
+def dense_plan(volume: Volume, channels: int, stride: int) -> SlicePlan:
+    """A plan for an encoder that works at the slices' own resolution, along z.
 
-    volume: Volume
-    window: Window
-    axis: int = 0
-    step: int = 1
+    A volume whose tokens would not fit into memory is thinned out, the finest axes first.
+
+    Parameters
+    ----------
+    volume
+        The volume.
+    channels, stride
+        Numbers per token, and pixels per token.
+    """
+    spacing = volume.geometry.spacing
+    depth, height, width = volume.array.shape
+    most = _MOST_NUMBERS_LAZY if volume.is_lazy else _MOST_NUMBERS
+    step = shrink = 1
+    while True:
+        slices = len(range(step // 2, depth, step))
+        rows, columns = (-(-n // (stride * shrink)) for n in (height, width))
+        if slices * rows * columns * channels <= most:
+            return SlicePlan(height, width, 0, step, shrink)
+        if spacing[0] * step < spacing[1] * shrink:
+            step += 1
+        else:
+            shrink += 1
+
+
+class SliceStack:
+    """Every ``step``-th slice along an axis, as grey values in [0, 1].
+
+    Parameters
+    ----------
+    volume, window
+        Voxels, and how grey values are brought to [0, 1].
+    axis, step, shrink
+        As in the plan.
+    """
+
+    def __init__(
+        self, volume: Volume, window: Window, axis: int = 0, step: int = 1, shrink: int = 1
+    ) -> None:
+        self.volume, self.window = volume, window
+        self.axis, self.step, self.shrink = axis, step, shrink
+        self._slabs = _Slabs(volume.array, axis)
 
     @property
     def depth(self) -> int:
@@ -91,18 +137,81 @@ class SliceStack:
     def slice_shape(self) -> tuple[int, int]:
         """Rows and columns of a slice."""
         rows, columns = (
-            n for axis, n in enumerate(self.volume.array.shape) if axis != self.axis
+            -(-n // self.shrink)
+            for axis, n in enumerate(self.volume.array.shape)
+            if axis != self.axis
         )
         return (rows, columns)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of slices, rows and columns, in the volume's unit."""
+        across = self.volume.geometry.spacing[self.axis] * self.step
+        rows, columns = (
+            length * self.shrink
+            for axis, length in enumerate(self.volume.geometry.spacing)
+            if axis != self.axis
+        )
+        return (across, rows, columns)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Slices ``start`` to ``stop`` as (n, rows, columns); past the ends they repeat."""
         indices = np.clip(np.arange(start, stop), 0, self.depth - 1)
         first, last = int(indices[0]), int(indices[-1])
-        low, high = (self.step // 2 + end * self.step for end in (first, last))
-        wanted = (slice(None),) * self.axis + (slice(low, high + 1, self.step),)
-        slab = np.moveaxis(np.asarray(self.volume.array[wanted]), self.axis, 0)
-        return self.window.apply(slab)[indices - first]
+        slices = [self._slice(number) for number in range(first, last + 1)]
+        return np.stack(slices)[indices - first]
+
+    def _slice(self, number: int) -> NDArray[np.float32]:
+        plane = self._slabs.slice(self.step // 2 + number * self.step)
+        return self._shrunk(self.window.apply(plane))
+
+    def _shrunk(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.shrink == 1:
+            return plane
+        pad = [(0, -length % self.shrink) for length in plane.shape]
+        padded = np.pad(plane, pad, mode="edge")
+        rows, columns = self.slice_shape
+        blocks = padded.reshape(rows, self.shrink, columns, self.shrink)
+        return np.asarray(blocks.mean((1, 3)))
+
+
+class _Slabs:
+    """Slices of an array along an axis; of a lazy one, whole chunks are read at once."""
+
+    def __init__(self, array: Any, axis: int) -> None:
+        self._array, self._axis = array, axis
+        self._start, self._slab = 0, np.empty(0)
+
+    def slice(self, index: int) -> NDArray[Any]:
+        """One slice (rows, columns)."""
+        if isinstance(self._array, np.ndarray):
+            return np.asarray(self._array.take(index, self._axis))
+        if not self._start <= index < self._start + len(self._slab):
+            self._start, stop = self._chunk(index)
+            self._slab = self._read(self._start, stop)
+        return np.asarray(self._slab[index - self._start])
+
+    def _chunk(self, index: int) -> tuple[int, int]:
+        """The chunk that holds a slice, or, where it is too thick to keep, a part of it."""
+        ends = np.cumsum(self._array.chunks[self._axis])
+        number = int(np.searchsorted(ends, index, side="right"))
+        stop = int(ends[number])
+        start = stop - int(self._array.chunks[self._axis][number])
+        slice_bytes = self._array.nbytes / self._array.shape[self._axis]
+        thickness = max(1, int(_SLAB // slice_bytes))
+        if stop - start <= thickness:
+            return start, stop
+        start += (index - start) // thickness * thickness
+        return start, min(stop, start + thickness)
+
+    def _read(self, start: int, stop: int) -> NDArray[Any]:
+        wanted = (slice(None),) * self._axis + (slice(start, stop),)
+        lazy = dask.array.moveaxis(self._array[wanted], self._axis, 0)
+        # The old slab must go before the new one comes.
+        self._slab = np.empty(0)
+        slab = np.empty(lazy.shape, lazy.dtype)
+        dask.array.store(lazy, slab, lock=False)
+        return slab
 
 
 def _pixels(extent: NDArray[np.float64], pixel: float) -> tuple[int, int]:

@@ -1,9 +1,10 @@
 """Files in and out: one module per format, one registry that recognises them."""
 
-from napari_dinomed.io.format import Contents, Part, Pick
+from napari_dinomed.io.format import Contents, Origin, Part, Pick
 from napari_dinomed.io.info import describe
 from napari_dinomed.io.registry import (
     can_read,
+    is_lone_picture,
     label_suffixes,
     list_contents,
     read_labels,
@@ -17,11 +18,13 @@ from napari_dinomed.io.source import Source
 
 __all__ = [
     "Contents",
+    "Origin",
     "Part",
     "Pick",
     "Source",
     "can_read",
     "describe",
+    "is_lone_picture",
     "label_suffixes",
     "list_contents",
     "read_labels",

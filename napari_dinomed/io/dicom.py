@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dinomed.errors import ReadError, VolumeError
+from napari_dinomed.errors import ReadError, UnevenError, VolumeError
 from napari_dinomed.io.dicom_grid import Stack, even_stack, resampled
 from napari_dinomed.io.format import (
     Contents,
@@ -89,14 +89,14 @@ class DicomHeader:
     ----------
     datasets
         Headers of the source's files, in the order of the stack, without pixels.
-    is_multiframe
-        Whether one file holds all slices.
+    paths
+        The source's files, to know them again.
     stack
         The slices as they were before any resampling.
     """
 
     datasets: tuple[Dataset, ...]
-    is_multiframe: bool
+    paths: frozenset[Path]
     stack: Stack
 
 
@@ -315,7 +315,7 @@ def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
     require_room(size, np.float32, name)
     fault = stack.fault()
     if fault is not None and not resample:
-        raise ReadError(
+        raise UnevenError(
             f"{name} is not an even stack of slices: {fault}. Export it again, or have it "
             "brought to an even grid (resampling)."
         )
@@ -335,7 +335,7 @@ def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
     shape = (array.shape[0], array.shape[1], array.shape[2])
     geometry = Geometry.from_file(shape, matrix, "mm", patient=is_placed)
     datasets = tuple({each.path: each.dataset for each in slices}.values())
-    header = DicomHeader(datasets, len(datasets) < len(slices), stack)
+    header = DicomHeader(datasets, frozenset(s.path.resolve() for s in slices), stack)
     return Volume(
         on_canonical_axes(native(array), geometry),
         geometry,

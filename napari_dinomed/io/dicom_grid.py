@@ -88,9 +88,9 @@ class Stack:
         if np.abs(gaps - step).max() > _UNEVEN * step:
             low, high = gaps.min(), gaps.max()
             return f"the distance between slices varies from {low:.3g} to {high:.3g} mm"
-        drift = np.abs(np.diff(self.shifts, axis=0)).max()
-        if drift > _SHEARED:
-            angle = np.degrees(np.arctan2(drift * min(self.pixel), step))
+        drift = np.abs(np.diff(self.shifts, axis=0)).max(axis=0)
+        if drift.max() > _SHEARED:
+            angle = np.degrees(np.arctan2((drift * self.pixel).max(), step))
             return f"the slices are sheared by {angle:.1f}° (a tilted gantry)"
         return None
 

@@ -83,7 +83,7 @@ def write(path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
         raise WriteError(f"There are no labels to write to {path.name}; make one first.")
     known = np.isin(labels, [label.id for label in named])
     segmentation = highdicom.seg.Segmentation(
-        source_images=[_completed(dataset) for dataset in header.datasets],
+        source_images=[_completed(d, header.stack.step) for d in header.datasets],
         pixel_array=np.where(known, labels, 0).astype(labels.dtype),
         segmentation_type=highdicom.seg.SegmentationTypeValues.LABELMAP,
         segment_descriptions=[
@@ -105,10 +105,11 @@ def write(path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
         segmentation.save_as(temporary)
 
 
-def _completed(dataset: Any) -> Any:
-    """A header with the identifiers that the standard asks for and anonymisers blank.
+def _completed(dataset: Any, spacing: float) -> Any:
+    """A header with what the standard asks for and anonymisers and scanners leave out.
 
-    They are made from those that are there, so that slices of one series stay together.
+    Identifiers are made from those that are there, so that slices of one series stay
+    together.
     """
     from pydicom import Dataset
     from pydicom.uid import generate_uid
@@ -126,6 +127,8 @@ def _completed(dataset: Any) -> Any:
     ):
         if not full.get(keyword):
             setattr(full, keyword, generate_uid(entropy_srcs=[source, keyword]))
+    if not full.get("SliceThickness"):
+        full.SliceThickness = spacing
     if not full.get("SOPClassUID"):
         full.SOPClassUID = _CLASSES.get(str(dataset.get("Modality")), _OTHER_CLASS)
     for keyword in (

@@ -11,13 +11,14 @@ import numpy as np
 import psutil
 
 from napari_dinomed.errors import ReadError, VolumeError, WriteError
+from napari_dinomed.io.source import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.io.source import Source
     from napari_dinomed.volume import Geometry, NamedLabel, Volume
 
     Legend = tuple[NamedLabel, ...]
@@ -54,6 +55,14 @@ FIRST = Pick()
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a volume came from: reading it again gives the same one."""
+
+    source: Source
+    pick: Pick
+
+
+@dataclass(frozen=True)
 class Part:
     """A series, a dataset or a level: its key for `Pick`, and what a user reads."""
 
@@ -79,6 +88,22 @@ class Contents:
     frames: int = 1
     channels: int = 1
     is_settled: bool = False
+
+
+def picked_key(keys: Sequence[str], pick: Pick, name: str) -> str:
+    """The key that was picked, or the only one.
+
+    Raises
+    ------
+    VolumeError
+        Where there are several and none of them was picked.
+    """
+    if pick.part is None and len(keys) == 1:
+        return keys[0]
+    if pick.part in keys:
+        return str(pick.part)
+    asked = "none was picked" if pick.part is None else f"{pick.part!r} is not one of them"
+    raise VolumeError(f"{name} holds several volumes: {', '.join(keys)}; {asked}.")
 
 
 class Format:

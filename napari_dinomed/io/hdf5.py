@@ -15,6 +15,7 @@ from napari_dinomed.io.format import (
     Part,
     lazy_if_large,
     native,
+    picked_key,
     require_room,
     shape3,
     take_along,
@@ -58,7 +59,7 @@ class Hdf5(Format):
         """Read a dataset with the voxel size that its attributes give."""
         # Where the dataset is large the file stays open for as long as it is read from.
         file = h5py.File(source.path, "r")
-        dataset = _find(file, pick.part, source.name)
+        dataset = _find(file, pick, source.name)
         axes, (spacing, unit) = _axes(dataset), _spacing(dataset)
         stored = None if dataset.compression == "szip" else source.path.stat().st_size
         if dataset.chunks is None:
@@ -90,11 +91,11 @@ def _datasets(file: h5py.File) -> list[Any]:
     return found
 
 
-def _find(file: h5py.File, part: str | None, name: str) -> Any:
+def _find(file: h5py.File, pick: Pick, name: str) -> Any:
     datasets = _datasets(file)
     if not datasets:
         raise ReadError(f"{name} holds no dataset of numbers with two axes or more.")
-    return next((d for d in datasets if d.name == part), datasets[0])
+    return file[picked_key([d.name for d in datasets], pick, name)]
 
 
 def _axes(dataset: Any) -> str:

@@ -15,6 +15,7 @@ from napari_dinomed.io.format import (
     drop_ones,
     lazy_if_large,
     native,
+    picked_key,
     require_room,
     shape3,
     take_frame,
@@ -52,7 +53,7 @@ class Npy(Format):
         arrays = _arrays(source.path)
         if not arrays:
             raise ReadError(f"{source.name} holds no array with two axes or more.")
-        array = _load(source.path, pick.part or next(iter(arrays)))
+        array = _load(source.path, picked_key(list(arrays), pick, source.name))
         array = take_frame(drop_ones(array), pick.frame, source.name)
         array = native(array) if isinstance(array, np.ndarray) else array
         geometry = Geometry.from_spacing(shape3(array), (1.0, 1.0, 1.0))

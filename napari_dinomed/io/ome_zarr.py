@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dask.array
@@ -15,6 +15,7 @@ from napari_dinomed.io.format import (
     LARGE,
     Contents,
     Format,
+    Origin,
     Part,
     native,
     require_upright,
@@ -23,7 +24,7 @@ from napari_dinomed.io.format import (
     take_frame,
 )
 from napari_dinomed.volume import Geometry, NamedLabel, Volume
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume.volume import BYTES_PER_VOXEL, guess_modality
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +43,6 @@ _UNITS = {
     "meter": ("mm", 1000.0),
 }
 _NAMES = {unit: name for name, (unit, factor) in _UNITS.items() if factor == 1.0}
-# Bytes that segmenting takes for each voxel, all arrays together.
-_BYTES_PER_VOXEL = 32
 _MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _LEVELS = 4
 _SMALLEST = 64
@@ -155,6 +154,7 @@ class OmeZarr(Format):
             header=header,
             legend=legend,
             notes=notes,
+            origin=Origin(source, replace(pick, part=level.key)),
         )
 
     def write(
@@ -292,7 +292,7 @@ def _choose(
         raise VolumeError(f"{name} has no level {part!r}. It has: {known}.")
     first = levels[0].key.rpartition("/")[0]
     own = [level for level in levels if level.key.rpartition("/")[0] == first]
-    room = psutil.virtual_memory().available / _BYTES_PER_VOXEL
+    room = psutil.virtual_memory().available / BYTES_PER_VOXEL
     fits = [level for level in own if np.prod(level.shape, dtype=float) <= room]
     chosen = fits[0] if fits else own[-1]
     if chosen is own[0]:

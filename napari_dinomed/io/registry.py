@@ -6,6 +6,7 @@ import gzip
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from napari_dinomed.errors import DinomedError, ReadError, WriteError
 from napari_dinomed.io.dicom import Dicom
-from napari_dinomed.io.format import FIRST, distinct_color, label_dtype
+from napari_dinomed.io.format import FIRST, Origin, distinct_color, label_dtype
 from napari_dinomed.io.hdf5 import Hdf5
 from napari_dinomed.io.metaimage import MetaImage
 from napari_dinomed.io.mgh import Mgh
@@ -75,6 +76,16 @@ def can_read(given: Given) -> bool:
         return False
 
 
+def is_lone_picture(given: Given) -> bool:
+    """Whether it is one PNG, JPEG or BMP file: nothing to segment in 3-D."""
+    source = Source.of(given)
+    return (
+        len(source.paths) == 1
+        and source.path.is_file()
+        and (_recognise(source) is _PICTURES)
+    )
+
+
 def format_name(given: Given) -> str:
     """What users call the format of a source; errors as `read_volume`."""
     with _opened(Source.of(given)) as (_, format_):
@@ -114,7 +125,10 @@ def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
     """
     source = Source.of(given)
     with _opened(source) as (inside, format_), _one_error(source, format_):
-        return format_.read(inside, pick)
+        volume = format_.read(inside, pick)
+        if volume.is_lazy and volume.origin is None:
+            return replace(volume, origin=Origin(source, pick))
+        return volume
 
 
 def read_labels(given: Given, pick: Pick = FIRST) -> tuple[NDArray[np.int64], Volume]:

@@ -1,38 +1,68 @@
-"""napari's reader and writer for the formats of `napari_dinomed.io`."""
+"""napari's reader and writers for the formats of `napari_dinomed.io`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import napari
 import numpy as np
 from napari.layers import Image
+from napari.utils.notifications import show_info
 
-from napari_dinomed.io import can_read, read_volume, volume_suffixes, write_labels
-from napari_dinomed.plugin.layers import METADATA_KEY, image_options, volume_of
+from napari_dinomed.errors import UnevenError
+from napari_dinomed.io import (
+    Source,
+    can_read,
+    is_lone_picture,
+    list_contents,
+    read_volume,
+    volume_suffixes,
+    write_image,
+    write_labels,
+)
+from napari_dinomed.io.dicom import DicomHeader
+from napari_dinomed.plugin.layers import (
+    METADATA_KEY,
+    image_options,
+    labels_options,
+    volume_of,
+)
+from napari_dinomed.plugin.orientation import show_orientation
+from napari_dinomed.plugin.pick_dialog import ask, ask_to_resample
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    LayerData = tuple[Any, dict[str, Any], str]
+    from napari_dinomed.io import Pick
+
+    LayerData = tuple[Any, ...]
     Reader = Callable[[str | list[str]], list[LayerData]]
+
+# What napari takes for "read, and nothing to show".
+_NOTHING: list[LayerData] = [(None,)]
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
-    """A reader for the file or files, or None; never raises."""
-    paths = [path] if isinstance(path, str) else path
-    return _read if paths and all(can_read(Path(p)) for p in paths) else None
+    """A reader for a file, a folder or the slices of a stack, or None; never raises."""
+    try:
+        return _read if can_read(path) and not is_lone_picture(path) else None
+    except Exception:  # noqa: BLE001 - napari must be able to go on to other readers
+        return None
 
 
 def write_labels_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a labels layer on the grid of the file that its volume came from."""
-    volume = attributes.get("metadata", {}).get(METADATA_KEY)
     labels = np.asarray(data)
-    if not isinstance(volume, Volume):
-        options = {key: attributes[key] for key in ("scale", "units") if key in attributes}
-        volume = volume_of(Image(labels, **options))
-    write_labels(Path(path), labels, volume)
+    write_labels(Path(path), labels, _volume_behind(labels, attributes))
+    return [path]
+
+
+def write_image_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write an image layer, its type kept, on the grid of the file it came from."""
+    array = np.asarray(data)
+    write_image(Path(path), array, _volume_behind(array, attributes))
     return [path]
 
 
@@ -44,10 +74,56 @@ def layer_name(path: Path) -> str:
     return path.name
 
 
+def _volume_behind(array: np.ndarray[Any, Any], attributes: dict[str, Any]) -> Volume:
+    volume = attributes.get("metadata", {}).get(METADATA_KEY)
+    if isinstance(volume, Volume):
+        return volume
+    options = {key: attributes[key] for key in ("scale", "units") if key in attributes}
+    return volume_of(Image(array, **options))
+
+
 def _read(path: str | list[str]) -> list[LayerData]:
-    paths = [path] if isinstance(path, str) else path
-    layers: list[LayerData] = []
-    for each in map(Path, paths):
-        volume = read_volume(each)
-        layers.append((volume.array, image_options(volume, layer_name(each)), "image"))
-    return layers
+    source = Source.of(path)
+    viewer = napari.current_viewer()
+    if viewer is not None and _is_shown(viewer, source):
+        return _NOTHING
+    pick = ask(source.name, list_contents(source))
+    volume = None if pick is None else _read_evenly(source, pick)
+    if volume is None:
+        return _NOTHING
+    for note in volume.notes:
+        show_info(note)
+    if viewer is not None:
+        show_orientation(viewer)
+        viewer.canvas.overlays.scale_bar.visible |= volume.geometry.unit != "px"
+    name = layer_name(Path(source.name))
+    if volume.legend is not None:
+        return [(np.asarray(volume.array), labels_options(volume, name), "labels")]
+    return [(volume.array, image_options(volume, name), "image")]
+
+
+def _read_evenly(source: Source, pick: Pick) -> Volume | None:
+    try:
+        return read_volume(source, pick)
+    except UnevenError as error:
+        even = ask_to_resample(str(error), pick)
+        if even is None:
+            raise
+        return read_volume(source, even)
+
+
+def _is_shown(viewer: napari.Viewer, source: Source) -> bool:
+    """Whether a file is a slice of a series that is open already.
+
+    napari opens the files that are dropped on it one by one, and the first of them has
+    brought the whole series.
+    """
+    if source.url or len(source.paths) != 1:
+        return False
+    path = source.path.resolve()
+    for layer in viewer.layers:
+        volume = layer.metadata.get(METADATA_KEY)
+        header = volume.header if isinstance(volume, Volume) else None
+        if isinstance(header, DicomHeader) and path in header.paths:
+            return True
+    return False

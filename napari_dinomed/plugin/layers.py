@@ -10,7 +10,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_dinomed.errors import VolumeError
 from napari_dinomed.volume import Geometry, Volume, choose_window
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume.volume import guess_modality, sample
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -32,23 +32,42 @@ _PINT_UNITS = {"px": "pixel", "mm": "mm", "µm": "um", "nm": "nm", "Å": "angstr
 def image_options(volume: Volume, name: str) -> dict[str, Any]:
     """Keyword arguments of the image layer that shows a volume at its true place."""
     window = choose_window(volume)
+    return _options(volume, name) | {
+        "colormap": "gray",
+        "contrast_limits": (window.low, window.high),
+    }
+
+
+def labels_options(volume: Volume, name: str) -> dict[str, Any]:
+    """Keyword arguments of the labels layer that shows labels with names and colours."""
+    legend = volume.legend or ()
+    colors: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
+    return _options(volume, name) | {
+        "colormap": DirectLabelColormap(
+            color_dict=colors | {label.id: (*label.color, 1.0) for label in legend}
+        ),
+        "features": {
+            "index": [0, *(label.id for label in legend)],
+            "name": ["background", *(label.name for label in legend)],
+        },
+    }
+
+
+def _options(volume: Volume, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "scale": volume.geometry.spacing,
         "translate": volume.geometry.translation,
         "units": (_PINT_UNITS[volume.geometry.unit],) * 3,
         "axis_labels": AXES,
-        "colormap": "gray",
-        "contrast_limits": (window.low, window.high),
         "metadata": {METADATA_KEY: volume},
     }
 
 
 def widen_contrast_range(layer: Image) -> None:
     """Let the contrast sliders reach all grey values: napari clips them to the window."""
-    step = max(1, round((layer.data.size / 1e6) ** (1 / 3)))
-    sample = np.asarray(layer.data[::step, ::step, ::step])
-    finite = sample[np.isfinite(sample)]
+    values = sample(layer.data)
+    finite = values[np.isfinite(values)]
     low, high = layer.contrast_limits
     if finite.size:
         layer.contrast_limits_range = (

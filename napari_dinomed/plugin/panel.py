@@ -13,6 +13,7 @@ from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.bridge import Bridge
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
+from napari_dinomed.plugin.orientation import show_orientation
 from napari_dinomed.plugin.prompts_box import PromptsBox
 from napari_dinomed.plugin.result_box import ResultBox
 from napari_dinomed.plugin.workbench import Workbench
@@ -66,6 +67,7 @@ class Panel(QWidget):
         self._viewer.layers.events.inserted.connect(self._refresh_images)
         self._viewer.layers.events.removed.connect(self._refresh_images)
         self._refresh_images()
+        show_orientation(napari_viewer)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Let the engine end with the panel."""

@@ -22,7 +22,7 @@ from napari_dinomed.plugin.prompt_layer import PromptLayer
 from napari_dinomed.plugin.result import RESULT, PreviewLayer, accept
 from napari_dinomed.plugin.scribble_layer import ScribbleLayer
 from napari_dinomed.segment.defaults import defaults_for
-from napari_dinomed.segment.prompts import Label
+from napari_dinomed.segment.prompts import Label, legend_of
 from napari_dinomed.session.session import Session, View
 from napari_dinomed.session.state import Annotation, Choices
 from napari_dinomed.volume import choose_window
@@ -202,7 +202,9 @@ class Workbench:
         """
         kept = self.result_layer()
         labels = np.asarray(kept.data) if kept is not None else self.preview.labels
-        write_labels(path, labels, self._require().volume)
+        session = self._require()
+        legend = legend_of(session.annotation.labels)
+        write_labels(path, labels, session.volume, legend)
         self.said.emit(f"Saved {path}")
 
     def toggle_preview(self) -> None:

@@ -18,11 +18,13 @@ from napari_dinomed.engine.messages import (
     EncodeVolume,
     Event,
     Notice,
+    OpenSource,
     OpenVolume,
     Progress,
     Segmented,
     SegmentVolume,
     SliceLabels,
+    open_request,
 )
 from napari_dinomed.errors import Cancelled, DinomedError
 from napari_dinomed.session.file import (
@@ -165,7 +167,7 @@ class Session:
         self.cancel_encoding()
         if not self._is_open:
             self._is_open = True
-            self._submit(self._open_request(), lambda _: None)
+            self._submit(open_request(self._name, self.volume), lambda _: None)
         first = (
             self._view.index if self._view.axis == 0 else self.volume.array.shape[0] // 2
         )
@@ -250,11 +252,6 @@ class Session:
         if self._is_open:
             self._engine.submit(CloseVolume(self._name))
 
-    def _open_request(self) -> OpenVolume:
-        return OpenVolume(
-            self._name, self.volume.array, self.volume.geometry, self.volume.modality
-        )
-
     def _set_history(self, history: History) -> None:
         if history.present == self._history.present:
             return
@@ -295,7 +292,7 @@ class Session:
         if error is None:
             take(future.result())
             return
-        if isinstance(request, OpenVolume):
+        if isinstance(request, OpenVolume | OpenSource):
             self._is_open = False
         if call is self._encode_call:
             self._encode_call = None

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari_dinomed.volume.geometry import Geometry
     from napari_dinomed.volume.window import Window
 
+# Bytes of memory that labelling takes for each voxel, all arrays together.
+BYTES_PER_VOXEL = 32
 _SAMPLES = 2_000_000
 # Of a lazy array: so many blocks along each axis, of so many voxels a side.
 _BLOCKS = 5
@@ -66,6 +68,9 @@ class Volume:
         What the numbers stand for, where the file says that its voxels are labels.
     notes
         What a user should know about how the file was read.
+    origin
+        What a lazy volume can be opened from again, in another process; opaque but to
+        the reader.
     """
 
     array: Any
@@ -75,6 +80,7 @@ class Volume:
     header: object = None
     legend: tuple[NamedLabel, ...] | None = None
     notes: tuple[str, ...] = ()
+    origin: object = None
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3 or self.array.shape != self.geometry.shape:
