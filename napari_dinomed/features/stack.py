@@ -22,7 +22,7 @@ _PER_TOKEN = 3
 _MOST_NUMBERS = 500_000_000
 _MOST_NUMBERS_LAZY = 200_000_000
 # Bytes of a slab that is kept to read the next slices from.
-_SLAB = 300 * 1024**2
+_SLAB = 128 * 1024**2
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from napari_dinomed.io.format import (
     on_canonical_axes,
     require_affine,
     require_room,
+    shape3,
 )
 from napari_dinomed.volume import Geometry, Volume, Window
 
@@ -299,17 +300,8 @@ def _acquired(each: Slice) -> tuple[Any, ...]:
 
 
 def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
-    spacing = slices[0].get("PixelSpacing") or slices[0].get("ImagerPixelSpacing") or (1, 1)
-    stack = Stack(
-        np.array([each.position for each in slices]),
-        slices[0].orientation,
-        (float(spacing[0]), float(spacing[1])),
-        float(
-            slices[0].get("SpacingBetweenSlices") or slices[0].get("SliceThickness") or 1
-        ),
-    )
-    order = stack.order
-    slices, stack = [slices[i] for i in order], stack.sorted()
+    stack = _lay_out(slices, name)
+    slices, stack = [slices[number] for number in stack.order], stack.sorted()
     first = slices[0]
     size = (len(slices), int(first.dataset.Rows), int(first.dataset.Columns))
     require_room(size, np.float32, name)
@@ -324,26 +316,39 @@ def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
     if fault is not None:
         array = resampled(stack, array)
         notes.append(f"Resampled to an even grid: {fault}.")
-    even = even_stack(stack, len(array))
     matrix = np.eye(4)
-    matrix[:3] = even.matrix()
-    matrix[:3] = _RAS @ matrix[:3]
+    matrix[:3] = _RAS @ even_stack(stack, len(array)).matrix()
     require_affine(matrix, name)
     array, note = _in_units(slices, array)
-    notes.extend(note)
     is_placed = first.get("ImagePositionPatient") is not None
-    shape = (array.shape[0], array.shape[1], array.shape[2])
-    geometry = Geometry.from_file(shape, matrix, "mm", patient=is_placed)
+    geometry = Geometry.from_file(shape3(array), matrix, "mm", patient=is_placed)
     datasets = tuple({each.path: each.dataset for each in slices}.values())
-    header = DicomHeader(datasets, frozenset(s.path.resolve() for s in slices), stack)
     return Volume(
         on_canonical_axes(native(array), geometry),
         geometry,
         _MODALITIES.get(str(first.get("Modality")), "other"),
         _own_window(slices),
-        header,
-        notes=tuple(notes),
+        DicomHeader(datasets, frozenset(s.path.resolve() for s in slices), stack),
+        notes=(*notes, *note),
     )
+
+
+def _lay_out(slices: list[Slice], name: str) -> Stack:
+    """Where the slices lie, in any order."""
+    first = slices[0]
+    rows, columns = (
+        float(size)
+        for size in first.get("PixelSpacing") or first.get("ImagerPixelSpacing") or (1, 1)
+    )
+    thickness = float(first.get("SpacingBetweenSlices") or first.get("SliceThickness") or 1)
+    sizes = (abs(thickness), rows, columns)
+    if not np.isfinite(sizes).all() or min(sizes) <= 0:
+        raise ReadError(
+            f"{name} gives its voxels the size {sizes} mm; expected numbers above 0. "
+            "Repair the header or export the series again."
+        )
+    positions = np.array([each.position for each in slices])
+    return Stack(positions, first.orientation, (rows, columns), abs(thickness))
 
 
 def _read_pixels(slices: list[Slice], name: str) -> NDArray[Any]:

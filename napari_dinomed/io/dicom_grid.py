@@ -64,7 +64,7 @@ class Stack:
         """Usual distance between slices."""
         if len(self.positions) < 2:
             return self.thickness
-        return float(np.median(np.diff(self.along)))
+        return float(np.percentile(np.diff(self.along), 50, method="lower"))
 
     @property
     def shifts(self) -> Floats:

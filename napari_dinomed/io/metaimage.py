@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dinomed.errors import ReadError
+from napari_dinomed.errors import DinomedError, ReadError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.format import (
     Contents,
@@ -17,14 +23,13 @@ from napari_dinomed.io.format import (
     require_patient,
     require_room,
     shape3,
+    take_along,
     take_frame,
 )
 from napari_dinomed.volume import Geometry, Volume
 from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_dinomed.io.format import Legend, Pick
@@ -48,22 +53,17 @@ class MetaImage(Format):
 
     def contents(self, source: Source) -> Contents:
         """A fourth axis is time; numbers per voxel are channels."""
-        reader = _reader(source)
-        size = reader.GetSize()
-        return Contents(
-            frames=size[3] if len(size) == 4 else 1,
-            channels=reader.GetNumberOfComponents(),
-        )
+        about, _ = _run(source, "header")
+        size = about["size"]
+        return Contents(frames=size[3] if len(size) == 4 else 1, channels=about["channels"])
 
     def read(self, source: Source, pick: Pick) -> Volume:
         """Read voxels and grid."""
-        itk = _require_itk()
-        reader = _reader(source)
-        image = reader.Execute()
-        array = itk.GetArrayFromImage(image)
-        if image.GetNumberOfComponentsPerPixel() > 1:
-            array = array[..., pick.channel or 0]
-        matrix = _matrix(image)
+        _run(source, "header")
+        about, array = _run(source, "voxels")
+        if about["channels"] > 1:
+            array = take_along(array, array.ndim - 1, pick.channel, source.name)
+        matrix = _matrix(about)
         require_affine(matrix, source.name)
         array = take_frame(native(array), pick.frame, source.name)
         geometry = Geometry.from_file(shape3(array), matrix, "mm", patient=True)
@@ -93,26 +93,35 @@ def _require_itk() -> Any:
     try:
         import SimpleITK
     except ImportError as error:
-        raise ReadError(
-            "MetaImage and GIPL files are read with SimpleITK, which is not installed. "
-            "Run: pip install 'napari-dinomed[itk]'"
+        raise DinomedError(
+            "MetaImage and GIPL files need SimpleITK, which is not installed. Run: "
+            "pip install 'napari-dinomed[itk]'"
         ) from error
     return SimpleITK
 
 
-def _reader(source: Source) -> Any:
-    """A reader that has read the header, after its claims were checked."""
-    itk = _require_itk()
-    path = source.path
-    files = [path, *_require_beside(path)]
-    itk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = itk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+def _run(source: Source, wanted: str) -> tuple[dict[str, Any], Any]:
+    """Header and voxels, read in a process of its own: damaged files may abort it."""
+    if importlib.util.find_spec("SimpleITK") is None:
+        _require_itk()
+    files = [source.path, *_require_beside(source.path)]
+    child = Path(__file__).with_name("itk_child.py")
+    done = subprocess.run(
+        [sys.executable, child, source.path, wanted], capture_output=True, check=False
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ReadError(
+            f"Expected a whole {MetaImage.name} file, but {source} cannot be read: "
+            f"{said or 'it broke the reader'}. It may be truncated; export it again."
+        )
+    stream = io.BytesIO(done.stdout)
+    about: dict[str, Any] = json.loads(stream.readline())
     stored = sum(file.stat().st_size for file in files)
-    shape = (*reader.GetSize(), reader.GetNumberOfComponents())
-    require_room(shape, np.uint8, source.name, stored)
-    return reader
+    require_room((*about["size"], about["channels"]), np.uint8, source.name, stored)
+    if wanted == "header":
+        return about, None
+    return about, np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def _require_beside(path: Path) -> list[Path]:
@@ -135,15 +144,13 @@ def _require_beside(path: Path) -> list[Path]:
     return []
 
 
-def _matrix(image: Any) -> NDArray[np.float64]:
+def _matrix(about: dict[str, Any]) -> NDArray[np.float64]:
     """4×4 matrix from (k, j, i, 1) to RAS millimetres."""
-    dimension = image.GetDimension()
-    direction = np.array(image.GetDirection()).reshape(dimension, dimension)[:3, :3]
+    count = len(about["size"])
+    direction = np.array(about["direction"]).reshape(count, count)
     matrix = np.eye(4)
-    if dimension < 3:
-        matrix[:2, :2] = direction[:2, :2] * np.array(image.GetSpacing()[:2])
-        matrix[:2, 3] = image.GetOrigin()[:2]
-    else:
-        matrix[:3, :3] = direction * np.array(image.GetSpacing()[:3])
-        matrix[:3, 3] = image.GetOrigin()[:3]
+    used = min(count, 3)
+    spacing = np.array(about["spacing"][:used])
+    matrix[:used, :used] = direction[:used, :used] * spacing
+    matrix[:used, 3] = about["origin"][:used]
     return np.asarray((_LPS @ matrix)[:, [2, 1, 0, 3]])

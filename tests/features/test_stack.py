@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dask.array
 import numpy as np
 import pytest
 
-from napari_dinomed.features.stack import SlicePlan, SliceStack, slice_plans
+from napari_dinomed.features import stack as stack_module
+from napari_dinomed.features.stack import SlicePlan, SliceStack, dense_plan, slice_plans
 from napari_dinomed.volume import Geometry, Volume, Window
 
 
@@ -47,3 +49,59 @@ def test_slices_are_cut_across_their_axis(axis, step):
     got = stack.read(1, stack.depth + 1)
     expected = [volume.array.take(place, axis) / 504 for place in [*places][1:]]
     np.testing.assert_allclose(got, [*expected, expected[-1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("slab", [10, 10**9])
+def test_lazy_volumes_are_cut_alike(monkeypatch, axis, slab):
+    """Whole chunks are read at once where they are small enough to keep."""
+    monkeypatch.setattr(stack_module, "_SLAB", slab)
+    volume = _volume((7, 8, 9), (1, 1, 1))
+    lazy = Volume(dask.array.from_array(volume.array, (3, 4, 5)), volume.geometry, "EM")
+    expected = SliceStack(volume, Window(0, 504), axis).read(0, 9)
+    got = SliceStack(lazy, Window(0, 504), axis).read(0, 9)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_each_chunk_is_read_once(monkeypatch):
+    reads = []
+
+    class Counting(np.ndarray):
+        def __getitem__(self, key):
+            reads.append(key)
+            return np.asarray(super().__getitem__(key))
+
+    array = np.zeros((8, 4, 4), np.uint8).view(Counting)
+    lazy = dask.array.from_array(array, (4, 4, 4), asarray=False, inline_array=True)
+    volume = Volume(lazy, Geometry.from_spacing((8, 4, 4), (1, 1, 1)), "EM")
+    stack = SliceStack(volume, Window(0, 1))
+    reads.clear()
+    for start in range(8):
+        stack.read(start, start + 1)
+    assert len(reads) == 2
+
+
+def test_small_volumes_keep_their_resolution():
+    plan = dense_plan(_volume((30, 64, 64), (3, 1, 1)), 20, 2)
+    assert plan == SlicePlan(64, 64, 0, 1, 1)
+
+
+def test_large_volumes_are_thinned_out_evenly(monkeypatch):
+    monkeypatch.setattr(stack_module, "_MOST_NUMBERS", 10_000)
+    volume = _volume((32, 64, 64), (2, 1, 1))
+    plan = dense_plan(volume, 20, 2)
+    stack = SliceStack(volume, Window(0, 1), plan.axis, plan.step, plan.shrink)
+    rows, columns = stack.slice_shape
+    assert stack.depth * rows * columns / 4 * 20 <= 10_000
+    # Cubes, as nearly as whole numbers allow.
+    assert max(stack.spacing) < 1.6 * min(stack.spacing)
+
+
+def test_shrunk_slices_are_means():
+    volume = _volume((2, 4, 5), (1, 1, 1))
+    stack = SliceStack(volume, Window(0, 1000), shrink=2)
+    got = stack.read(1, 2)[0] * 1000
+    assert got[0, 0] == pytest.approx(volume.array[1, :2, :2].mean())
+    # The last column stands alone.
+    assert got[0, 2] == pytest.approx(volume.array[1, :2, 4].mean())
+    assert stack.spacing == (1, 2, 2)
