@@ -144,6 +144,10 @@ def segment(
     frame: Frame = None,
     channel: Channel = None,
     resample: Resample = False,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="Another image of the same voxels to look at; at most two."),
+    ] = None,
     planes: PlaneChoice = "auto",
     device: Device = "auto",
 ) -> None:
@@ -152,11 +156,13 @@ def segment(
     from napari_dinomed.report import measure
     from napari_dinomed.segment.prompts import legend_of
     from napari_dinomed.session.written import annotate
+    from napari_dinomed.volume import seen_with
 
     require_writable(out)
     opened = read_volume(volume, Pick(part, frame, channel, resample))
     for note in opened.notes:
         _out.print(note, markup=False, soft_wrap=True)
+    opened = seen_with(opened, [read_volume(other) for other in also or []])
     given = _collect_prompts(opened.geometry, point or [], world or [], prompts)
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
     annotation = annotate(given, meaning)

@@ -14,6 +14,7 @@ import pytest
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.io import read_labels, read_volume
 from tests.conftest import ball
+from tests.io import made
 
 AFFINE = np.array(
     [[-0.8, 0.1, 0, 30], [0.1, 0.8, 0.2, -40], [0, -0.2, 2.4, 5], [0, 0, 0, 1.0]]
@@ -317,3 +318,42 @@ def test_real_volumes_of_every_kind(shared_data, tmp_path, name, place):
     assert read_volume(out).geometry.file_shape == read_volume(source).geometry.file_shape
     if "nii" in name:
         np.testing.assert_array_equal(nib.load(out).affine, nib.load(source).affine)
+
+
+def test_what_is_in_a_file(scan, tmp_path):
+    done = run("info", scan)
+    assert done.returncode == 0, done.stderr
+    for expected in ("NIfTI", "16 × 48 × 56", "mm", "IPL", "MR", "int16", "into memory"):
+        assert expected in done.stdout
+    (tmp_path / "a.xyz").write_bytes(b"nothing")
+    assert "a.xyz is none of these" in refused("info", tmp_path / "a.xyz")
+
+
+def test_from_dicom_to_a_dicom_segmentation(scan, tmp_path):
+    """Slices in, labels that refer to them out."""
+    matrix = AFFINE[:, [2, 1, 0, 3]] * [1, 1, 1, 1]
+    matrix[:3, :3] = np.diag([-0.8, -0.8, 2.4])[:, ::-1]
+    array = np.asarray(nib.load(scan).dataobj).T
+    series = made.write_dicom(tmp_path / "series", array, matrix)
+    out = tmp_path / "labels.dcm"
+    done = run("segment", series, "--point", "8,24,30=1", "--out", out)
+    assert done.returncode == 0, done.stderr
+    labels, _ = read_labels(out)
+    grid = read_volume(series).geometry
+    truth = np.asarray(nib.load(scan.with_name("truth.nii.gz")).dataobj).T == 1
+    assert dice(truth, grid.to_file_order(labels) == 1) > 0.85
+
+
+def test_a_second_image_is_looked_at(scan, tmp_path):
+    out = tmp_path / "labels.nii.gz"
+    point = ("--point", "8,24,30=1")
+    done = run("segment", scan, *point, "--also", scan, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert _mask(out).any()
+    truth = scan.with_name("truth.nii.gz")
+    small = nib.load(truth).slicer[:20]
+    nib.save(small, tmp_path / "small.nii.gz")
+    said = refused(
+        "segment", scan, *point, "--also", tmp_path / "small.nii.gz", "--out", out
+    )
+    assert "same grid" in said

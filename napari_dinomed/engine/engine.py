@@ -195,7 +195,12 @@ class Engine:
         if isinstance(request, OpenSource):
             volume = read_volume(request.source, request.pick)
         else:
-            volume = Volume(request.voxels, request.geometry, request.modality)
+            volume = Volume(
+                request.voxels,
+                request.geometry,
+                request.modality,
+                others=tuple(request.others),
+            )
         volume.require_content()
         self._forget(request.volume)
         self._volumes[request.volume] = volume
@@ -229,7 +234,7 @@ class Engine:
             encoder.signature,
             encoder.device,
             encoding.banks[0].grid,
-            encoder.spec.channels,
+            encoding.banks[0].channels,
             computed,
         )
 
@@ -408,7 +413,8 @@ def _next_missing(
 def _plans(volume: Volume, encoder: Encoder, planes: Planes) -> list[SlicePlan]:
     """How a volume is cut for an encoder."""
     if not encoder.is_planar:
-        return [dense_plan(volume, encoder.spec.channels, encoder.spec.stride)]
+        channels = encoder.channels(1 + len(volume.others))
+        return [dense_plan(volume, channels, encoder.spec.stride)]
     side = defaults_for(volume.modality).side
     return slice_plans(volume, side, encoder.spec.stride, planes)
 
@@ -418,7 +424,7 @@ def _begin_plane(
 ) -> PlaneTokens:
     stack = SliceStack(volume, window, plan.axis, plan.step, plan.shrink)
     grid = encoder.grid(stack.slice_shape, plan)
-    shape = (stack.depth, encoder.spec.channels, *grid)
+    shape = (stack.depth, encoder.channels(stack.images), *grid)
     signature = feature_signature(volume, window, plan, encoder)
     store = FeatureStore.for_signature(signature, shape, name)
     bank = TokenBank(shape, volume.array.shape, plan.axis, plan.step)

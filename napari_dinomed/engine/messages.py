@@ -6,7 +6,7 @@ are used in process and over the wire.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -31,12 +31,23 @@ class Describe:
 
 @dataclass(frozen=True, eq=False)
 class OpenVolume:
-    """Hand over a volume under a name of the asker's choice; it replaces an older one."""
+    """Hand over a volume under a name of the asker's choice; it replaces an older one.
+
+    Parameters
+    ----------
+    volume
+        The name.
+    voxels, geometry, modality
+        The volume.
+    others
+        (n, z, y, x), further images of the same voxels; see `Volume`.
+    """
 
     volume: str
     voxels: Array
     geometry: Geometry
     modality: Modality
+    others: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint16))
 
 
 @dataclass(frozen=True)
@@ -141,8 +152,10 @@ def open_request(name: str, volume: Volume) -> OpenVolume | OpenSource:
     """How an engine is given a volume: its voxels, or, if lazy, where they are."""
     if volume.is_lazy and isinstance(volume.origin, Origin):
         return OpenSource(name, volume.origin.source, volume.origin.pick)
-    voxels = np.asarray(volume.array)
-    return OpenVolume(name, voxels, volume.geometry, volume.modality)
+    request = OpenVolume(name, np.asarray(volume.array), volume.geometry, volume.modality)
+    if not volume.others:
+        return request
+    return replace(request, others=np.stack(volume.others))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _BATCH = {"cuda": 16, "xpu": 8, "mps": 8, "cpu": 2}
 _LAYERS = 4
 _CONVNEXT_STRIDE = 16
+_COLOURS = 3
 
 
 class BackboneEncoder:
@@ -87,6 +88,11 @@ class BackboneEncoder:
             return int(self._model.patch_embed.patch_size[0])
         return _CONVNEXT_STRIDE
 
+    def channels(self, images: int) -> int:
+        """Numbers per token; further images are further colours of the same input."""
+        del images
+        return self.spec.channels
+
     def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
         """Rows and columns of tokens of a slice once it is resized."""
         del slice_shape
@@ -102,7 +108,7 @@ class BackboneEncoder:
 
         Out of memory halves the batch, then moves to the CPU, and says so.
         """
-        slices = torch.from_numpy(stack.read(start, stop))
+        slices = _as_colours(stack, start, stop)
         size = self.grid(stack.slice_shape, plan)
         done: list[torch.Tensor] = []
         while sum(len(tokens) for tokens in done) < len(slices):
@@ -117,7 +123,7 @@ class BackboneEncoder:
     def _forward(self, slices: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         size = (grid[0] * self._stride, grid[1] * self._stride)
         images = functional.interpolate(
-            slices[:, None].to(self._device),
+            slices.to(self._device),
             size,
             mode="bilinear",
             antialias=True,
@@ -151,6 +157,17 @@ class BackboneEncoder:
         self._device = torch.device("cpu")
         self._model = self._model.to(self._device)
         self._batch = _BATCH["cpu"]
+
+
+def _as_colours(stack: SliceStack, start: int, stop: int) -> torch.Tensor:
+    """Slices (n, channels, rows, columns): one grey channel, or three of several images.
+
+    Of two images the third channel is their mean.
+    """
+    images = [stack.read(start, stop, image) for image in range(stack.images)]
+    if len(images) == _COLOURS - 1:
+        images.append(np.mean(images, axis=0, dtype=np.float32))
+    return torch.from_numpy(np.stack(images, axis=1))
 
 
 def _layer_indices(model: Any) -> list[int]:

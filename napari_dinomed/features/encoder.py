@@ -86,6 +86,9 @@ class Encoder(Protocol):
     def block(self) -> int:
         """How many neighbouring slices it is best given at once."""
 
+    def channels(self, images: int) -> int:
+        """Numbers per token, of so many images of the same voxels."""
+
     def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
         """Rows and columns of tokens for slices of this shape."""
 

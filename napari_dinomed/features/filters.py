@@ -31,7 +31,9 @@ _WIDE = (8.0, 16.0)
 
 
 class FilterEncoder:
-    """Tokens of 20 filter responses, for every 2 × 2 pixels of every slice.
+    """Tokens of 17 filter responses to each image, and of the position in the volume.
+
+    There is one for every 2 × 2 pixels of every slice.
 
     Scales are in pixels of the slice; across slices they shrink with the spacing, so
     that a filter is as wide in millimetres through the plane as it is within it.
@@ -46,6 +48,11 @@ class FilterEncoder:
     position_channels = 3
     block = 16
 
+    def channels(self, images: int) -> int:
+        """Numbers per token."""
+        one = self.spec.channels - self.position_channels
+        return one * images + self.position_channels
+
     def grid(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
         """Rows and columns of tokens."""
         del plan
@@ -54,24 +61,24 @@ class FilterEncoder:
     def encode(
         self, stack: SliceStack, start: int, stop: int, plan: SlicePlan
     ) -> NDArray[np.float16]:
-        """Tokens (slices, 20, rows, columns) of slices ``start`` to ``stop``."""
+        """Tokens (slices, channels, rows, columns) of slices ``start`` to ``stop``."""
         del plan
         spacing = stack.spacing
         flatness = min(1.0, spacing[1] / spacing[0])
-        channels = [
-            *_fine_channels(stack, start, stop, flatness),
-            *_wide_channels(stack, start, stop, flatness),
-            *_position(stack, start, stop),
-        ]
+        channels: list[Floats] = []
+        for image in range(stack.images):
+            channels.extend(_fine_channels(stack, start, stop, flatness, image))
+            channels.extend(_wide_channels(stack, start, stop, flatness, image))
+        channels.extend(_position(stack, start, stop))
         return np.stack(channels, axis=1).astype(np.float16)
 
 
 def _fine_channels(
-    stack: SliceStack, start: int, stop: int, flatness: float
+    stack: SliceStack, start: int, stop: int, flatness: float, image: int
 ) -> list[Floats]:
     """Smoothed grey, edges, ridges and texture, on the token grid."""
     halo = int(np.ceil(_REACH * _FINE[-1] * flatness)) + 3
-    slab = stack.read(start - halo, stop + halo)
+    slab = stack.read(start - halo, stop + halo, image)
 
     def kept(response: Floats) -> Floats:
         return _block_mean(response[halo:-halo], _STRIDE)
@@ -94,11 +101,11 @@ def _fine_channels(
 
 
 def _wide_channels(
-    stack: SliceStack, start: int, stop: int, flatness: float
+    stack: SliceStack, start: int, stop: int, flatness: float, image: int
 ) -> list[Floats]:
     """What surrounds a voxel, 8 and 16 pixels wide; computed on a coarser grid."""
     halo = int(np.ceil(_REACH * _WIDE[-1] * flatness))
-    slab = stack.read(start - halo, stop + halo)
+    slab = stack.read(start - halo, stop + halo, image)
     coarse = _block_mean(slab, _COARSE)
     rows, columns = (-(-size // _STRIDE) for size in stack.slice_shape)
     zoom = _STRIDE / _COARSE

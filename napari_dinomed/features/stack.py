@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import dask.array
 import numpy as np
 
+from napari_dinomed.volume.channels import WHITE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,6 +23,8 @@ _PER_TOKEN = 3
 # too large for it, fewer.
 _MOST_NUMBERS = 500_000_000
 _MOST_NUMBERS_LAZY = 200_000_000
+# Pixels of a slice of such a volume; filters hold several dozen slices at a time.
+_MOST_PIXELS_LAZY = 512 * 1024
 # Bytes of a slab that is kept to read the next slices from.
 _SLAB = 128 * 1024**2
 
@@ -96,14 +100,17 @@ def dense_plan(volume: Volume, channels: int, stride: int) -> SlicePlan:
     """
     spacing = volume.geometry.spacing
     depth, height, width = volume.array.shape
-    most = _MOST_NUMBERS_LAZY if volume.is_lazy else _MOST_NUMBERS
+    most, widest = (
+        (_MOST_NUMBERS_LAZY, _MOST_PIXELS_LAZY) if volume.is_lazy else (_MOST_NUMBERS, None)
+    )
     step = shrink = 1
     while True:
         slices = len(range(step // 2, depth, step))
         rows, columns = (-(-n // (stride * shrink)) for n in (height, width))
-        if slices * rows * columns * channels <= most:
+        is_wide = widest is not None and height * width / shrink**2 > widest
+        if slices * rows * columns * channels <= most and not is_wide:
             return SlicePlan(height, width, 0, step, shrink)
-        if spacing[0] * step < spacing[1] * shrink:
+        if spacing[0] * step < spacing[1] * shrink and not is_wide:
             step += 1
         else:
             shrink += 1
@@ -125,7 +132,7 @@ class SliceStack:
     ) -> None:
         self.volume, self.window = volume, window
         self.axis, self.step, self.shrink = axis, step, shrink
-        self._slabs = _Slabs(volume.array, axis)
+        self._slabs = [_Slabs(array, axis) for array in (volume.array, *volume.others)]
 
     @property
     def depth(self) -> int:
@@ -154,15 +161,22 @@ class SliceStack:
         )
         return (across, rows, columns)
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+    @property
+    def images(self) -> int:
+        """How many images of the same voxels there are."""
+        return len(self._slabs)
+
+    def read(self, start: int, stop: int, image: int = 0) -> NDArray[np.float32]:
         """Slices ``start`` to ``stop`` as (n, rows, columns); past the ends they repeat."""
         indices = np.clip(np.arange(start, stop), 0, self.depth - 1)
         first, last = int(indices[0]), int(indices[-1])
-        slices = [self._slice(number) for number in range(first, last + 1)]
+        slices = [self._slice(number, image) for number in range(first, last + 1)]
         return np.stack(slices)[indices - first]
 
-    def _slice(self, number: int) -> NDArray[np.float32]:
-        plane = self._slabs.slice(self.step // 2 + number * self.step)
+    def _slice(self, number: int, image: int) -> NDArray[np.float32]:
+        plane = self._slabs[image].slice(self.step // 2 + number * self.step)
+        if image:
+            return self._shrunk(np.divide(plane, WHITE, dtype=np.float32))
         return self._shrunk(self.window.apply(plane))
 
     def _shrunk(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -58,7 +58,10 @@ def feature_signature(
 ) -> str:
     """Hash of everything that the tokens depend on: voxels, window, plan, weights."""
     parts = (volume.fingerprint, window.low, window.high, plan, encoder.signature)
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=16)
+    for other in volume.others:
+        digest.update(np.ascontiguousarray(other).data)
+    return digest.hexdigest()
 
 
 class FeatureStore:

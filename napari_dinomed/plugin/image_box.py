@@ -25,6 +25,7 @@ from napari_dinomed.engine.messages import (
     FetchWeights,
     Progress,
 )
+from napari_dinomed.errors import DinomedError
 from napari_dinomed.features.catalog import LICENCE_NOTICES
 from napari_dinomed.plugin.workbench import window_limits
 from napari_dinomed.settings import load_settings, save_settings
@@ -54,6 +55,7 @@ class ImageBox(QGroupBox):
         self._begun = 0.0
         self._encoders: dict[str, EncoderInfo] = {}
         self.images, self.windows, self.encoders = QComboBox(), QComboBox(), QComboBox()
+        self.others = (QComboBox(), QComboBox())
         self.compute = QPushButton("Compute features")
         self.cancel = QPushButton("Cancel")
         self.bar = QProgressBar()
@@ -72,6 +74,15 @@ class ImageBox(QGroupBox):
         if current in images:
             self.images.setCurrentIndex(images.index(current))
         self.images.blockSignals(False)
+        for box in self.others:
+            kept = box.currentData()
+            box.clear()
+            box.addItem("nothing else", None)
+            for image in images:
+                if image is not self.images.currentData():
+                    box.addItem(image.name, image)
+            if kept in images:
+                box.setCurrentIndex(max(0, box.findData(kept)))
         self.chosen.emit(self.images.currentData())
 
     def _fill(self) -> None:
@@ -86,6 +97,11 @@ class ImageBox(QGroupBox):
     def _lay_out(self) -> None:
         form = QFormLayout()
         form.addRow("Layer", self.images)
+        beside = QHBoxLayout()
+        for box in self.others:
+            box.setToolTip("Another layer of the same voxels for the encoder to look at")
+            beside.addWidget(box)
+        form.addRow("Seen with", beside)
         form.addRow("Window", self.windows)
         form.addRow("Encoder", self.encoders)
         buttons = QHBoxLayout()
@@ -101,6 +117,8 @@ class ImageBox(QGroupBox):
         self.images.currentIndexChanged.connect(
             lambda _: self.chosen.emit(self.images.currentData())
         )
+        for box in self.others:
+            box.activated.connect(self._choose_others)
         self.windows.activated.connect(self._choose_window)
         self.encoders.activated.connect(self._choose_encoder)
         self.compute.clicked.connect(lambda: self._encode())
@@ -113,6 +131,8 @@ class ImageBox(QGroupBox):
 
     def _on_opened(self) -> None:
         self._rest()
+        for box in self.others:
+            box.setCurrentIndex(0)
         self.device.setText("Features not computed yet: click to begin")
         session = self._workbench.session
         if session is not None:
@@ -132,6 +152,15 @@ class ImageBox(QGroupBox):
             self.encoders.addItem(f"{info.title}{mark}", info.name)
         self.encoders.addItem(_FILE, _FILE)
         self._select(self.encoders, chosen)
+
+    def _choose_others(self) -> None:
+        chosen = [box.currentData() for box in self.others if box.currentData() is not None]
+        try:
+            self._workbench.see_with(chosen)
+        except DinomedError as error:
+            for box in self.others:
+                box.setCurrentIndex(0)
+            self._workbench.failed.emit(str(error))
 
     def _choose_window(self) -> None:
         session = self._workbench.session

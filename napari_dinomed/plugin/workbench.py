@@ -107,6 +107,16 @@ class Workbench:
         self.viewer.layers.selection.active = self.prompts.layer
         self.opened.emit()
 
+    def see_with(self, images: list[Image]) -> None:
+        """Let the encoder look at other layers of the same grid as well.
+
+        Raises
+        ------
+        VolumeError
+            Where one is not a grey volume on that grid.
+        """
+        self._require().see_with(tuple(volume_of(image) for image in images))
+
     def close(self) -> None:
         """Leave the image: the working layers go, what was accepted stays."""
         session, self.session, self.image = self.session, None, None

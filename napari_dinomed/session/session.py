@@ -35,7 +35,7 @@ from napari_dinomed.session.file import (
     save_session,
 )
 from napari_dinomed.session.state import Annotation, Choices, History
-from napari_dinomed.volume import choose_window
+from napari_dinomed.volume import choose_window, seen_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,6 +156,20 @@ class Session:
             self._encoding = self._window = None
         self.choices_changed.emit(self.choices)
         self._autosave()
+        self.request_labels()
+
+    def see_with(self, others: tuple[Volume, ...]) -> None:
+        """Let the encoder look at further images of the same voxels as well.
+
+        Raises
+        ------
+        VolumeError
+            Where they do not lie on the volume's grid.
+        """
+        self.volume = seen_with(self.volume, others)
+        self.cancel_encoding()
+        self._encoding, self._is_open = None, False
+        self.choices_changed.emit(self.choices)
         self.request_labels()
 
     def look_at(self, view: View) -> None:

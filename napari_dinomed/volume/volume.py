@@ -68,6 +68,8 @@ class Volume:
         What the numbers stand for, where the file says that its voxels are labels.
     notes
         What a user should know about how the file was read.
+    others
+        Further images of the same voxels, windowed to 0 to 65535; see `seen_with`.
     origin
         What a lazy volume can be opened from again, in another process; opaque but to
         the reader.
@@ -80,6 +82,7 @@ class Volume:
     header: object = None
     legend: tuple[NamedLabel, ...] | None = None
     notes: tuple[str, ...] = ()
+    others: tuple[NDArray[np.uint16], ...] = ()
     origin: object = None
 
     def __post_init__(self) -> None:

@@ -48,11 +48,13 @@ def make(path: Path, shape: tuple[int, int, int]) -> None:
     )
 
 
-def encode(path: Path, encoder: str) -> dict[str, object]:
+def encode(path: Path, encoder: str, lazy_from: int | None) -> dict[str, object]:
     """Encode in this process; peak memory in GB, seconds, and what came out."""
     from napari_dinomed import headless
-    from napari_dinomed.io import Pick, read_volume
+    from napari_dinomed.io import Pick, ome_zarr, read_volume
 
+    if lazy_from is not None:
+        ome_zarr.LARGE = lazy_from
     begun = time.perf_counter()
     volume = read_volume(path, Pick(part="s0"))
     job = headless.prepare(volume, encoder)
@@ -72,16 +74,19 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=(1000, 2048, 2048))
     parser.add_argument("--encoder", action="append")
     parser.add_argument("--volume", type=Path, help="encode this one, in this process")
+    parser.add_argument("--lazy-from", type=int, help="bytes from which it is lazy")
     options = parser.parse_args()
     encoders = options.encoder or ["filters"]
     if options.volume is not None:
-        print(json.dumps(encode(options.volume, encoders[0])))
+        print(json.dumps(encode(options.volume, encoders[0], options.lazy_from)))
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "volume.ome.zarr"
         make(path, tuple(options.shape))
         for encoder in encoders:
             command = [sys.executable, __file__, "--volume", path, "--encoder", encoder]
+            if options.lazy_from:
+                command += ["--lazy-from", str(options.lazy_from)]
             environment = os.environ | {"NAPARI_DINOMED_HOME": folder}
             subprocess.run(command, check=True, env=environment)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_dinomed.bench.metrics import dice
@@ -11,15 +12,19 @@ from napari_dinomed.engine.messages import (
     CloseVolume,
     Describe,
     EncodeVolume,
+    OpenSource,
     OpenVolume,
     Progress,
     SegmentVolume,
     SliceLabels,
+    open_request,
 )
 from napari_dinomed.errors import EngineError, VolumeError, WeightsError
+from napari_dinomed.io import Pick, ome_zarr, read_volume
 from napari_dinomed.segment.prompts import Meaning, Point, Prompts
 from napari_dinomed.session.state import new_label
-from napari_dinomed.volume import Window
+from napari_dinomed.volume import Window, seen_with
+from tests.io import made
 
 WINDOW = Window(0.0, 130.0)
 
@@ -114,6 +119,53 @@ def test_a_volume_without_content(ball_volume):
     flat = np.zeros_like(volume.array)
     with pytest.raises(VolumeError, match="constant"):
         Engine().run(OpenVolume("v", flat, volume.geometry, "CT"))
+
+
+@pytest.fixture
+def lazy(ball_volume, tmp_path, monkeypatch):
+    """The ball, read piece by piece from an OME-Zarr."""
+    volume, mask = ball_volume
+    monkeypatch.setattr(ome_zarr, "LARGE", 1000)
+    store = made.write_zarr(tmp_path / "ball.zarr", volume.array)
+    opened = read_volume(store, Pick(part="s0"))
+    assert opened.is_lazy
+    return opened, mask
+
+
+def test_a_lazy_volume_is_opened_where_it_lies(lazy):
+    volume, mask = lazy
+    engine = Engine()
+    request = open_request("v", volume)
+    assert isinstance(request, OpenSource)
+    assert engine.run(request).fingerprint == volume.fingerprint
+    assert engine.run(EncodeVolume("v", "filters", WINDOW)).computed == 16
+    segmented = engine.run(_segment())
+    assert segmented.labels.shape == mask.shape
+    assert segmented.labels[8, 24, 30] == 1
+
+
+def test_labels_that_do_not_fit_into_memory_are_refused(lazy, monkeypatch):
+    volume, _ = lazy
+    engine = Engine()
+    engine.run(open_request("v", volume))
+    engine.run(EncodeVolume("v", "filters", WINDOW))
+
+    class Little:
+        available = volume.array.size
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Little)
+    with pytest.raises(VolumeError, match="coarser level"):
+        engine.run(_segment())
+
+
+def test_further_images_reach_the_encoder(ball_volume):
+    volume, _ = ball_volume
+    engine = Engine()
+    engine.run(open_request("v", seen_with(volume, [volume])))
+    assert engine.run(EncodeVolume("v", "filters", WINDOW)).channels == 37
+    engine.run(open_request("v", volume))
+    again = engine.run(EncodeVolume("v", "filters", WINDOW))
+    assert (again.channels, again.computed) == (20, 16)
 
 
 def test_it_says_what_there_is():

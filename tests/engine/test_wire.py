@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +14,22 @@ from napari_dinomed.engine.messages import (
     Cancel,
     EncodeVolume,
     Envelope,
+    OpenSource,
     OpenVolume,
     Progress,
     Segmented,
     SegmentVolume,
 )
 from napari_dinomed.errors import EngineError
+from napari_dinomed.io import Pick, Source
 from napari_dinomed.segment.prompts import Label, Meaning, Point, Prompts, Scribble
 from napari_dinomed.volume import Geometry, Window
 
 GEOMETRY = Geometry.from_spacing((2, 3, 4), (3.0, 0.7, 0.7), "mm")
 MESSAGES = [
     OpenVolume("v", np.arange(24, dtype=np.int16).reshape(2, 3, 4), GEOMETRY, "CT"),
+    OpenSource("v", Source((Path("/a/b"),)), Pick("s0", 1, None)),
+    OpenSource("v", Source(url="https://host/a.zarr"), Pick()),
     EncodeVolume("v", "filters", Window(0.0, 1.0), first=3),
     SegmentVolume(
         "v",

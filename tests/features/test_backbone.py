@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from napari_dinomed.features.checkpoint import Checkpoint, Statistics, import_ti
 from napari_dinomed.features.device import choose_device
 from napari_dinomed.features.encoder import EncoderSpec
 from napari_dinomed.features.stack import SlicePlan, SliceStack
-from napari_dinomed.volume import choose_window
+from napari_dinomed.volume import choose_window, seen_with
 
 PLAN = SlicePlan(height=64, width=75)
 
@@ -113,3 +115,19 @@ def test_it_is_loaded_by_file_name(tmp_path, stack):
     encoder = BackboneEncoder.from_name(name, "cpu", print)
     assert encoder.encode(stack, 0, 1, PLAN).shape[1] == encoder.spec.channels == 768
     assert "CPU" in encoder.device
+
+
+def test_further_images_are_further_colours(ball_volume):
+    """Two or three images make a colour picture; the same one thrice is grey again."""
+    volume, _ = ball_volume
+    window = choose_window(volume)
+    encoder = _encoder("vit_tiny_patch16_dinov3_qkvb")
+
+    def encode(*others):
+        return encoder.encode(SliceStack(seen_with(volume, others), window), 2, 4, PLAN)
+
+    dark = replace(volume, array=-volume.array)
+    alone = encode()
+    np.testing.assert_allclose(encode(volume, volume), alone, atol=0.05)
+    assert np.abs(encode(dark) - alone.astype(np.float32)).max() > 0.5
+    assert encode(dark).shape == alone.shape

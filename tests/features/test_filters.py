@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.filters import FilterEncoder
 from napari_dinomed.features.stack import SlicePlan, SliceStack
-from napari_dinomed.volume import Geometry, Volume, choose_window
+from napari_dinomed.volume import Geometry, Volume, choose_window, seen_with
 
 PLAN = SlicePlan(448, 448)
 
@@ -44,3 +46,18 @@ def test_the_first_channel_is_the_mean_grey_value(ball_volume):
     tokens = FilterEncoder().encode(stack, 4, 5, PLAN)
     blocks = stack.read(4, 5)[0].reshape(24, 2, 28, 2).mean((1, 3))
     np.testing.assert_allclose(tokens[0, 0], blocks, atol=1e-3)
+
+
+def test_each_image_gets_its_own_responses(ball_volume):
+    volume, _ = ball_volume
+    flipped = replace(volume, array=volume.array[::-1].copy())
+    both = seen_with(volume, [flipped])
+    window = choose_window(volume)
+    alone, other, joint = (
+        FilterEncoder().encode(SliceStack(v, window), 3, 5, PLAN)
+        for v in (volume, flipped, both)
+    )
+    assert joint.shape[1] == FilterEncoder().channels(2) == 37
+    np.testing.assert_array_equal(joint[:, :17], alone[:, :17])
+    np.testing.assert_allclose(joint[:, 17:34], other[:, :17], atol=2e-2)
+    np.testing.assert_array_equal(joint[:, 34:], alone[:, 17:])

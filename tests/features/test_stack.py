@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import dask.array
 import numpy as np
 import pytest
+import zarr
 
 from napari_dinomed.features import stack as stack_module
 from napari_dinomed.features.stack import SlicePlan, SliceStack, dense_plan, slice_plans
@@ -105,3 +108,23 @@ def test_shrunk_slices_are_means():
     # The last column stands alone.
     assert got[0, 2] == pytest.approx(volume.array[1, :2, 4].mean())
     assert stack.spacing == (1, 2, 2)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_reading_every_slice_of_a_large_volume_takes_little_memory(tmp_path, axis):
+    """134 MB on disk; never more in memory than a few of its 8 MB chunk layers."""
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(128, 1024, 1024), chunks=(8, 64, 1024), dtype="u1"
+    )
+    array[64] = 1
+    lazy = dask.array.from_zarr(tmp_path / "a.zarr")
+    volume = Volume(lazy, Geometry.from_spacing(lazy.shape, (1, 1, 1)), "EM")
+    stack = SliceStack(volume, Window(0, 1), axis)
+    tracemalloc.start()
+    try:
+        total = sum(float(stack.read(n, n + 1).sum()) for n in range(stack.depth))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert total == 1024**2
+    assert peak < 60e6
