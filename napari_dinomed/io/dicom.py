@@ -21,7 +21,7 @@ from napari_dinomed.io.format import (
     native,
     on_canonical_axes,
     require_affine,
-    require_room,
+    require_memory,
     shape3,
 )
 from napari_dinomed.volume import Geometry, Volume, Window
@@ -304,7 +304,7 @@ def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
     slices, stack = [slices[number] for number in stack.order], stack.sorted()
     first = slices[0]
     size = (len(slices), int(first.dataset.Rows), int(first.dataset.Columns))
-    require_room(size, np.float32, name)
+    require_memory(size, np.float32, name)
     fault = stack.fault()
     if fault is not None and not resample:
         raise UnevenError(
@@ -375,7 +375,7 @@ def _decode(read: Callable[[Path], Dataset], path: Path, name: str) -> NDArray[A
         raise VolumeError(f"Expected grey values, got colour in {path.name}.")
     count = int(dataset.get("NumberOfFrames") or 1)
     shape = (count, int(dataset.Rows), int(dataset.Columns))
-    require_room(shape, np.float32, path.name)
+    require_memory(shape, np.float32, path.name)
     try:
         return np.asarray(dataset.pixel_array)
     except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:

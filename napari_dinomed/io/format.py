@@ -271,10 +271,8 @@ def require_patient(geometry: Geometry, name: str) -> None:
         )
 
 
-def require_room(
-    shape: tuple[int, ...], dtype: Any, name: str, stored: int | None = None
-) -> None:
-    """Raise `ReadError` where an array is larger than its file can hold, or than memory.
+def require_plausible(shape: tuple[int, ...], dtype: Any, name: str, stored: int) -> None:
+    """Raise `ReadError` where a header claims more voxels than its file can hold.
 
     Parameters
     ----------
@@ -285,21 +283,32 @@ def require_room(
     stored
         Bytes of the file, compressed or not.
     """
-    claimed = int(np.prod([int(n) for n in shape], dtype=object)) * np.dtype(dtype).itemsize
-    if min(shape, default=1) < 0 or (
-        stored is not None and claimed > _MOST_SHRUNK * stored
-    ):
+    claimed = _bytes(shape, dtype)
+    if min(shape, default=1) < 0 or claimed > _MOST_SHRUNK * stored:
         raise ReadError(
             f"{name} claims {shape} voxels of {np.dtype(dtype)}, {claimed / 1e9:.3g} GB, "
             f"but has only {stored} bytes. It is truncated or its header is wrong; copy "
             "or export it again."
         )
-    free = psutil.virtual_memory().available
-    if claimed > free:
+
+
+def require_memory(shape: tuple[int, ...], dtype: Any, name: str) -> None:
+    """Raise `ReadError` where voxels that must be read at once do not fit into memory."""
+    needed, free = _bytes(shape, dtype), psutil.virtual_memory().available
+    if needed > free:
         raise ReadError(
-            f"{name} takes {claimed / 1e9:.3g} GB of memory, of which {free / 1e9:.3g} GB "
+            f"{name} takes {needed / 1e9:.3g} GB of memory, of which {free / 1e9:.3g} GB "
             "are free. Convert it to OME-Zarr, which is read piece by piece."
         )
+
+
+def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
+    # Python's own numbers: a lying header overflows NumPy's.
+    count = 1
+    for length in shape:
+        count *= int(length)
+    itemsize: int = np.dtype(dtype).itemsize
+    return count * itemsize
 
 
 def label_dtype(labels: NDArray[Any]) -> type[np.uint8 | np.uint16]:

@@ -16,7 +16,7 @@ from napari_dinomed.io.format import (
     lazy_if_large,
     native,
     picked_key,
-    require_room,
+    require_plausible,
     shape3,
     take_along,
     take_frame,
@@ -61,9 +61,9 @@ class Hdf5(Format):
         file = h5py.File(source.path, "r")
         dataset = _find(file, pick, source.name)
         axes, (spacing, unit) = _axes(dataset), _spacing(dataset)
-        stored = None if dataset.compression == "szip" else source.path.stat().st_size
         if dataset.chunks is None:
-            require_room(dataset.shape, dataset.dtype, source.name, stored)
+            size = source.path.stat().st_size
+            require_plausible(dataset.shape, dataset.dtype, source.name, size)
         array = lazy_if_large(dataset, dataset.chunks)
         for letter, wanted in (("t", pick.frame), ("c", pick.channel)):
             if letter in axes:

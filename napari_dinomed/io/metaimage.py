@@ -20,8 +20,9 @@ from napari_dinomed.io.format import (
     native,
     on_canonical_axes,
     require_affine,
+    require_memory,
     require_patient,
-    require_room,
+    require_plausible,
     shape3,
     take_along,
     take_frame,
@@ -118,7 +119,9 @@ def _run(source: Source, wanted: str) -> tuple[dict[str, Any], Any]:
     stream = io.BytesIO(done.stdout)
     about: dict[str, Any] = json.loads(stream.readline())
     stored = sum(file.stat().st_size for file in files)
-    require_room((*about["size"], about["channels"]), np.uint8, source.name, stored)
+    shape = (*about["size"], about["channels"])
+    require_plausible(shape, np.uint8, source.name, stored)
+    require_memory(shape, np.uint8, source.name)
     if wanted == "header":
         return about, None
     return about, np.lib.format.read_array(stream, allow_pickle=False)

@@ -15,8 +15,9 @@ from napari_dinomed.io.format import (
     native,
     on_canonical_axes,
     require_affine,
+    require_memory,
     require_patient,
-    require_room,
+    require_plausible,
     shape3,
     take_frame,
 )
@@ -49,7 +50,8 @@ class Mgh(Format):
         """Read voxels and grid."""
         image = nib.freesurfer.MGHImage.from_filename(source.path)
         size = source.path.stat().st_size
-        require_room(image.shape, image.get_data_dtype(), source.name, size)
+        require_plausible(image.shape, image.get_data_dtype(), source.name, size)
+        require_memory(image.shape, image.get_data_dtype(), source.name)
         array = take_frame(
             drop_ones(np.asanyarray(image.dataobj).T), pick.frame, source.name
         )

@@ -15,7 +15,8 @@ from napari_dinomed.io.format import (
     lazy_if_large,
     native,
     on_canonical_axes,
-    require_room,
+    require_memory,
+    require_plausible,
     require_upright,
     shape3,
     take_frame,
@@ -101,7 +102,8 @@ def _load(source: Source) -> tuple[Any, Any]:
             with mrcfile.open(path, header_only=True) as file:
                 shape = tuple(int(file.header[n]) for n in ("nz", "ny", "nx"))
                 dtype = mrcfile.utils.data_dtype_from_header(file.header)
-            require_room(shape, dtype, source.name, size)
+            require_plausible(shape, dtype, source.name, size)
+            require_memory(shape, dtype, source.name)
             with mrcfile.open(path) as file:
                 return np.array(file.data), file.header.copy()
         with mrcfile.mmap(path, permissive=True) as file:

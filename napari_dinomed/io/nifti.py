@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -18,7 +19,8 @@ from napari_dinomed.io.format import (
     lazy_if_large,
     on_canonical_axes,
     require_affine,
-    require_room,
+    require_memory,
+    require_plausible,
     shape3,
     take_frame,
 )
@@ -26,8 +28,6 @@ from napari_dinomed.volume import Geometry, Volume, Window
 from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_dinomed.io.format import Legend, Pick
@@ -120,7 +120,7 @@ def _open(path: Path) -> Any:
             f"Expected a NIfTI file, but {path.name} has no NIfTI header (Analyze images "
             "do not say which side is left). Convert it to NIfTI."
         )
-    require_room(image.shape, image.get_data_dtype(), path.name, stored)
+    require_plausible(image.shape, image.get_data_dtype(), path.name, stored)
     return image
 
 
@@ -132,20 +132,25 @@ def _from_stream(path: Path) -> Any:
         stream.seek(0)
         kind = nib.Nifti2Image if size == _NIFTI2_SIZE else nib.Nifti1Image
         image = kind.from_stream(stream)
-        require_room(image.shape, image.get_data_dtype(), path.name, path.stat().st_size)
+        dtype = image.get_data_dtype()
+        require_plausible(image.shape, dtype, path.name, path.stat().st_size)
+        require_memory(image.shape, dtype, path.name)
         return kind(np.asanyarray(image.dataobj), image.affine, image.header)
 
 
 def _data_file(image: Any) -> Path:
-    from pathlib import Path
-
-    return Path(image.file_map["image"].filename)
+    """The file of the voxels; an image read from a stream has none."""
+    return Path(image.file_map["image"].filename or "")
 
 
 def _voxels(image: Any) -> Any:
     proxy = image.dataobj
     is_scaled = not isinstance(proxy, np.ndarray) and proxy.slope not in (None, 1.0)
-    array = lazy_if_large(proxy, (*proxy.shape[:2], *(1,) * (len(proxy.shape) - 2)))
+    if _data_file(image).suffix == ".gz":
+        require_memory(image.shape, image.get_data_dtype(), _data_file(image).name)
+        array: Any = np.asanyarray(proxy)
+    else:
+        array = lazy_if_large(proxy, (*proxy.shape[:2], *(1,) * (len(proxy.shape) - 2)))
     if array.dtype == np.float64 and (is_scaled or image.get_data_dtype() != np.float64):
         array = array.astype(np.float32)
     return array

@@ -16,7 +16,7 @@ from napari_dinomed.io.format import (
     lazy_if_large,
     native,
     picked_key,
-    require_room,
+    require_plausible,
     shape3,
     take_frame,
 )
@@ -77,7 +77,7 @@ def _arrays(path: Path) -> dict[str, tuple[int, ...]]:
                     )
                     shape, _, dtype = read(file)
                 if len(shape) > 1:
-                    require_room(shape, dtype, path.name, path.stat().st_size)
+                    require_plausible(shape, dtype, path.name, path.stat().st_size)
                     found[entry.filename.removesuffix(".npy")] = shape
     return found
 

@@ -15,7 +15,8 @@ from napari_dinomed.io.format import (
     lazy_if_large,
     on_canonical_axes,
     require_affine,
-    require_room,
+    require_memory,
+    require_plausible,
     shape3,
     take_frame,
 )
@@ -69,7 +70,7 @@ class Nrrd(Format):
             header = _read_header(file, source)
             stored = source.path.stat().st_size
             dtype = _dtype(header)
-            require_room(tuple(header["sizes"]), dtype, source.name, stored)
+            require_plausible(tuple(header["sizes"]), dtype, source.name, stored)
             voxels = _voxels(header, file, source.path, dtype)
         legend = None
         if _is_segmentation(header):
@@ -123,6 +124,7 @@ def _voxels(
     if header["encoding"] == "raw" and not {"byte skip", "line skip"} & set(header):
         mapped = np.memmap(path, dtype, "r", file.tell(), shape, order="F")
         return lazy_if_large(mapped, (*shape[:2], *(1,) * (len(shape) - 2)))
+    require_memory(shape, dtype, path.name)
     return nrrd.read_data(header, file)
 
 

@@ -16,7 +16,7 @@ from napari_dinomed.io.format import (
     Contents,
     Format,
     native,
-    require_room,
+    require_plausible,
     shape3,
     take_along,
     take_frame,
@@ -75,10 +75,10 @@ class Tiff(Format):
         with tifffile.TiffFile(source.path) as tiff:
             series = tiff.series[0]
             is_alone = len({page.parent for page in series.pages if page}) == 1
-            size = source.path.stat().st_size if is_alone else None
-            is_large = np.prod(series.shape, dtype=np.float64) * series.dtype.itemsize
-            if is_large <= LARGE:
-                require_room(series.shape, series.dtype, source.name, size)
+            if is_alone:
+                size = source.path.stat().st_size
+                require_plausible(series.shape, series.dtype, source.name, size)
+            if np.prod(series.shape, dtype=np.float64) * series.dtype.itemsize <= LARGE:
                 array: Any = series.asarray()
             else:
                 array = dask.array.from_array(zarr.open_array(series.aszarr(), mode="r"))
