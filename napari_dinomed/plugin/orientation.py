@@ -75,7 +75,7 @@ def _update(viewer: ViewerModel) -> None:
         down, across = viewer.dims.displayed
         mirrored = is_neurological() and across == _LEFT_RIGHT
         letters = edge_letters(geometry.orientation, (down, across), mirrored)
-        viewer.camera.orientation2d = ("down", "left" if mirrored else "right")
+        viewer.scene.camera.orientation2d = ("down", "left" if mirrored else "right")
     for place, letter in zip(_PLACES, letters, strict=True):
         overlay = viewer.canvas.overlays[_NAME.format(place)]
         overlay.text = letter

@@ -185,10 +185,10 @@ def test_neurologists_see_the_left_on_the_left(tmp_path, monkeypatch):
     viewer.layers.append(Image(volume.array, **files.image_options(volume, "scan")))
     show_orientation(viewer)
     assert _letters(viewer) == "APLR"
-    assert viewer.camera.orientation2d == ("down", "left")
+    assert viewer.scene.camera.orientation2d == ("down", "left")
     viewer.dims.order = (2, 0, 1)
     assert _letters(viewer) == "SIAP"
-    assert viewer.camera.orientation2d == ("down", "right")
+    assert viewer.scene.camera.orientation2d == ("down", "right")
 
 
 def test_microscopes_have_no_sides():

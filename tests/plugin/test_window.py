@@ -10,15 +10,17 @@ import sys
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
+from qtpy.QtGui import QDropEvent, QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QDialogButtonBox
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.io import read_labels
 from napari_dinomed.plugin.panel import Panel
 from tests.fakes import FakeEngine
+from tests.io import made
 
 pytestmark = [
     pytest.mark.display,
@@ -222,3 +224,65 @@ def test_no_torch_in_the_windows_process():
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def drop(viewer, paths) -> None:
+    """Drop files or folders on the window, as a file manager does."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    qt_viewer = viewer.window._qt_viewer
+    event = QDropEvent(
+        QPointF(50, 50),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    qt_viewer.dropEvent(event)
+
+
+def answer_napari() -> None:
+    """napari asks which plugin shall read a folder; the first choice is taken."""
+    dialogs = [
+        widget
+        for widget in QApplication.topLevelWidgets()
+        if isinstance(widget, QtReaderDialog) and widget.isVisible()
+    ]
+    for dialog in dialogs:
+        assert dialog.reader_btn_group.checkedButton().text() == "DINOMed"
+        button = dialog.btn_box.button(QDialogButtonBox.StandardButton.Ok)
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+SLICES = np.random.default_rng(0).integers(-900, 900, (6, 40, 44)).astype(np.int16)
+AXIAL = np.array([[0, 0, -0.7, 60], [0, -0.8, 0, 80], [2.5, 0, 0, -9], [0, 0, 0, 1.0]])
+
+
+@pytest.mark.parametrize("what", ["folder", "zip", "all slices"])
+def test_a_series_is_dropped_on_the_window(make_napari_viewer, qtbot, tmp_path, what):
+    """As a folder, as a zip, or as all its files, which napari opens one by one."""
+    folder = made.write_dicom(tmp_path / "study", SLICES, AXIAL)
+    paths = [folder]
+    if what == "zip":
+        paths = [shutil.make_archive(tmp_path / "study", "zip", folder)]
+    elif what == "all slices":
+        paths = sorted(folder.iterdir())
+    viewer = make_napari_viewer(show=True)
+    QTimer.singleShot(1000, answer_napari)
+    drop(viewer, paths)
+    qtbot.wait(300)
+    (layer,) = viewer.layers
+    assert layer.data.shape == (6, 40, 44)
+    assert tuple(layer.scale) == pytest.approx((2.5, 0.8, 0.7))
+    letters = {
+        key.removeprefix("dinomed_"): overlay.text
+        for key, overlay in viewer.canvas.overlays.items()
+        if key.startswith("dinomed_") and overlay.visible
+    }
+    assert letters == {
+        "top_center": "A",
+        "bottom_center": "P",
+        "middle_left": "R",
+        "middle_right": "L",
+    }
+    assert viewer.canvas.overlays.scale_bar.visible
