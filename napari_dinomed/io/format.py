@@ -12,6 +12,8 @@ import psutil
 
 from napari_dinomed.errors import ReadError, VolumeError, WriteError
 from napari_dinomed.io.source import Source
+from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.volume import Geometry, NamedLabel, Volume
+    from napari_dinomed.volume import NamedLabel
 
     Legend = tuple[NamedLabel, ...]
 
@@ -205,6 +207,33 @@ def take_along(array: Any, axis: int, index: int | None, name: str) -> Any:
     return array[(slice(None),) * axis + (index or 0,)]
 
 
+def take_picked(array: Any, axes: str, pick: Pick, name: str) -> Any:
+    """The (z, y, x) array of one time point and channel.
+
+    Parameters
+    ----------
+    array
+        With an axis for each letter of ``axes``: t, c, z, y, x.
+    axes, pick, name
+        The letters, what was picked, and what the file is called.
+
+    Raises
+    ------
+    VolumeError
+        Where there is no such time point or channel, or another axis is left.
+    """
+    for letter, wanted, what in (
+        ("t", pick.frame, "frame"),
+        ("c", pick.channel, "channel"),
+    ):
+        if letter in axes:
+            array = take_along(array, axes.index(letter), wanted, name)
+            axes = axes.replace(letter, "")
+        elif wanted:
+            raise VolumeError(f"{name} holds one {what}; {what} {wanted} is not there.")
+    return take_frame(array, None, name)
+
+
 def lazy_if_large(array: Any, chunks: Any = None) -> Any:
     """The array in memory, or, where it is large, read piece by piece when needed.
 
@@ -226,6 +255,29 @@ def on_canonical_axes(array: Any, geometry: Geometry) -> Any:
     """A file's array on the canonical axes: copied if in memory, else still lazy."""
     ordered = geometry.from_file_order(array)
     return native(ordered) if isinstance(array, np.ndarray) else ordered
+
+
+def placed(
+    array: Any, matrix: NDArray[np.float64], unit: str, patient: bool, name: str
+) -> Volume:
+    """A volume of a file's array (k, j, i) and its matrix to world.
+
+    Raises
+    ------
+    ReadError
+        Where voxels have no size or no place.
+    """
+    require_affine(matrix, name)
+    geometry = Geometry.from_file(shape3(array), matrix, unit, patient)
+    canonical = on_canonical_axes(array, geometry)
+    return Volume(canonical, geometry, guess_modality(canonical, patient))
+
+
+def spaced(array: Any, spacing: tuple[float, float, float], unit: str) -> Volume:
+    """A volume of a microscope: an array (z, y, x), and the size of its voxels."""
+    geometry = Geometry.from_spacing(shape3(array), spacing, unit)
+    canonical = on_canonical_axes(array, geometry)
+    return Volume(canonical, geometry, guess_modality(canonical, patient=False))
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

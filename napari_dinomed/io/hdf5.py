@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from napari_dinomed.errors import ReadError, VolumeError
+from napari_dinomed.errors import ReadError
 from napari_dinomed.io.format import (
     Contents,
     Format,
     Part,
     lazy_if_large,
-    native,
     picked_key,
     require_plausible,
-    shape3,
-    take_along,
-    take_frame,
+    spaced,
+    take_picked,
 )
-from napari_dinomed.volume import Geometry, Volume
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from napari_dinomed.io.format import Pick
@@ -65,18 +62,10 @@ class Hdf5(Format):
             size = source.path.stat().st_size
             require_plausible(dataset.shape, dataset.dtype, source.name, size)
         array = lazy_if_large(dataset, dataset.chunks)
-        for letter, wanted in (("t", pick.frame), ("c", pick.channel)):
-            if letter in axes:
-                array = take_along(array, axes.index(letter), wanted, source.name)
-                axes = axes.replace(letter, "")
-            elif wanted:
-                raise VolumeError(f"{source.name} has no axis to take {wanted} from.")
-        array = take_frame(array, None, source.name)
+        array = take_picked(array, axes, pick, source.name)
         if isinstance(array, np.ndarray):
             file.close()
-            array = native(array)
-        geometry = Geometry.from_spacing(shape3(array), spacing, unit)
-        return Volume(array, geometry, guess_modality(array, patient=False))
+        return spaced(array, spacing, unit)
 
 
 def _datasets(file: h5py.File) -> list[Any]:

@@ -17,18 +17,14 @@ from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.format import (
     Contents,
     Format,
-    native,
-    on_canonical_axes,
-    require_affine,
+    placed,
     require_memory,
     require_patient,
     require_plausible,
-    shape3,
     take_along,
     take_frame,
 )
-from napari_dinomed.volume import Geometry, Volume
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,12 +60,8 @@ class MetaImage(Format):
         about, array = _run(source, "voxels")
         if about["channels"] > 1:
             array = take_along(array, array.ndim - 1, pick.channel, source.name)
-        matrix = _matrix(about)
-        require_affine(matrix, source.name)
-        array = take_frame(native(array), pick.frame, source.name)
-        geometry = Geometry.from_file(shape3(array), matrix, "mm", patient=True)
-        canonical = on_canonical_axes(array, geometry)
-        return Volume(canonical, geometry, guess_modality(canonical, patient=True))
+        array = take_frame(array, pick.frame, source.name)
+        return placed(array, _matrix(about), "mm", True, source.name)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None

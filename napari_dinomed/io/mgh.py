@@ -12,18 +12,14 @@ from napari_dinomed.io.format import (
     Contents,
     Format,
     drop_ones,
-    native,
-    on_canonical_axes,
-    require_affine,
+    placed,
     require_memory,
     require_patient,
     require_plausible,
-    shape3,
     take_frame,
 )
 from napari_dinomed.io.nifti import from_kji
-from napari_dinomed.volume import Geometry, Volume
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,11 +52,7 @@ class Mgh(Format):
             drop_ones(np.asanyarray(image.dataobj).T), pick.frame, source.name
         )
         matrix = from_kji(np.asarray(image.affine, dtype=np.float64))
-        require_affine(matrix, source.name)
-        geometry = Geometry.from_file(shape3(array), matrix, "mm", patient=True)
-        canonical = on_canonical_axes(native(array), geometry)
-        modality = guess_modality(canonical, patient=True)
-        return Volume(canonical, geometry, modality)
+        return placed(array, matrix, "mm", True, source.name)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None

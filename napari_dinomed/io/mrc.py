@@ -14,15 +14,13 @@ from napari_dinomed.io.format import (
     Format,
     lazy_if_large,
     native,
-    on_canonical_axes,
+    placed,
     require_memory,
     require_plausible,
     require_upright,
-    shape3,
     take_frame,
 )
-from napari_dinomed.volume import Geometry, Volume
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,9 +54,7 @@ class Mrc(Format):
         if array.dtype.kind == "c":
             raise ReadError(f"{source.name} holds a Fourier transform, not a density map.")
         array = take_frame(array, pick.frame, source.name)
-        geometry = Geometry.from_file(shape3(array), *_place(header), patient=False)
-        canonical = on_canonical_axes(array, geometry)
-        return Volume(canonical, geometry, guess_modality(canonical, patient=False))
+        return placed(array, *_place(header), False, source.name)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None

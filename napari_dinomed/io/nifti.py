@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,12 @@ from napari_dinomed.io.format import (
     Format,
     drop_ones,
     lazy_if_large,
-    on_canonical_axes,
-    require_affine,
+    placed,
     require_memory,
     require_plausible,
-    shape3,
     take_frame,
 )
 from napari_dinomed.volume import Geometry, Volume, Window
-from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,21 +65,12 @@ class Nifti(Format):
         image = _open(source.path)
         array = take_frame(drop_ones(_voxels(image).T), pick.frame, source.name)
         matrix = from_kji(np.asarray(image.affine, dtype=np.float64))
-        require_affine(matrix, source.name)
         unit = image.header.get_xyzt_units()[0]
         scale = np.diag([1e3, 1e3, 1e3, 1.0]) if unit == "meter" else np.eye(4)
         patient = unit != "micron"
-        geometry = Geometry.from_file(
-            shape3(array), scale @ matrix, _UNITS.get(unit, "mm"), patient
-        )
-        canonical = on_canonical_axes(array, geometry)
-        return Volume(
-            canonical,
-            geometry,
-            guess_modality(canonical, patient),
-            _own_window(image.header),
-            header=image.header,
-        )
+        name = _UNITS.get(unit, "mm")
+        volume = placed(array, scale @ matrix, name, patient, source.name)
+        return replace(volume, window=_own_window(image.header), header=image.header)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None

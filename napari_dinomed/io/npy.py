@@ -14,14 +14,12 @@ from napari_dinomed.io.format import (
     Part,
     drop_ones,
     lazy_if_large,
-    native,
     picked_key,
     require_plausible,
-    shape3,
+    spaced,
     take_frame,
 )
-from napari_dinomed.volume import Geometry, Volume
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,9 +53,7 @@ class Npy(Format):
             raise ReadError(f"{source.name} holds no array with two axes or more.")
         array = _load(source.path, picked_key(list(arrays), pick, source.name))
         array = take_frame(drop_ones(array), pick.frame, source.name)
-        array = native(array) if isinstance(array, np.ndarray) else array
-        geometry = Geometry.from_spacing(shape3(array), (1.0, 1.0, 1.0))
-        return Volume(array, geometry, guess_modality(array, patient=False))
+        return spaced(array, (1.0, 1.0, 1.0), "px")
 
 
 def _arrays(path: Path) -> dict[str, tuple[int, ...]]:

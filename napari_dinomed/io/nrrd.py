@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import nrrd
@@ -13,15 +14,12 @@ from napari_dinomed.io.format import (
     Contents,
     Format,
     lazy_if_large,
-    on_canonical_axes,
-    require_affine,
+    placed,
     require_memory,
     require_plausible,
-    shape3,
     take_frame,
 )
 from napari_dinomed.volume import Geometry, NamedLabel, Volume
-from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,13 +79,8 @@ class Nrrd(Format):
         signs = _SPACES.get(str(header.get("space", "")).lower())
         patient = signs is not None
         matrix = _matrix(header, signs or (1.0, 1.0, 1.0))
-        require_affine(matrix, source.name)
-        geometry = Geometry.from_file(
-            shape3(array), matrix, _unit(header, patient), patient
-        )
-        canonical = on_canonical_axes(array, geometry)
-        modality = guess_modality(canonical, patient)
-        return Volume(canonical, geometry, modality, legend=legend)
+        volume = placed(array, matrix, _unit(header, patient), patient, source.name)
+        return replace(volume, legend=legend)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None

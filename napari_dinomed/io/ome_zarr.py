@@ -17,14 +17,12 @@ from napari_dinomed.io.format import (
     Format,
     Origin,
     Part,
-    native,
+    placed,
     require_upright,
-    shape3,
-    take_along,
-    take_frame,
+    take_picked,
 )
 from napari_dinomed.volume import Geometry, NamedLabel, Volume
-from napari_dinomed.volume.volume import BYTES_PER_VOXEL, guess_modality
+from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,30 +125,21 @@ class OmeZarr(Format):
         levels = _levels(source)
         level, notes = _choose(levels, pick.part, source.name)
         array: Any = dask.array.from_zarr(level.array)
-        axes = level.axes
-        for letter, wanted in (("t", pick.frame), ("c", pick.channel)):
-            if letter in axes:
-                array = take_along(array, axes.index(letter), wanted, source.name)
-                axes = axes.replace(letter, "")
-            elif wanted:
-                raise VolumeError(f"{source} has no axis to take {wanted} from.")
-        array = take_frame(array, None, source.name)
+        array = take_picked(array, level.axes, pick, source.name)
         if array.nbytes <= LARGE:
-            array = native(array.compute())
+            array = array.compute()
         matrix = np.zeros((4, 4))
         matrix[[2, 1, 0], [0, 1, 2]] = level.scale
         matrix[[2, 1, 0], 3] = level.translation
         matrix[3, 3] = 1.0
-        geometry = Geometry.from_file(shape3(array), matrix, level.unit, patient=False)
+        volume = placed(array, matrix, level.unit, False, source.name)
         header, legend = None, None
         if source.paths:
             attributes, version = _attributes(_open(source))
             header = OmeZarrHeader(source.path, version)
             legend = _legend(attributes)
-        return Volume(
-            array,
-            geometry,
-            guess_modality(array, patient=False),
+        return replace(
+            volume,
             header=header,
             legend=legend,
             notes=notes,

@@ -11,11 +11,16 @@ import imageio.v3 as imageio
 import numpy as np
 
 from napari_dinomed.errors import ReadError, VolumeError
-from napari_dinomed.io.format import LARGE, Contents, Format, Pick, native, shape3
+from napari_dinomed.io.format import (
+    LARGE,
+    Contents,
+    Format,
+    Pick,
+    spaced,
+)
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
-from napari_dinomed.volume import Geometry, Volume
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,10 +69,8 @@ class Pictures(Format):
         ]
         array: Any = dask.array.stack(delayed)
         if array.nbytes <= LARGE:
-            array = native(np.stack([_read_alike(f, first, pick.channel) for f in files]))
-        spacing, unit = _spacing(files[0])
-        geometry = Geometry.from_spacing(shape3(array), spacing, unit)
-        return Volume(array, geometry, guess_modality(array, patient=False))
+            array = np.stack([_read_alike(f, first, pick.channel) for f in files])
+        return spaced(array, *_spacing(files[0]))
 
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:

@@ -15,14 +15,12 @@ from napari_dinomed.io.format import (
     LARGE,
     Contents,
     Format,
-    native,
     require_plausible,
-    shape3,
+    spaced,
     take_along,
-    take_frame,
+    take_picked,
 )
-from napari_dinomed.volume import Geometry, Volume
-from napari_dinomed.volume.volume import guess_modality
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,10 +82,7 @@ class Tiff(Format):
                 array = dask.array.from_array(zarr.open_array(series.aszarr(), mode="r"))
             array = _stack(array.reshape(series.shape), _axes(series), pick, source.name)
             spacing, unit = _spacing(tiff)
-        if isinstance(array, np.ndarray):
-            array = native(array)
-        geometry = Geometry.from_spacing(shape3(array), spacing, unit)
-        return Volume(array, geometry, guess_modality(array, patient=False))
+        return spaced(array, spacing, unit)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
@@ -132,19 +127,11 @@ def _stack(array: Any, axes: str, pick: Pick, name: str) -> Any:
             f"Expected grey values, got colour (axes {axes}, shape {array.shape}) in "
             f"{name}. Pick one of its channels, or convert it to grey."
         )
-    for letters, wanted in (("T", pick.frame), ("CS", pick.channel)):
-        found = [letter for letter in letters if letter in axes]
-        if not found and wanted:
-            what = "frame" if letters == "T" else "channel"
-            raise VolumeError(f"{name} holds one {what}; {what} {wanted} is not there.")
-        for letter in found:
-            axis = axes.index(letter)
-            array = take_along(array, axis, wanted, name)
-            axes = axes.replace(letter, "")
     for axis in reversed(range(len(axes))):
-        if axes[axis] not in "ZYX" and array.shape[axis] == 1:
-            array, axes = array[(slice(None),) * axis + (0,)], axes.replace(axes[axis], "")
-    return take_frame(array, None, name)
+        if axes[axis] not in "TCSZYX" and array.shape[axis] == 1:
+            array = take_along(array, axis, None, name)
+            axes = axes[:axis] + axes[axis + 1 :]
+    return take_picked(array, axes.replace("S", "C").lower(), pick, name)
 
 
 def _spacing(tiff: tifffile.TiffFile) -> Spacing:
