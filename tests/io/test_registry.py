@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 import nibabel as nib
 import numpy as np
@@ -127,3 +128,31 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, nifti, monkeypatch):
         write_labels(target, np.zeros(volume.array.shape, np.uint8), volume)
     assert target.read_bytes() == b"what was there"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["image.nii.gz", "labels.nii.gz"]
+
+
+def test_recognising_reads_the_first_bytes_only(tmp_path, nifti):
+    """A terabyte that is not there: whoever read it would never come back."""
+    path = tmp_path / "large.nii"
+    header = nib.Nifti1Header()
+    header.set_data_shape((10_000, 10_000, 10_000))
+    path.write_bytes(header.binaryblock)
+    os.truncate(path, 10**12)
+    begun = time.perf_counter()
+    assert can_read(path)
+    assert time.perf_counter() - begun < 1
+
+
+def test_all_the_shared_volumes_open(shared_data):
+    """Every file, the series as a folder, and one of its slices."""
+    skipped = (".md", ".txt")
+    files = [
+        path
+        for path in sorted(shared_data.rglob("*"))
+        if path.is_file() and path.suffix not in skipped and path.parent.name != "dicom"
+    ]
+    folder = shared_data / "ct_dicom" / "dicom"
+    assert len(files) > 20
+    for path in (*files, folder, next(folder.iterdir())):
+        volume = read_volume(path)
+        assert volume.array.size, path
+        volume.require_content()

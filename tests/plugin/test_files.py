@@ -159,7 +159,7 @@ def _letters(viewer):
     return "".join(overlay.text for overlay in shown if overlay.visible)
 
 
-def test_the_canvas_says_which_side_is_which(tmp_path):
+def test_the_canvas_says_which_side_is_which(tmp_path, plugin_settings):
     volume = read_volume(made.write_dicom(tmp_path / "study", STACK, AXIAL))
     viewer = ViewerModel()
     show_orientation(viewer)
@@ -199,14 +199,20 @@ def test_microscopes_have_no_sides():
     assert _letters(viewer) == ""
 
 
-def test_the_preference_can_be_set(plugin_settings, npe2pm):
-    """The words of the manifest and of the code are the same."""
+def test_the_preference_can_be_set(plugin_settings):
+    """On napari's own preferences page, in the words of the manifest."""
+    from napari.settings import get_plugin_settings
+    from npe2 import PluginManager
+
     from napari_dinomed.plugin import preferences
 
     path = napari_dinomed.__path__[0]
     manifest = PluginManifest.from_file(f"{path}/napari.yaml")
-    choices = manifest.contributions.configurations["display"].properties["convention"]
-    assert preferences.NEUROLOGICAL in choices.enum
+    if manifest.name not in PluginManager.instance():
+        PluginManager.instance().register(manifest)
+    assert not preferences.is_neurological()
+    get_plugin_settings("napari-dinomed").display.convention = preferences.NEUROLOGICAL
+    assert preferences.is_neurological()
 
 
 def test_a_dialog_asks_for_what_there_is_a_choice_of(qtbot):

@@ -259,7 +259,9 @@ AXIAL = np.array([[0, 0, -0.7, 60], [0, -0.8, 0, 80], [2.5, 0, 0, -9], [0, 0, 0,
 
 
 @pytest.mark.parametrize("what", ["folder", "zip", "all slices"])
-def test_a_series_is_dropped_on_the_window(make_napari_viewer, qtbot, tmp_path, what):
+def test_a_series_is_dropped_on_the_window(
+    make_napari_viewer, qtbot, tmp_path, plugin_settings, what
+):
     """As a folder, as a zip, or as all its files, which napari opens one by one."""
     folder = made.write_dicom(tmp_path / "study", SLICES, AXIAL)
     paths = [folder]
