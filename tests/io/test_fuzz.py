@@ -93,7 +93,7 @@ FILES = {
 # Read in a process of their own.
 SLOW = ("mha", "gipl")
 SETTINGS = {
-    "deadline": 5000,
+    "deadline": 20_000,
     "derandomize": True,
     "suppress_health_check": list(HealthCheck),
 }

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QApplication, QDialogButtonBox
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.io import read_labels
+from napari_dinomed.plugin import orientation
 from napari_dinomed.plugin.panel import Panel
 from tests.fakes import FakeEngine
 from tests.io import made
@@ -260,9 +261,10 @@ AXIAL = np.array([[0, 0, -0.7, 60], [0, -0.8, 0, 80], [2.5, 0, 0, -9], [0, 0, 0,
 
 @pytest.mark.parametrize("what", ["folder", "zip", "all slices"])
 def test_a_series_is_dropped_on_the_window(
-    make_napari_viewer, qtbot, tmp_path, plugin_settings, what
+    make_napari_viewer, qtbot, tmp_path, monkeypatch, what
 ):
     """As a folder, as a zip, or as all its files, which napari opens one by one."""
+    monkeypatch.setattr(orientation, "is_neurological", lambda: False)
     folder = made.write_dicom(tmp_path / "study", SLICES, AXIAL)
     paths = [folder]
     if what == "zip":
