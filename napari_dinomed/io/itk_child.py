@@ -27,7 +27,11 @@ def main() -> None:
     out = sys.stdout.buffer
     out.write(json.dumps(about).encode() + b"\n")
     if wanted == "voxels":
-        np.lib.format.write_array(out, SimpleITK.GetArrayFromImage(reader.Execute()))
+        array = SimpleITK.GetArrayFromImage(reader.Execute())
+        about = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(out, about)
+        # NumPy's own writing asks for a position, which a pipe does not have.
+        out.write(array.reshape(-1).view(np.uint8).data)
 
 
 if __name__ == "__main__":
