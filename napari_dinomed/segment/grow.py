@@ -213,7 +213,7 @@ class Grower:
         votes = Votes(tuple(missed), tuple(reached), before, len(marks))
         prior, cell_size = self._size_prior()
         return choose_depth(
-            -support / reach, self.field.grey, self._join, cell_size, votes, prior
+            -support / reach, self.field.grey, self._seeds(), cell_size, votes, prior
         )
 
     def _size_prior(self) -> tuple[LevelPrior, float]:

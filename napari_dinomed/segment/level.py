@@ -17,8 +17,6 @@ import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.grid import Cell
@@ -90,7 +88,7 @@ class Votes:
 def choose_depth(
     depth: Floats,
     grey: Floats,
-    join: Callable[[Bools], Bools],
+    seeds: list[Cell],
     size_unit: float,
     votes: Votes,
     prior: LevelPrior,
@@ -103,8 +101,8 @@ def choose_depth(
         (z, y, x): 0 at the clicks, 1 where support is the volume's median.
     grey
         Grey values in [0, 1] on the same grid.
-    join
-        What becomes of the cells above a level: for one object, those connected to it.
+    seeds
+        Cells that the object holds; only what is connected to them is its.
     size_unit
         What a cell counts towards the size.
     votes
@@ -112,15 +110,21 @@ def choose_depth(
     prior
         What is known beforehand.
     """
-    scores = []
-    for cut in _DEPTHS:
-        region = join(depth < cut)
+    scores = np.empty(len(_DEPTHS))
+    # Regions are nested: each is looked for only where the larger one before it was.
+    box = tuple(slice(0, length) for length in depth.shape)
+    for number in reversed(range(len(_DEPTHS))):
+        cut = float(_DEPTHS[number])
+        region = connected(depth[box] < cut, _within(seeds, box))
+        tight = bounding_box(region, _RIM + 1)
+        box = _inner(box, tight)
+        region = region[tight]
         size = np.log10(region.sum() * size_unit)
         score = -prior.size_weight * (size - prior.log_size) ** 2
         score -= prior.depth_weight * (cut - prior.depth) ** 2
-        score += prior.contrast_weight * _edge_contrast(region, grey)
-        scores.append(score + _agreement(cut, votes, prior))
-    share = np.exp(np.array(scores) - max(scores))
+        score += prior.contrast_weight * _edge_contrast(region, grey[box])
+        scores[number] = score + _agreement(cut, votes, prior)
+    share = np.exp(scores - scores.max())
     return float((share * _DEPTHS).sum() / share.sum())
 
 
@@ -144,6 +148,19 @@ def bounding_box(mask: Bools, margin: int) -> tuple[slice, ...]:
     )
 
 
+def _within(seeds: list[Cell], box: tuple[slice, ...]) -> list[Cell]:
+    z, y, x = (part.start for part in box)
+    return [(seed[0] - z, seed[1] - y, seed[2] - x) for seed in seeds]
+
+
+def _inner(box: tuple[slice, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
+    """A part of a box, as a box of the whole."""
+    return tuple(
+        slice(outer.start + inner.start, outer.start + inner.stop)
+        for outer, inner in zip(box, part, strict=True)
+    )
+
+
 def _agreement(cut: float, votes: Votes, prior: LevelPrior) -> float:
     """How well a cut agrees with the clicks: included ones above it, excluded below."""
     soft = prior.click_softness
@@ -162,11 +179,9 @@ def _edge_contrast(region: Bools, grey: Floats) -> float:
     The drop of the logarithm of the standard deviation when a shell on both sides of the
     edge is split at the edge.
     """
-    box = bounding_box(region, _RIM + 1)
-    inside = region[box]
-    inner = inside & ~ndimage.binary_erosion(inside, iterations=_RIM)
-    outer = ndimage.binary_dilation(inside, iterations=_RIM) & ~inside
-    a, b = grey[box][inner], grey[box][outer]
+    inner = region & ~ndimage.binary_erosion(region, iterations=_RIM)
+    outer = ndimage.binary_dilation(region, iterations=_RIM) & ~region
+    a, b = grey[inner], grey[outer]
     if min(len(a), len(b)) < 2:
         return 0.0
     both = np.concatenate([a, b])

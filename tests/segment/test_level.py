@@ -30,9 +30,7 @@ def scene():
 
 def _choose(scene, votes=None):
     depth, grey = scene
-    return choose_depth(
-        depth, grey, lambda mask: mask, 1 / depth.size, votes or Votes(), PRIOR
-    )
+    return choose_depth(depth, grey, [CENTRE], 1 / depth.size, votes or Votes(), PRIOR)
 
 
 def test_the_edge_of_the_grey_values_is_found(scene):
