@@ -5,6 +5,7 @@ from napari_dinomed.io.info import describe
 from napari_dinomed.io.registry import (
     can_read,
     is_lone_picture,
+    label_formats,
     label_suffixes,
     list_contents,
     read_labels,
@@ -25,6 +26,7 @@ __all__ = [
     "can_read",
     "describe",
     "is_lone_picture",
+    "label_formats",
     "label_suffixes",
     "list_contents",
     "read_labels",

@@ -7,6 +7,7 @@ stack is refused with the reason, or brought to an even grid where the user asks
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ _MODALITIES: dict[str, Modality] = {"CT": "CT", "MR": "MR", "PT": "PET"}
 _RAS = np.diag([-1.0, -1.0, 1.0])
 _TOLERANCE = 1e-3
 _MOST_FILES = 100_000
+_FIRST_FILES = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +116,11 @@ class Dicom(Format):
 
     def sniff_folder(self, folder: Path) -> bool:
         """Whether one of the first files in it, or below it, is of DICOM."""
-        for number, path in enumerate(_walk(folder)):
-            if number == 20:
-                return False
-            with path.open("rb") as file:
-                if self.sniff(file.read(132)):
-                    return True
+        for path in islice(folder.rglob("*"), _FIRST_FILES):
+            if path.is_file():
+                with path.open("rb") as file:
+                    if self.sniff(file.read(132)):
+                        return True
         return False
 
     def contents(self, source: Source) -> Contents:
@@ -204,8 +205,12 @@ def _read_headers(
     import pydicom
     from pydicom.errors import InvalidDicomError
 
+    if len(files) > _MOST_FILES:
+        raise ReadError(
+            f"Expected a study, got {len(files)} files. Open the folder of one series."
+        )
     found: list[Slice] = []
-    for path in files[:_MOST_FILES]:
+    for path in files:
         try:
             dataset = pydicom.dcmread(path, stop_before_pixels=True)
         except (InvalidDicomError, OSError, EOFError):
@@ -390,7 +395,7 @@ def _decode(read: Callable[[Path], Dataset], path: Path, name: str) -> NDArray[A
 def _rescaled(pixels: NDArray[Any], each: Slice) -> NDArray[Any]:
     slope = float(each.get("RescaleSlope") or 1)
     intercept = float(each.get("RescaleIntercept") or 0)
-    if slope == 1 and intercept.is_integer():
+    if pixels.dtype.kind in "iu" and slope == 1 and intercept.is_integer():
         shifted = pixels.astype(np.int32) + int(intercept)
         is_short = shifted.min() >= -32768 and shifted.max() <= 32767
         return shifted.astype(np.int16) if is_short else shifted

@@ -67,6 +67,11 @@ def label_suffixes() -> tuple[str, ...]:
     return _longest_first(suffix for f in FORMATS for suffix in f.writes)
 
 
+def label_formats() -> dict[str, tuple[str, ...]]:
+    """Formats that labels can be written in, and the endings of their files."""
+    return {format_.name: format_.writes for format_ in FORMATS if format_.writes}
+
+
 def can_read(given: Given) -> bool:
     """Whether a format recognises it; never raises, reads the first bytes only."""
     try:

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.io import label_formats
 from napari_dinomed.plugin.keymap import KEYMAP, Action
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _HEADS = {
     "blend": "both, averaged",
     "forest": "random forest",
 }
-_VOLUMES = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;OME-TIFF (*.ome.tif)"
+_USUAL = "NIfTI"
 _SESSIONS = "Sessions (*.dinomed.json)"
 
 
@@ -117,7 +118,7 @@ class ResultBox(QGroupBox):
 
     def _save_labels(self) -> None:
         path, _ = QFileDialog.getSaveFileName(
-            self, "Save labels", "labels.nii.gz", _VOLUMES
+            self, "Save labels", "labels.nii.gz", _filters()
         )
         if path:
             self._try(lambda: self._workbench.save_labels(Path(path)))
@@ -150,3 +151,13 @@ def _readable(volume: float, unit: str) -> str:
     if unit == "nm":
         return f"{volume / 1e9:.3f} µm³"
     return f"{volume:.4g} {unit}³"
+
+
+def _filters() -> str:
+    """What a file dialog offers: every format that labels can be written in."""
+    formats = label_formats()
+    first = {name: formats.pop(name) for name in (_USUAL,)}
+    return ";;".join(
+        f"{name} ({' '.join(f'*{suffix}' for suffix in suffixes)})"
+        for name, suffixes in (first | formats).items()
+    )

@@ -256,3 +256,12 @@ def test_resampling_is_asked_for(tmp_path, monkeypatch, qtbot):
         get_reader(str(folder))(str(folder))
     ((array, _, _),) = get_reader(str(folder))(str(folder))
     assert array.shape == (4, 5, 6)
+
+
+def test_every_format_is_offered_when_labels_are_saved():
+    from napari_dinomed.plugin.result_box import _filters
+
+    offered = _filters()
+    assert offered.startswith("NIfTI (*.nii *.nii.gz)")
+    for suffix in ("*.dcm", "*.seg.nrrd", "*.zarr", "*.mrc", "*.mgz", "*.ome.tif"):
+        assert suffix in offered
