@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import imageio.v3 as imageio
@@ -135,3 +136,28 @@ def open_damaged(folder, kind, damage):
             read(place)
         except DinomedError as error:
             assert str(error)  # noqa: PT017 - the error is one of two right outcomes
+
+
+REAL = {
+    "nifti": "mr_hippocampus/images/hippocampus_001.nii.gz",
+    "nrrd": "mr_nrrd/brain1_label.nrrd",
+    "mrc": "mrc/EMD-3001.map",
+    "imagej": "cryoet/14pf_MT.tif",
+    "ome-tiff": "ometiff/4D-series.ome.tif",
+    "jpeg 2000": "ct_dicom/dicom",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", REAL)
+@settings(max_examples=CASES // 3, **SETTINGS)
+@given(damage=DAMAGE)
+def test_real_files_damaged(tmp_path_factory, shared_data, kind, damage):
+    source = shared_data / REAL[kind]
+    if source.is_dir():
+        source = min(source.iterdir())
+    path = tmp_path_factory.mktemp("fuzz") / source.name
+    path.write_bytes(damaged(source.read_bytes(), damage))
+    for read in (list_contents, read_volume):
+        with contextlib.suppress(DinomedError):
+            read(path)

@@ -8,8 +8,9 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from napari_dinomed.engine.messages import SegmentVolume
+from napari_dinomed.engine.messages import EncodeVolume, OpenVolume, SegmentVolume
 from napari_dinomed.errors import VolumeError
+from napari_dinomed.io import read_volume
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.segment.prompts import Meaning, Point
@@ -238,3 +239,29 @@ def test_an_image_from_another_reader_has_the_layers_scale():
     assert workbench.session.volume.geometry.unit == "nm"
     assert workbench.session.annotation.labels[0].meaning is Meaning.ALL_LIKE_THIS
     assert isinstance(workbench.accept(), Labels)
+
+
+def test_another_layer_is_looked_at_as_well(bench, image, engine, click):
+    click(bench, 8, 24, 30)
+    assert not engine.of(OpenVolume)[-1].request.others.size
+    bench.see_with([image])
+    request = engine.of(OpenVolume)[-1].request
+    assert request.others.shape == (1, *image.data.shape)
+    assert len(engine.of(EncodeVolume)) == 2
+    assert bench.preview.labels[8, 24, 30] == 1
+    bench.see_with([])
+    assert not engine.of(OpenVolume)[-1].request.others.size
+
+
+def test_a_layer_of_another_grid_is_refused(bench, image):
+    smaller = Image(image.data[:-1], scale=image.scale, units=image.units)
+    with pytest.raises(VolumeError, match="same grid"):
+        bench.see_with([smaller])
+
+
+def test_names_and_colours_are_saved_with_the_labels(bench, click, tmp_path):
+    click(bench, 8, 24, 30)
+    bench.change_label(1, name="spleen", color=(1.0, 0.0, 0.0))
+    bench.save_labels(tmp_path / "labels.seg.nrrd")
+    (label,) = read_volume(tmp_path / "labels.seg.nrrd").legend
+    assert (label.id, label.name, label.color) == (1, "spleen", (1.0, 0.0, 0.0))
