@@ -195,7 +195,8 @@ class _Process:
         self._deliver, self._bury = deliver, bury
         self._threads = [
             threading.Thread(target=work, daemon=True)
-            for work in (self._write, self._read, self._overhear)
+            # The reading thread waits for the first one, which must be there by then.
+            for work in (self._overhear, self._read, self._write)
         ]
         for thread in self._threads:
             thread.start()
@@ -234,7 +235,7 @@ class _Process:
             stream.close()
             self._popen.wait()
             self.outbox.put(None)
-            self._threads[2].join(_SECONDS_TO_EXIT)
+            self._threads[0].join(_SECONDS_TO_EXIT)
             self._bury("" if self._closing else self._last_words())
 
     def _overhear(self) -> None:
