@@ -13,10 +13,13 @@ from napari_dinomed.volume.volume import sample
 if TYPE_CHECKING:
     from napari_dinomed.io.format import Pick
     from napari_dinomed.io.registry import Given
+    from napari_dinomed.volume import Volume
 
 
 def describe(given: Given, pick: Pick) -> dict[str, str]:
     """Format, geometry, modality, type, range and window of a volume.
+
+    Where there are several and none was picked, only what there is to pick from.
 
     Raises
     ------
@@ -24,35 +27,36 @@ def describe(given: Given, pick: Pick) -> dict[str, str]:
         As `read_volume`.
     """
     contents = list_contents(given)
-    volume = read_volume(given, pick)
+    rows = {"format": format_name(given)}
+    if contents.is_settled or pick.part is not None or len(contents.parts) < 2:
+        rows |= _describe_volume(read_volume(given, pick))
+    if contents.frames > 1:
+        rows["time points"] = str(contents.frames)
+    if contents.channels > 1:
+        rows["channels"] = str(contents.channels)
+    return rows | {f"part {part.key}": part.title for part in contents.parts}
+
+
+def _describe_volume(volume: Volume) -> dict[str, str]:
     geometry = volume.geometry
     values = sample(volume.array) if volume.is_lazy else np.asarray(volume.array)
     finite = values[np.isfinite(values)]
     window = choose_window(volume)
+    sizes = " × ".join(f"{size:.6g}" for size in geometry.spacing)
     rows = {
-        "format": format_name(given),
         "voxels (z, y, x)": " × ".join(str(n) for n in geometry.shape),
-        "spacing (z, y, x)": " × ".join(f"{s:.6g}" for s in geometry.spacing)
-        + f" {geometry.unit}",
+        "spacing (z, y, x)": f"{sizes} {geometry.unit}",
         "axes grow towards": geometry.orientation if geometry.patient else "as in the file",
         "voxels in the file": " × ".join(str(n) for n in geometry.file_shape),
         "first voxel at (X, Y, Z)": ", ".join(f"{c:.6g}" for c in geometry.matrix[:3, 3]),
         "modality": volume.modality,
         "type": str(volume.array.dtype),
-        "range": f"{finite.min():.6g} to {finite.max():.6g}"
-        if finite.size
-        else "no values",
+        "range": "no values",
         "window": f"{window.low:.6g} to {window.high:.6g} ({window.name})",
         "read": "piece by piece" if volume.is_lazy else "into memory",
     }
-    if contents.frames > 1:
-        rows["time points"] = str(contents.frames)
-    if contents.channels > 1:
-        rows["channels"] = str(contents.channels)
-    for part in contents.parts:
-        rows[f"part {part.key}"] = part.title
-    for label in volume.legend or ():
-        rows[f"label {label.id}"] = label.name
-    for number, note in enumerate(volume.notes, start=1):
-        rows[f"note {number}"] = note
-    return rows
+    if finite.size:
+        rows["range"] = f"{finite.min():.6g} to {finite.max():.6g}"
+    rows |= {f"label {label.id}": label.name for label in volume.legend or ()}
+    notes = enumerate(volume.notes, start=1)
+    return rows | {f"note {number}": note for number, note in notes}

@@ -16,6 +16,7 @@ import tifffile
 from napari_dinomed.errors import ReadError, VolumeError
 from napari_dinomed.io import (
     Pick,
+    describe,
     hdf5,
     list_contents,
     mrc,
@@ -77,6 +78,10 @@ def test_hdf5_datasets_are_picked(tmp_path):
     assert [part.key for part in list_contents(path).parts] == ["/more/labels", "/volume"]
     with pytest.raises(VolumeError, match="more/labels"):
         read_volume(path)
+    listed = describe(path, Pick())
+    assert listed["part /volume"] == "/volume (5, 6, 7)"
+    assert "type" not in listed
+    assert describe(path, Pick(part="/volume"))["type"] == "int16"
     assert read_volume(path, Pick(part="/more/labels")).array.shape == (3, 6, 7)
     with pytest.raises(VolumeError, match="'/nothing'"):
         read_volume(path, Pick(part="/nothing"))
