@@ -16,6 +16,7 @@ import numpy as np
 from napari_dinomed.errors import ReadError, UnevenError, VolumeError
 from napari_dinomed.io.dicom_grid import Stack, even_stack, resampled
 from napari_dinomed.io.format import (
+    RAS_LPS,
     Contents,
     Format,
     Part,
@@ -28,7 +29,7 @@ from napari_dinomed.io.format import (
 from napari_dinomed.volume import Geometry, Volume, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
     from pydicom import Dataset
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from napari_dinomed.volume import Modality
 
 _MODALITIES: dict[str, Modality] = {"CT": "CT", "MR": "MR", "PT": "PET"}
-_RAS = np.diag([-1.0, -1.0, 1.0])
 _TOLERANCE = 1e-3
 _MOST_FILES = 100_000
 _FIRST_FILES = 50
@@ -322,7 +322,8 @@ def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
         array = resampled(stack, array)
         notes.append(f"Resampled to an even grid: {fault}.")
     matrix = np.eye(4)
-    matrix[:3] = _RAS @ even_stack(stack, len(array)).matrix()
+    matrix[:3] = even_stack(stack, len(array)).matrix()
+    matrix = RAS_LPS @ matrix
     require_affine(matrix, name)
     array, note = _in_units(slices, array)
     is_placed = first.get("ImagePositionPatient") is not None
@@ -358,22 +359,22 @@ def _lay_out(slices: list[Slice], name: str) -> Stack:
 
 def _read_pixels(slices: list[Slice], name: str) -> NDArray[Any]:
     """(slices, rows, columns) in the modality's units; whole numbers stay whole."""
-    import pydicom
-
     decoded: dict[Path, Any] = {}
     planes = []
     for each in slices:
         if each.path not in decoded:
             decoded.clear()
-            decoded[each.path] = _decode(pydicom.dcmread, each.path, name)
+            decoded[each.path] = _decode(each.path, name)
         pixels = decoded[each.path]
         frame = pixels[each.frame] if pixels.ndim == 3 else pixels
         planes.append(_rescaled(frame, each))
     return np.stack(planes)
 
 
-def _decode(read: Callable[[Path], Dataset], path: Path, name: str) -> NDArray[Any]:
-    dataset = read(path)
+def _decode(path: Path, name: str) -> NDArray[Any]:
+    import pydicom
+
+    dataset = pydicom.dcmread(path)
     if not any(key in dataset for key in ("PixelData", "FloatPixelData")):
         raise ReadError(f"{path.name} in {name} has no pixels; export the series again.")
     if int(dataset.get("SamplesPerPixel") or 1) > 1:

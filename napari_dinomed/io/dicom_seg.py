@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from napari_dinomed.errors import ReadError, WriteError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.dicom_grid import labels_on_slices
-from napari_dinomed.io.format import distinct_color, native, on_canonical_axes, shape3
-from napari_dinomed.volume import Geometry, NamedLabel, Volume
+from napari_dinomed.io.format import RAS_LPS, distinct_color, placed
+from napari_dinomed.volume import NamedLabel, Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from napari_dinomed.io.format import Legend
 
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SERIES_NUMBER = 300
 # Storage classes of CT, MR and PET images, and of secondary captures.
 _CLASSES = {
@@ -47,14 +47,13 @@ def read(path: Path) -> Volume:
         raise ReadError(
             f"{path.name} cannot be read as one array of labels: {error}"
         ) from error
-    matrix = _LPS @ found.affine
-    geometry = Geometry.from_file(shape3(found.array), matrix, "mm", patient=True)
-    array = on_canonical_axes(native(found.array), geometry)
+    matrix = RAS_LPS @ found.affine
+    volume = placed(found.array, matrix, "mm", True, path.name)
     legend = tuple(
         _named(number, segmentation.get_segment_description(number))
         for number in segmentation.segment_numbers
     )
-    return Volume(array, geometry, "other", legend=legend)
+    return replace(volume, modality="other", legend=legend)
 
 
 def write(path: Path, array: NDArray[Any], source: Volume, legend: Legend | None) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Legend = tuple[NamedLabel, ...]
 
+# Between the patient spaces of NIfTI and of DICOM and ITK; its own inverse.
+RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Arrays over this size stay on disk and are read piece by piece.
 LARGE = 1024**3
 # Deflate, the usual compression, shrinks at most by 1032.
@@ -149,6 +151,11 @@ class Format:
         Labels come with a legend, of the labels that have a name; an image has None.
         """
         raise WriteError(f"{self.name} is not written: {path.name}. Choose another format.")
+
+
+def from_kji(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Swap a matrix between (i, j, k) and (k, j, i) voxel order; its own inverse."""
+    return matrix[:, [2, 1, 0, 3]]
 
 
 def drop_ones(array: Any) -> Any:

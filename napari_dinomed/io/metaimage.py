@@ -15,8 +15,10 @@ import numpy as np
 from napari_dinomed.errors import DinomedError, ReadError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.format import (
+    RAS_LPS,
     Contents,
     Format,
+    from_kji,
     placed,
     require_memory,
     require_patient,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from napari_dinomed.io.format import Legend, Pick
     from napari_dinomed.io.source import Source
 
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _GIPL_MAGIC = (bytes.fromhex("2ae389b8"), bytes.fromhex("efffe9b0"))
 _HEAD = 8192
 
@@ -56,6 +57,7 @@ class MetaImage(Format):
 
     def read(self, source: Source, pick: Pick) -> Volume:
         """Read voxels and grid."""
+        # What the header claims is checked before any voxel is read.
         _run(source, "header")
         about, array = _run(source, "voxels")
         if about["channels"] > 1:
@@ -73,7 +75,7 @@ class MetaImage(Format):
         image = itk.GetImageFromArray(
             np.ascontiguousarray(source.geometry.to_file_order(array))
         )
-        matrix = _LPS @ source.geometry.file_affine[:, [2, 1, 0, 3]]
+        matrix = RAS_LPS @ from_kji(source.geometry.file_affine)
         spacing = np.linalg.norm(matrix[:3, :3], axis=0)
         image.SetSpacing(spacing.tolist())
         image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
@@ -148,4 +150,4 @@ def _matrix(about: dict[str, Any]) -> NDArray[np.float64]:
     spacing = np.array(about["spacing"][:used])
     matrix[:used, :used] = direction[:used, :used] * spacing
     matrix[:used, 3] = about["origin"][:used]
-    return np.asarray((_LPS @ matrix)[:, [2, 1, 0, 3]])
+    return from_kji(RAS_LPS @ matrix)

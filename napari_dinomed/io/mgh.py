@@ -12,13 +12,13 @@ from napari_dinomed.io.format import (
     Contents,
     Format,
     drop_ones,
+    from_kji,
     placed,
     require_memory,
     require_patient,
     require_plausible,
     take_frame,
 )
-from napari_dinomed.io.nifti import from_kji
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from napari_dinomed.io.format import (
     Contents,
     Format,
     drop_ones,
+    from_kji,
     lazy_if_large,
     placed,
     require_memory,
@@ -85,11 +86,6 @@ class Nifti(Format):
         )
         with replacing(path) as temporary:
             nib.save(image, temporary)
-
-
-def from_kji(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Swap a matrix between (i, j, k) and (k, j, i) voxel order; its own inverse."""
-    return matrix[:, [2, 1, 0, 3]]
 
 
 def _own_window(header: nib.Nifti1Header) -> Window | None:

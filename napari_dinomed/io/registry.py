@@ -222,10 +222,9 @@ def _write(path: Path, array: NDArray[Any], source: Volume, legend: Legend | Non
     except DinomedError:
         raise
     except Exception as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise WriteError(
-            f"Cannot write {path} as {format_.name}: {said}. What was there before is as "
-            "it was; choose another format."
+            f"Cannot write {path} as {format_.name}: {_first_line(error)}. What was "
+            "there before is as it was; choose another format."
         ) from error
 
 
@@ -258,11 +257,14 @@ def _one_error(source: Source, format_: Format) -> Iterator[None]:
     except DinomedError:
         raise
     except Exception as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ReadError(
-            f"Expected whole {format_.name} data, but {source} cannot be read: {said}. It "
-            "may be truncated; copy or export it again."
+            f"Expected whole {format_.name} data, but {source} cannot be read: "
+            f"{_first_line(error)}. It may be truncated; copy or export it again."
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _recognise(source: Source) -> Format | None:

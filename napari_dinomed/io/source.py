@@ -64,10 +64,5 @@ class Source:
         place = self.path if len(self.paths) == 1 else self.path.parent
         return place.name or place.resolve().name
 
-    @property
-    def address(self) -> str:
-        """The address, or the path, as text."""
-        return self.url or str(self.path)
-
     def __str__(self) -> str:
         return self.name

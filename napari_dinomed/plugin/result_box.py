@@ -156,7 +156,7 @@ def _readable(volume: float, unit: str) -> str:
 def _filters() -> str:
     """What a file dialog offers: every format that labels can be written in."""
     formats = label_formats()
-    first = {name: formats.pop(name) for name in (_USUAL,)}
+    first = {_USUAL: formats.pop(_USUAL)}
     return ";;".join(
         f"{name} ({' '.join(f'*{suffix}' for suffix in suffixes)})"
         for name, suffixes in (first | formats).items()

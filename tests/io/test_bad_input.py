@@ -141,10 +141,6 @@ def test_a_zip_without_images(tmp_path):
 
 
 def test_a_bomb_in_npz(tmp_path):
-    np.savez_compressed(tmp_path / "a.npz", a=np.zeros((10, 4000, 4000), np.uint8))
-    whole = (tmp_path / "a.npz").read_bytes()
-    old, new = b"(10, 4000, 4000)", b"(10000, 4000, 4000)"
-    assert old not in whole or new
     header = str({"descr": "|u1", "fortran_order": False, "shape": (10**4, 10**4, 10**5)})
     head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header.encode()
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
