@@ -26,7 +26,7 @@ from napari_dinomed.segment.level import (
     LevelPrior,
     Votes,
     bounding_box,
-    choose_depth,
+    choose_level,
     connected,
 )
 from napari_dinomed.segment.prompts import thinned
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.grid import Cell
+    from napari_dinomed.segment.level import Level
     from napari_dinomed.segment.prompts import Mark, Voxel
     from napari_dinomed.segment.support import SupportField
     from napari_dinomed.volume import Volume, Window
@@ -179,14 +180,14 @@ class Grower:
         included, excluded = _sides(marks)
         support = np.max([self.field.of(voxel) for voxel in included], axis=0)
         reach = -float(np.median(support))
-        margin = support + self._depth(marks, len(self.clicks)) * reach
+        margin = support + self._level(marks, len(self.clicks)).depth * reach
         if excluded:
             against = np.max([self.field.of(voxel) for voxel in excluded], axis=0)
             margin = np.minimum(margin, support - against)
         logit = margin / (_SHARPNESS * reach)
         return np.asarray(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), dtype=np.float32)
 
-    def _depth(self, marks: tuple[Mark, ...], clicks: int) -> float:
+    def _level(self, marks: tuple[Mark, ...], clicks: int) -> Level:
         """The level after marks of which the last so many are clicks.
 
         It depends on the level before the last click, and so on back to the scribbles.
@@ -194,11 +195,11 @@ class Grower:
         if marks not in self.field.levels:
             before = None
             if clicks and any(belongs for _, belongs in marks[:-1]):
-                before = self._depth(marks[:-1], clicks - 1)
-            self.field.levels[marks] = self._choose_depth(marks, before)
+                before = self._level(marks[:-1], clicks - 1)
+            self.field.levels[marks] = self._choose_level(marks, before)
         return self.field.levels[marks]
 
-    def _choose_depth(self, marks: tuple[Mark, ...], before: float | None) -> float:
+    def _choose_level(self, marks: tuple[Mark, ...], before: Level | None) -> Level:
         included, excluded = _sides(marks)
         maps = [self.field.of(voxel) for voxel in included]
         support = np.max(maps, axis=0)
@@ -210,9 +211,9 @@ class Grower:
             if number > 0
         ]
         reached = [-float(support[self.field.cell(voxel)]) / reach for voxel in excluded]
-        votes = Votes(tuple(missed), tuple(reached), before, len(marks))
+        votes = Votes(tuple(missed), tuple(reached), before, marks[-1][1], len(marks))
         prior, cell_size = self._size_prior()
-        return choose_depth(
+        return choose_level(
             -support / reach, self.field.grey, self._seeds(), cell_size, votes, prior
         )
 

@@ -4,8 +4,9 @@ The regions above falling levels are nested; one of them fits the object best. W
 is judged by what is known of organs before any click (their size, and how far down from
 the click their edge lies), by the contrast of grey values across the region's edge, and
 by the clicks that corrected earlier answers. The level is the mean over all of them,
-weighted by how well they do, and holds on to the level before the last click, so that it
-moves little from click to click.
+weighted by how well they do. From click to click it moves little, in depth and in the size
+of the region: a click corrects the worst fault, so what it includes makes the region
+somewhat larger than it was, and what it excludes somewhat smaller.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ class LevelPrior:
     click_softness
         Depth over which a correcting click's vote fades.
     inertia, inertia_width
-        How firmly, per click, the level before is held, and over what depth.
+        How firmly, per click, the depth before is held, and over what depth.
+    size_inertia
+        How firmly, per click and squared decade, the size before is held.
+    size_step
+        By how many decades a click is expected to change it.
     """
 
     log_size: float = 1.5
@@ -54,8 +59,10 @@ class LevelPrior:
     depth_weight: float = 30.0
     contrast_weight: float = 6.0
     click_softness: float = 0.1
-    inertia: float = 3.0
+    inertia: float = 1.0
     inertia_width: float = 0.15
+    size_inertia: float = 1.0
+    size_step: float = 0.1
 
 
 _DEPTHS = np.linspace(0.03, 0.7, 20)
@@ -64,8 +71,16 @@ _NOISE_FLOOR = 0.01
 
 
 @dataclass(frozen=True)
+class Level:
+    """Where support is cut, and the decimal logarithm of the region's size there."""
+
+    depth: float
+    log_size: float
+
+
+@dataclass(frozen=True)
 class Votes:
-    """Depths at which correcting clicks lie.
+    """What the clicks say of the level.
 
     Parameters
     ----------
@@ -74,26 +89,29 @@ class Votes:
     excluded
         Where the support of the included clicks reaches an excluded one.
     before
-        Depth chosen before the last click, or None at the first.
+        Level chosen before the last click, or None at the first.
+    is_adding
+        Whether the last click includes.
     count
         Clicks so far.
     """
 
     included: tuple[float, ...] = ()
     excluded: tuple[float, ...] = ()
-    before: float | None = None
+    before: Level | None = None
+    is_adding: bool = True
     count: int = 1
 
 
-def choose_depth(
+def choose_level(
     depth: Floats,
     grey: Floats,
     seeds: list[Cell],
     size_unit: float,
     votes: Votes,
     prior: LevelPrior,
-) -> float:
-    """Depth of the object's edge.
+) -> Level:
+    """Depth of the object's edge, and its size.
 
     Parameters
     ----------
@@ -110,7 +128,7 @@ def choose_depth(
     prior
         What is known beforehand.
     """
-    scores = np.empty(len(_DEPTHS))
+    scores, sizes = np.empty((2, len(_DEPTHS)))
     # Regions are nested: each is looked for only where the larger one before it was.
     box = tuple(slice(0, length) for length in depth.shape)
     for number in reversed(range(len(_DEPTHS))):
@@ -119,13 +137,15 @@ def choose_depth(
         tight = bounding_box(region, _RIM + 1)
         box = _inner(box, tight)
         region = region[tight]
-        size = np.log10(region.sum() * size_unit)
-        score = -prior.size_weight * (size - prior.log_size) ** 2
+        level = Level(cut, float(np.log10(region.sum() * size_unit)))
+        score = -prior.size_weight * (level.log_size - prior.log_size) ** 2
         score -= prior.depth_weight * (cut - prior.depth) ** 2
         score += prior.contrast_weight * _edge_contrast(region, grey[box])
-        scores[number] = score + _agreement(cut, votes, prior)
+        scores[number] = score + _agreement(level, votes, prior)
+        sizes[number] = level.log_size
     share = np.exp(scores - scores.max())
-    return float((share * _DEPTHS).sum() / share.sum())
+    depth_chosen = float((share * _DEPTHS).sum() / share.sum())
+    return Level(depth_chosen, float(np.interp(depth_chosen, _DEPTHS, sizes)))
 
 
 def connected(mask: Bools, seeds: list[Cell]) -> Bools:
@@ -161,16 +181,19 @@ def _inner(box: tuple[slice, ...], part: tuple[slice, ...]) -> tuple[slice, ...]
     )
 
 
-def _agreement(cut: float, votes: Votes, prior: LevelPrior) -> float:
-    """How well a cut agrees with the clicks: included ones above it, excluded below."""
-    soft = prior.click_softness
+def _agreement(level: Level, votes: Votes, prior: LevelPrior) -> float:
+    """How well a level agrees with the clicks and with the level before the last one."""
+    soft, cut = prior.click_softness, level.depth
     missed = [np.logaddexp(0, (place - cut) / soft) for place in votes.included]
     spilled = [np.logaddexp(0, (cut - place) / soft) for place in votes.excluded]
     total = -float(sum(missed) + sum(spilled))
-    if votes.before is not None:
-        moved = (cut - votes.before) / prior.inertia_width
-        total -= prior.inertia * votes.count * moved**2
-    return total
+    if votes.before is None:
+        return total
+    step = prior.size_step if votes.is_adding else -prior.size_step
+    moved = (cut - votes.before.depth) / prior.inertia_width
+    resized = level.log_size - votes.before.log_size - step
+    held = prior.inertia * moved**2 + prior.size_inertia * resized**2
+    return total - votes.count * held
 
 
 def _edge_contrast(region: Bools, grey: Floats) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_dinomed.segment.level import Level
     from napari_dinomed.segment.prompts import Mark, Voxel
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume, Window
@@ -72,7 +73,7 @@ class SupportField(WorkingGrid):
         self.grey = self.mean_of(self._smooth)
         self._extent = float(np.prod(spacing * self.volume_shape) ** (1 / 3))
         self._maps: OrderedDict[Voxel, Floats] = OrderedDict()
-        self.levels: dict[tuple[Mark, ...], float] = {}
+        self.levels: dict[tuple[Mark, ...], Level] = {}
         self.turns: Turns[Floats] = Turns(_KEPT_ANSWERS)
         self._rulers = [_Ruler(bank, metric) for bank in banks]
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from napari_dinomed.segment.level import (
+    Level,
     LevelPrior,
     Votes,
     bounding_box,
-    choose_depth,
+    choose_level,
     connected,
 )
 from tests.conftest import ball
@@ -30,23 +31,45 @@ def scene():
 
 def _choose(scene, votes=None):
     depth, grey = scene
-    return choose_depth(depth, grey, [CENTRE], 1 / depth.size, votes or Votes(), PRIOR)
+    return choose_level(depth, grey, [CENTRE], 1 / depth.size, votes or Votes(), PRIOR)
 
 
 def test_the_edge_of_the_grey_values_is_found(scene):
-    assert _choose(scene) == pytest.approx(0.4, abs=0.06)
+    chosen = _choose(scene)
+    assert chosen.depth == pytest.approx(0.4, abs=0.06)
+    radius = 20 * chosen.depth
+    volume = 4 / 3 * np.pi * radius**3 / np.prod(SHAPE)
+    assert chosen.log_size == pytest.approx(np.log10(volume), abs=0.1)
 
 
 def test_an_included_click_beyond_moves_it_out_and_an_excluded_one_in(scene):
-    plain = _choose(scene)
-    assert _choose(scene, Votes(included=(0.65,) * 3)) > plain
-    assert _choose(scene, Votes(excluded=(0.1,) * 3)) < plain
+    plain = _choose(scene).depth
+    assert _choose(scene, Votes(included=(0.65,) * 3)).depth > plain
+    assert _choose(scene, Votes(excluded=(0.1,) * 3)).depth < plain
 
 
 def test_it_holds_on_to_the_level_before(scene):
+    before = _choose(scene)
     loose = _choose(scene, Votes(excluded=(0.1,) * 3, count=1))
-    held = _choose(scene, Votes(excluded=(0.1,) * 3, before=0.4, count=8))
-    assert loose < held < 0.41
+    held = _choose(scene, Votes(excluded=(0.1,) * 3, before=before, count=8))
+    assert loose.depth < held.depth < before.depth
+
+
+def test_it_holds_on_to_the_size_before(scene):
+    """Where one click more makes everything nearer, the region must not flood."""
+    depth, grey = scene
+    before = _choose(scene)
+    nearer = (depth / 3, grey)
+    free = _choose(nearer, Votes(count=6))
+    held = _choose(nearer, Votes(before=Level(free.depth, before.log_size), count=6))
+    assert before.log_size < held.log_size < free.log_size
+
+
+def test_what_is_included_makes_it_larger_and_what_is_excluded_smaller(scene):
+    before = _choose(scene)
+    grown = _choose(scene, Votes(before=before, is_adding=True, count=9))
+    shrunk = _choose(scene, Votes(before=before, is_adding=False, count=9))
+    assert shrunk.log_size < grown.log_size
 
 
 def test_connected_keeps_what_holds_a_seed():
