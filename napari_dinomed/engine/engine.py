@@ -43,6 +43,7 @@ from napari_dinomed.features.catalog import CATALOG, FILTERS
 from napari_dinomed.features.device import choose_device, describe_device
 from napari_dinomed.features.encoder import Encoder, make_encoder
 from napari_dinomed.features.extraction import block_order, extract_block
+from napari_dinomed.features.filters import GREY_CHANNEL
 from napari_dinomed.features.stack import (
     Planes,
     SlicePlan,
@@ -53,7 +54,7 @@ from napari_dinomed.features.stack import (
 from napari_dinomed.features.store import FeatureStore, feature_signature
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.io import read_volume
-from napari_dinomed.segment.alike import AlikeField
+from napari_dinomed.segment.alike import AlikeField, Responses
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.segmenter import Fields, Scene, Segmenter, make_segmenter
 from napari_dinomed.segment.support import SupportField
@@ -313,9 +314,8 @@ class Engine:
             encoding, filters = self._encoding(name), self._filter_plane(name)
             channels = filters.bank.channels - filters.encoder.position_channels
             learnt = encoding.banks if encoding.encoder.is_planar else ()
-            self._alikes[name] = AlikeField(
-                self._volume(name), (filters.bank, channels), learnt
-            )
+            responses = Responses(filters.bank, channels, GREY_CHANNEL)
+            self._alikes[name] = AlikeField(self._volume(name), responses, learnt)
         return self._alikes[name]
 
     def _filter_plane(self, name: str) -> PlaneTokens:

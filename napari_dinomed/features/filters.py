@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+# The response that is the grey value, smoothed by two pixels.
+GREY_CHANNEL = 4
 _STRIDE = 2
 _COARSE = 4
 _REACH = 3.0

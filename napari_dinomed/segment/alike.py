@@ -6,7 +6,8 @@ of the volume, with the covariance of the whole volume, which is known well befo
 click; excluded clicks move the mean of the rest. The cells that it finds teach it in turn,
 less and less as clicks come in. Where it is cut follows from how much of a volume such
 things usually take up, from the clicks, and from the cut before the last click. The result
-is smoothed by a fraction of the radius of what was found, so that thin things stay thin.
+is smoothed by a fraction of the radius of what was found, so that thin things stay thin;
+near its edges, again by that radius, the grey values inside and outside compete.
 
 Where much is painted, whole slices say, a small perceptron learns from it instead, and its
 cut is the one that does best on slices that it has not seen.
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_dinomed.segment.competition import grey_competition
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.heads import Perceptron
@@ -62,11 +64,34 @@ _ACROSS = 0.5
 _MOST_ACROSS = 1.0
 _WITHIN = 0.1
 _THIN = 6.0
+_NEAR_INSIDE = 0.3
+_NEAR_OUTSIDE = 0.4
+_FAR_OUTSIDE = 1.0
+_SPAN = (0.5, 99.5)
 _MOST_PAINTED = 24
 _MUCH_PAINTED = 200
 _MOST_LEARNT = 24_000
 _CUTS = tuple(float(cut) for cut in np.linspace(-3, 1, 21))
 _KEPT = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Filter responses to a volume.
+
+    Parameters
+    ----------
+    bank
+        The responses.
+    channels
+        How many of them, from the first, say nothing of the place.
+    grey
+        Which is the smoothed grey value.
+    """
+
+    bank: TokenBank
+    channels: int
+    grey: int
 
 
 class AlikeField(WorkingGrid):
@@ -77,7 +102,7 @@ class AlikeField(WorkingGrid):
     volume
         The voxels.
     filters
-        Filter responses, and how many of their channels say nothing of the place.
+        Filter responses.
     banks
         Tokens of a learnt encoder, or none.
     """
@@ -85,11 +110,11 @@ class AlikeField(WorkingGrid):
     def __init__(
         self,
         volume: Volume,
-        filters: tuple[TokenBank, int],
+        filters: Responses,
         banks: tuple[TokenBank, ...],
     ) -> None:
         super().__init__(volume, _MOST_CELLS)
-        parts = [self._standardised(*filters), *map(self._principal, banks)]
+        parts = [self._standardised(filters), *map(self._principal, banks)]
         shares = [1.0] + [1 / len(banks) ** 0.5 for _ in banks]
         self._looks = torch.cat(
             [part * share for part, share in zip(parts, shares, strict=True)], dim=-1
@@ -104,6 +129,12 @@ class AlikeField(WorkingGrid):
         ridge = _SHRINKAGE * np.trace(covariance) / len(covariance)
         self.covariance: Looks = covariance + ridge * np.eye(len(covariance))
         self.turns: Turns[Answer] = Turns(_KEPT)
+        self._grey = filters.grey
+
+    @property
+    def grey(self) -> Floats:
+        """Smoothed grey values (z, y, x), on a scale of their own."""
+        return np.asarray(self._looks[..., self._grey].float().numpy())
 
     def around(self, voxel: Voxel) -> Looks:
         """Mean look of a small ball within the slice of a voxel."""
@@ -125,7 +156,8 @@ class AlikeField(WorkingGrid):
         planes = [score(plane.float().flatten(0, 1) - mean) for plane in self._looks]
         return np.asarray(torch.stack(planes).view(*self.shape).numpy())
 
-    def _standardised(self, bank: TokenBank, channels: int) -> torch.Tensor:
+    def _standardised(self, filters: Responses) -> torch.Tensor:
+        bank, channels = filters.bank, filters.channels
         sample = bank.in_cells(bank.sample(_SAMPLE, seed=0))[:, :channels]
         axes = torch.eye(bank.channels)[:, :channels]
         return self._rotated(bank, axes / (sample.std(0) + 1e-6) / channels**0.5)
@@ -182,7 +214,21 @@ class AlikeFinder:
     def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], Floats]:
         """The whole volume as a box, and the probability on its voxels."""
         box = tuple(slice(0, length) for length in self.field.volume_shape)
-        return box, torch.sigmoid(self.field.to_voxels(evidence)).numpy()
+        logit = evidence + self._competition(evidence > 0)
+        return box, torch.sigmoid(self.field.to_voxels(logit)).numpy()
+
+    def _competition(self, found: NDArray[np.bool_]) -> Floats:
+        """How much better a cell near an edge fits the grey values inside than outside."""
+        if found.all() or not found.any():
+            return np.zeros(found.shape, dtype=np.float32)
+        spacing, grey = self.field.spacing, self.field.grey
+        radius = _typical_radius(found, spacing)
+        depth = _depths(found, spacing) / radius
+        beyond = _depths(~found, spacing, goes_on=True) / radius
+        outside = (beyond > _NEAR_OUTSIDE) & (beyond <= _FAR_OUTSIDE)
+        span = np.percentile(grey[found | outside], _SPAN)
+        logit = grey_competition(grey, found, outside, (float(span[0]), float(span[1])))
+        return np.where((beyond <= _NEAR_OUTSIDE) & (depth <= _NEAR_INSIDE), logit, 0)
 
     def _find(self, before: Answer | None) -> Answer:
         """The answer, given the one before the last click if there was any."""
@@ -314,11 +360,19 @@ def _choose_share(
 
 def _typical_radius(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> float:
     """Radius in the plane of what a mask covers; a disc's mean depth is a third of it."""
-    depths = [
-        ndimage.distance_transform_edt(np.pad(plane, 1), sampling=spacing[1:])[1:-1, 1:-1][
-            plane
-        ]
-        for plane in mask[:: max(1, len(mask) // 8)]
-    ]
-    inside = np.concatenate(depths)
+    some = mask[:: max(1, len(mask) // 8)]
+    inside = _depths(some, spacing)[some]
     return 2.5 * float(inside.mean()) if len(inside) else 0.0
+
+
+def _depths(
+    mask: NDArray[np.bool_], spacing: NDArray[np.float64], *, goes_on: bool = False
+) -> Floats:
+    """How deep in a mask its cells lie, within their plane; beyond its rim it may go on."""
+    depths = np.full(mask.shape, np.inf, dtype=np.float32)
+    for plane, depth in zip(mask, depths, strict=True):
+        padded = np.pad(plane, 1, constant_values=goes_on)
+        if not padded.all():
+            near = ndimage.distance_transform_edt(padded, sampling=spacing[1:])
+            depth[:] = near[1:-1, 1:-1]
+    return depths

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_dinomed.segment.competition import grey_competition
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.heads import Examples, LinearProbe
 from napari_dinomed.segment.level import (
@@ -54,12 +55,8 @@ _NEIGHBOURHOOD = 6
 _PROBE_SHARE = 0.5
 _DOUBT = -2.0
 _GREY_SHARE = 0.5
-_GREY_MOST = 4.0
 _GREY_INNER = 3
 _GREY_OUTER = 8
-_GREY_BINS = 64
-_GREY_BLUR = 2.0
-_GREY_FLOOR = 1e-3
 _SHARE_PRIOR = LevelPrior(log_size=-2.2)
 _MOST_RESIZED = 2.0
 _BISECTIONS = 6
@@ -232,21 +229,15 @@ class Grower:
         return np.asarray(np.clip(logit, -_MOST_TAUGHT, _MOST_TAUGHT))
 
     def _grey_logit(self, evidence: Floats) -> Floats:
-        """How much better a cell near the edge fits the grey values inside than outside.
-
-        The region competition of Zhu and Yuille (1996), with histograms of both sides.
-        """
+        """How much better a cell near the edge fits the grey values inside than outside."""
         region = self._join(evidence > 0)
         box = bounding_box(region, _GREY_OUTER + 1)
         inside, grey = region[box], self.field.grey[box]
         distance = ndimage.distance_transform_edt(~inside)
         outside = (distance > _GREY_INNER) & (distance <= _GREY_OUTER) & (evidence[box] < 0)
         result = np.zeros(evidence.shape, dtype=np.float32)
-        if min(inside.sum(), outside.sum()) < 10:
-            return result
-        logit = _log_density(grey, grey[inside]) - _log_density(grey, grey[outside])
-        near = distance <= _GREY_INNER
-        result[box] = np.where(near, np.clip(logit, -_GREY_MOST, _GREY_MOST), 0)
+        logit = grey_competition(grey, inside, outside, (0.0, 1.0))
+        result[box] = np.where(distance <= _GREY_INNER, logit, 0)
         return result
 
     def _lesson(self, evidence: Floats) -> Examples:
@@ -292,14 +283,6 @@ class Grower:
             if ((place >= 0) & (place < shape)).all():
                 seeds[tuple(place)] = float(belongs)
         return seeds
-
-
-def _log_density(values: Floats, sample: Floats) -> Floats:
-    """Logarithm of a smoothed histogram of a sample, at values in [0, 1]."""
-    counts, _ = np.histogram(sample, bins=_GREY_BINS, range=(0, 1))
-    smooth = ndimage.gaussian_filter1d(counts / counts.sum(), _GREY_BLUR, mode="nearest")
-    place = np.minimum((values * _GREY_BINS).astype(np.int64), _GREY_BINS - 1)
-    return np.asarray(np.log(smooth + _GREY_FLOOR)[place], dtype=np.float32)
 
 
 def _sides(marks: tuple[Mark, ...]) -> tuple[list[Voxel], list[Voxel]]:

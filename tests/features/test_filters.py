@@ -3,9 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from napari_dinomed.features.catalog import FILTERS
-from napari_dinomed.features.filters import FilterEncoder
+from napari_dinomed.features.filters import GREY_CHANNEL, FilterEncoder
 from napari_dinomed.features.stack import SlicePlan, SliceStack
 from napari_dinomed.volume import Geometry, Volume, choose_window, seen_with
 
@@ -46,6 +47,18 @@ def test_the_first_channel_is_the_mean_grey_value(ball_volume):
     tokens = FilterEncoder().encode(stack, 4, 5, PLAN)
     blocks = stack.read(4, 5)[0].reshape(24, 2, 28, 2).mean((1, 3))
     np.testing.assert_allclose(tokens[0, 0], blocks, atol=1e-3)
+
+
+def test_the_grey_channel_is_the_smoothed_grey_value(ball_volume):
+    volume, _ = ball_volume
+    stack = SliceStack(volume, choose_window(volume))
+    tokens = FilterEncoder().encode(stack, 0, stack.depth, PLAN)
+    flatness = stack.spacing[1] / stack.spacing[0]
+    smooth = ndimage.gaussian_filter(
+        stack.read(0, stack.depth), (2 * flatness, 2, 2), mode="nearest", truncate=3.0
+    )
+    blocks = smooth.reshape(stack.depth, 24, 2, 28, 2).mean((2, 4))
+    np.testing.assert_allclose(tokens[3:-3, GREY_CHANNEL], blocks[3:-3], atol=2e-3)
 
 
 def test_each_image_gets_its_own_responses(ball_volume):

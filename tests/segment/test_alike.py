@@ -75,3 +75,16 @@ def test_a_painted_slice_teaches_all_others(discs):
     others = [0, 1, 2, 3, 5, 6, 7]
     assert dice(truth[others], mask[others]) > 0.93
     assert mask[4, 80, 80] == 0
+
+
+def test_the_edge_follows_the_grey_values(discs):
+    """The rim that tokens and filters blur belongs to what it looks like."""
+    job, _ = discs
+    mask = _find(job, (Point((4, 40, 40), 1), Point((4, 120, 40), 1)))
+    rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    for row, column in CENTRES:
+        distance = np.hypot(rows - row, columns - column)
+        ring = (distance > 10) & (distance < 13)
+        beyond = (distance > 17) & (distance < 20)
+        assert mask[:, ring].mean() > 0.6
+        assert mask[:, beyond].mean() < 0.3
