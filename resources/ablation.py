@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,6 +21,7 @@ from napari_dinomed.bench.interactive import mean_outcome, product, run_case
 from napari_dinomed.bench.suite import Setup, open_case, prepare_case
 from napari_dinomed.segment import grow, support
 from napari_dinomed.segment.grow import Grower
+from napari_dinomed.segment.level import LevelPrior
 from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.refine import WalkerOptions
 
@@ -30,6 +32,9 @@ WITHOUT = {
     ),
     "the taught probe": (patch.object(grow, "_PROBE_SHARE", 0.0),),
     "grey values competing": (patch.object(grow, "_GREY_SHARE", 0.0),),
+    "size held from click to click": (
+        patch.object(grow, "LevelPrior", partial(LevelPrior, size_inertia=0, inertia=3)),
+    ),
     "size kept": (patch.object(grow, "_MOST_RESIZED", 1e9),),
     "distance in the support": (patch.object(support, "_DISTANCE_WEIGHT", 0.0),),
     "grey values in the support": (patch.object(support, "_GREY_WEIGHT", 0.0),),
