@@ -214,7 +214,10 @@ class AlikeFinder:
     def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], Floats]:
         """The whole volume as a box, and the probability on its voxels."""
         box = tuple(slice(0, length) for length in self.field.volume_shape)
-        logit = evidence + self._competition(evidence > 0)
+        # Who painted slices has shown where edges are: the perceptron has learnt them.
+        logit = evidence
+        if not self._is_well_painted:
+            logit = evidence + self._competition(evidence > 0)
         return box, torch.sigmoid(self.field.to_voxels(logit)).numpy()
 
     def _competition(self, found: NDArray[np.bool_]) -> Floats:
