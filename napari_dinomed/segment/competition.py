@@ -40,11 +40,11 @@ def grey_competition(
     Returns
     -------
     numpy.ndarray
-        (z, y, x); 0 everywhere where one side has hardly a cell.
+        (z, y, x); 0 everywhere where one side has hardly a cell, or all is of one grey.
     """
-    if min(inside.sum(), outside.sum()) < _FEWEST:
-        return np.zeros(grey.shape, dtype=np.float32)
     low, high = span
+    if min(inside.sum(), outside.sum()) < _FEWEST or low >= high:
+        return np.zeros(grey.shape, dtype=np.float32)
     place = ((grey - low) * (_BINS / (high - low))).astype(np.int64)
     place = np.clip(place, 0, _BINS - 1)
     logit = _log_density(place[inside]) - _log_density(place[outside])

@@ -32,6 +32,12 @@ def test_the_scale_of_the_grey_values_does_not_matter():
     np.testing.assert_allclose(np.median(np.abs(scaled - logit)), 0, atol=0.05)
 
 
+def test_it_is_silent_where_all_is_of_one_grey():
+    grey, inside, outside = _sides()
+    flat = np.full_like(grey, 0.5)
+    assert not grey_competition(flat, inside, outside, (0.5, 0.5)).any()
+
+
 def test_it_is_silent_where_one_side_is_empty():
     grey, inside, _ = _sides()
     assert not grey_competition(grey, inside, np.zeros_like(inside), (0.0, 1.0)).any()
