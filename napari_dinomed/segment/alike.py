@@ -9,6 +9,8 @@ things usually take up, from the clicks, and from the cut before the last click.
 is smoothed by a fraction of the radius of what was found, so that thin things stay thin;
 near its edges, again by that radius, the grey values inside and outside compete.
 
+Where the clicks mean thin lines and sheets, a ridge filter takes the discriminant's place.
+
 Where much is painted, whole slices say, a small perceptron learns from it instead, and its
 cut is the one that does best on slices that it has not seen.
 """
@@ -20,13 +22,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import ndimage
+from scipy import ndimage, special
 
 from napari_dinomed.segment.competition import grey_competition
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.heads import Perceptron
 from napari_dinomed.segment.prompts import thinned
+from napari_dinomed.segment.thin import Ridges, Thinness
 from napari_dinomed.segment.turns import Turns
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ _USUAL_SHARE = -0.8
 _SHARE_WEIGHT = 1.5
 _VOTE_WEIGHT = 0.5
 _VOTE_SOFTNESS = 0.3
+_RIDGE_DOUBT = float(np.log(0.2))
 _INERTIA = 2.0
 _SHARES = np.logspace(-2, np.log10(0.5), 25)
 _SHARPNESS = 0.35
@@ -87,11 +91,14 @@ class Responses:
         How many of them, from the first, say nothing of the place.
     grey
         Which is the smoothed grey value.
+    curvatures
+        Which are its least and its largest curvature.
     """
 
     bank: TokenBank
     channels: int
     grey: int
+    curvatures: tuple[int, int]
 
 
 class AlikeField(WorkingGrid):
@@ -130,11 +137,49 @@ class AlikeField(WorkingGrid):
         self.covariance: Looks = covariance + ridge * np.eye(len(covariance))
         self.turns: Turns[Answer] = Turns(_KEPT)
         self._grey = filters.grey
+        self._curvatures = filters.curvatures
+        self._ridges: dict[bool, Ridges] = {}
 
     @property
     def grey(self) -> Floats:
         """Smoothed grey values (z, y, x), on a scale of their own."""
         return np.asarray(self._looks[..., self._grey].float().numpy())
+
+    def is_bright(self, voxel: Voxel) -> bool:
+        """Whether a voxel's surroundings are brighter than most."""
+        return bool(self.around(voxel)[self._grey] > 0)
+
+    def discriminant(
+        self, looks: Looks, belongs: NDArray[np.bool_], share: float | None
+    ) -> Looks:
+        """Direction in which marked looks (n, parts) that belong differ from the rest.
+
+        What the direction finds, a share of the volume, teaches it in turn.
+        """
+        taught = 10**_USUAL_SHARE if share is None else share
+        rest = looks[~belongs].sum(0) / ((~belongs).sum() + _REST_WEIGHT)
+        marked = looks[belongs].mean(0) - rest
+        direction = np.linalg.solve(self.covariance, marked)
+        own = len(looks) / (len(looks) + _LESSON_WEIGHT)
+        for _ in range(_LESSONS):
+            scores = self.sample @ direction
+            found = self.sample[scores > np.quantile(scores, 1 - taught)].mean(0)
+            direction = np.linalg.solve(self.covariance, own * marked + (1 - own) * found)
+        return np.asarray(direction)
+
+    def ridge(self, *, bright: bool) -> Looks:
+        """Direction among the looks in which bright, or dark, ridges lie."""
+        channel = self._curvatures[0 if bright else 1]
+        direction = np.zeros(len(self._mean))
+        direction[channel] = (-1 if bright else 1) / self.sample[:, channel].std()
+        return direction
+
+    def ridges(self, *, bright: bool) -> Ridges:
+        """Where bright, or dark, ridges are."""
+        if bright not in self._ridges:
+            towards = torch.from_numpy(self.ridge(bright=bright)).float()
+            self._ridges[bright] = Ridges(self.read(towards.__rmatmul__))
+        return self._ridges[bright]
 
     def around(self, voxel: Voxel) -> Looks:
         """Mean look of a small ball within the slice of a voxel."""
@@ -183,10 +228,25 @@ class AlikeField(WorkingGrid):
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Logit (z, y, x) after some clicks, and the share of the volume over the cut."""
+    """What was found after some clicks.
+
+    Parameters
+    ----------
+    logit
+        That a cell belongs, (z, y, x).
+    share
+        Of the volume, over the cut.
+    thinness
+        Whether thin things are meant.
+    """
 
     logit: Floats
     share: float
+    thinness: Thinness
+
+    def is_like(self, thinness: Thinness) -> bool:
+        """Whether it was found in the same way as one for thin things, or for blobs."""
+        return self.thinness.is_certain == thinness.is_certain
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,35 +295,60 @@ class AlikeFinder:
 
     def _find(self, before: Answer | None) -> Answer:
         """The answer, given the one before the last click if there was any."""
-        if self._is_well_painted:
-            fresh = self._trained()
-        else:
-            fresh = self._fresh(None if before is None else before.share)
+        fresh = self._trained() if self._is_well_painted else self._fresh(before)
         if before is None:
             return fresh
-        return replace(fresh, logit=self._corrected(before.logit, fresh.logit))
+        start = before.logit if before.is_like(fresh.thinness) else fresh.logit
+        return replace(fresh, logit=self._corrected(start, fresh.logit))
 
-    def _fresh(self, before: float | None) -> Answer:
+    def _thinness(self, before: Answer | None) -> Thinness:
+        """Whether thin things are meant, given what was known before the last click."""
+        ridges = self.field.ridges(bright=self._is_bright)
+
+        def strength(stroke: list[Voxel]) -> float:
+            cells = [self.field.cell(voxel) for voxel in stroke]
+            # A stroke through a blob is strong near its ends only.
+            return float(np.quantile([ridges.strength(cell) for cell in cells], 0.1))
+
+        if before is not None:
+            voxel, belongs = self.clicks[-1]
+            return before.thinness.after(strength([voxel]), belongs)
+        thinness = Thinness()
+        # A stroke is evidence as a whole, not once for each of its voxels.
+        painted = thinned(self.painted, _MOST_PAINTED)
+        for side in (True, False):
+            stroke = [voxel for voxel, belongs in painted if belongs is side]
+            if stroke:
+                thinness = thinness.after(strength(stroke), side)
+        for voxel, belongs in self.clicks:
+            thinness = thinness.after(strength([voxel]), belongs)
+        return thinness
+
+    @property
+    def _is_bright(self) -> bool:
+        """Whether what was included first is brighter than most of the volume."""
+        marks = (*self.painted, *self.clicks)
+        return self.field.is_bright(next(voxel for voxel, belongs in marks if belongs))
+
+    def _fresh(self, before: Answer | None) -> Answer:
         """The answer to all marks together."""
         field = self.field
         marks = (*thinned(self.painted, _MOST_PAINTED), *self.clicks)
         looks = np.array([field.around(voxel) for voxel, _ in marks])
         belongs = np.array([belongs for _, belongs in marks])
-        rest = looks[~belongs].sum(0) / ((~belongs).sum() + _REST_WEIGHT)
-        marked = looks[belongs].mean(0) - rest
-        direction = np.linalg.solve(field.covariance, marked)
-        own = len(marks) / (len(marks) + _LESSON_WEIGHT)
-        taught = 10**_USUAL_SHARE if before is None else before
-        for _ in range(_LESSONS):
-            scores = field.sample @ direction
-            found = field.sample[scores > np.quantile(scores, 1 - taught)].mean(0)
-            direction = np.linalg.solve(field.covariance, own * marked + (1 - own) * found)
+        thinness = self._thinness(before)
+        share = before.share if before is not None and before.is_like(thinness) else None
+        if thinness.is_certain:
+            direction, doubt = field.ridge(bright=self._is_bright), _RIDGE_DOUBT
+        else:
+            direction, doubt = field.discriminant(looks, belongs, share), -np.inf
         scores = field.sample @ direction
-        share = _choose_share(scores, looks @ direction, belongs, before)
+        share = _choose_share(scores, looks @ direction, belongs, share, doubt)
         cut = float(np.quantile(scores, 1 - share))
         towards = torch.from_numpy(direction).float()
         logit = (field.read(towards.__rmatmul__) - cut) / (_SHARPNESS * scores.std())
-        return Answer(self._smoothed(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT)), share)
+        logit = self._smoothed(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT))
+        return Answer(logit, share, thinness)
 
     @property
     def _is_well_painted(self) -> bool:
@@ -275,7 +360,8 @@ class AlikeFinder:
         lesson = _Lesson.of(self.field, (*self.painted, *self.clicks))
         logit = self._smoothed(lesson.logit(lesson.everything))
         logit = logit - lesson.best_cut(self._smoothed)
-        return Answer(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), float((logit > 0).mean()))
+        share = float((logit > 0).mean())
+        return Answer(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), share, Thinness())
 
     def _smoothed(self, logit: Floats) -> Floats:
         """Smoothed by a fraction of the radius of what is found, more across slices."""
@@ -345,15 +431,23 @@ class _Lesson:
 
 
 def _choose_share(
-    scores: Looks, marked: Looks, belongs: NDArray[np.bool_], before: float | None
+    scores: Looks,
+    marked: Looks,
+    belongs: NDArray[np.bool_],
+    before: float | None,
+    doubt: float,
 ) -> float:
-    """Share of the volume that belongs: the usual one, the clicks and the last one vote."""
+    """Share of the volume that belongs: the usual one, the clicks and the last one vote.
+
+    ``doubt`` is the logarithm of the chance that a mark lies where no cut is right.
+    """
     spread = scores.std() * _VOTE_SOFTNESS
     votes = []
     for share, cut in zip(_SHARES, np.quantile(scores, 1 - _SHARES), strict=True):
         above = (marked - cut) / spread
-        wrong = np.logaddexp(0, np.where(belongs, -above, above)).sum()
-        vote = -_VOTE_WEIGHT * wrong - _SHARE_WEIGHT * (np.log10(share) - _USUAL_SHARE) ** 2
+        right = special.log_expit(np.where(belongs, above, -above))
+        vote = _VOTE_WEIGHT * np.logaddexp(doubt, np.log1p(-np.exp(doubt)) + right).sum()
+        vote -= _SHARE_WEIGHT * (np.log10(share) - _USUAL_SHARE) ** 2
         if before is not None:
             vote -= _INERTIA * len(marked) * np.log10(share / before) ** 2
         votes.append(vote)

@@ -1,0 +1,106 @@
+"""Whether clicks mean thin things."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_dinomed.bench.metrics import dice
+from napari_dinomed.headless import prepare
+from napari_dinomed.segment.prompts import Meaning, Point, Prompts, Scribble
+from napari_dinomed.segment.thin import Ridges, Thinness
+from napari_dinomed.session.state import Annotation, new_label
+from napari_dinomed.volume import Geometry, Volume
+
+SHAPE = (6, 192, 192)
+BLOBS = [(40, 40), (40, 140), (130, 50), (140, 150)]
+
+
+def test_a_click_on_a_strong_ridge_says_thin():
+    assert Thinness().after(2.0, belongs=True).is_certain
+    assert not Thinness().after(-0.5, belongs=True).is_certain
+
+
+def test_excluded_clicks_off_ridges_say_so_in_the_end_but_not_alone():
+    doubtful = Thinness().after(0.1, belongs=True)
+    assert not doubtful.is_certain
+    assert doubtful.after(-1, belongs=False).after(-1, belongs=False).is_certain
+    blob = Thinness().after(-1.0, belongs=True)
+    for _ in range(10):
+        blob = blob.after(-1.0, belongs=False)
+    assert not blob.is_certain
+
+
+def test_an_excluded_ridge_speaks_against_it():
+    doubtful = Thinness().after(0.1, belongs=True)
+    assert doubtful.after(2.0, belongs=False).odds < doubtful.odds - 1
+
+
+def test_what_is_missed_later_does_not_take_it_back():
+    thin = Thinness().after(2.0, belongs=True)
+    for _ in range(5):
+        thin = thin.after(-2.0, belongs=True)
+    assert thin.is_certain
+
+
+def test_strength_counts_in_standard_deviations():
+    response = np.zeros((2, 30, 30), np.float32)
+    response[:, 10:20, 10:20] = 1
+    ridges = Ridges(response)
+    assert ridges.strength((0, 15, 15)) > 1.5
+    assert ridges.strength((0, 0, 0)) < 0
+    assert Ridges(np.ones((2, 9, 9), np.float32)).strength((0, 4, 4)) == 0
+
+
+@pytest.fixture(scope="module", params=["dark", "bright"])
+def net(request, tmp_path_factory):
+    """A net of thin lines, and blobs of the same grey between them."""
+    rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    lines = ((columns + rows // 4) % 48 < 7) | ((rows + columns // 5) % 62 < 7)
+    blobs = np.zeros(SHAPE[1:], bool)
+    for row, column in BLOBS:
+        blobs |= (rows - row) ** 2 + (columns - column) ** 2 < 17**2
+    lines &= ~blobs
+    noise = np.random.default_rng(0).normal(0, 12, SHAPE)
+    grey = 160 - 80 * (lines | blobs) + noise
+    if request.param == "bright":
+        grey = 255 - grey
+    array = grey.clip(0, 255).astype(np.uint8)
+    volume = Volume(array, Geometry.from_spacing(SHAPE, (50.0, 5.0, 5.0), "nm"), "EM")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_DINOMED_HOME", str(tmp_path_factory.mktemp("home")))
+        yield prepare(volume, "filters"), lines, blobs
+
+
+def _find(job, points=(), scribbles=()):
+    label = new_label(1, Meaning.ALL_LIKE_THIS)
+    return job.segment(Annotation((label,), Prompts(points, scribbles))) == 1
+
+
+def _on(lines):
+    row, column = np.argwhere(lines[90:100, 60:140])[20]
+    return Point((3, int(row) + 90, int(column) + 60), 1)
+
+
+def test_a_click_on_a_line_finds_lines_and_not_blobs_of_its_grey(net):
+    job, lines, blobs = net
+    mask = _find(job, (_on(lines),))
+    assert dice(np.broadcast_to(lines, SHAPE), mask) > 0.75
+    core = np.zeros_like(blobs)
+    for row, column in BLOBS:
+        core[row - 6 : row + 7, column - 6 : column + 7] = True
+    assert mask[:, core].mean() < 0.05
+
+
+def test_a_stroke_along_a_line_does_too(net):
+    job, lines, _ = net
+    cells = np.argwhere(lines[90:100, 60:140])[::8]
+    stroke = Scribble(tuple((3, int(y) + 90, int(x) + 60) for y, x in cells), 1)
+    assert dice(np.broadcast_to(lines, SHAPE), _find(job, scribbles=(stroke,))) > 0.7
+
+
+def test_a_click_in_a_blob_still_finds_blobs(net):
+    job, *_ = net
+    mask = _find(job, (Point((3, *BLOBS[0]), 1),))
+    for row, column in BLOBS:
+        assert mask[:, row - 6 : row + 7, column - 6 : column + 7].mean() > 0.9
