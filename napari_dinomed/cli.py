@@ -150,6 +150,10 @@ def segment(
     ] = None,
     planes: PlaneChoice = "auto",
     device: Device = "auto",
+    instances: Annotated[
+        Path | None,
+        typer.Option(help="File for the single things that the labels are made of."),
+    ] = None,
 ) -> None:
     """Label a volume from prompts, on exactly the grid of its file."""
     from napari_dinomed.io import Pick, read_volume, require_writable, write_labels
@@ -159,6 +163,8 @@ def segment(
     from napari_dinomed.volume import seen_with
 
     require_writable(out)
+    if instances is not None:
+        require_writable(instances)
     opened = read_volume(volume, Pick(part, frame, channel, resample))
     for note in opened.notes:
         _out.print(note, markup=False, soft_wrap=True)
@@ -176,6 +182,13 @@ def segment(
     write_labels(out, labels, opened, legend_of(annotation.labels))
     _print_measures(measure(opened, labels, annotation.labels))
     _out.print(f"Wrote {out}", markup=False, soft_wrap=True)
+    if instances is not None:
+        from napari_dinomed.segment.instances import split_labels
+
+        things = split_labels(labels, opened.geometry.spacing)
+        write_labels(instances, things, opened)
+        count = int(things.max())
+        _out.print(f"Wrote {instances}: {count} things", markup=False, soft_wrap=True)
 
 
 @app.command()

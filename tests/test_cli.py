@@ -52,6 +52,16 @@ def _mask(path):
     return np.asarray(nib.load(path).dataobj) == 1
 
 
+def test_the_things_of_the_labels_in_a_file_of_their_own(scan, tmp_path):
+    out, things = tmp_path / "labels.nii.gz", tmp_path / "things.nii.gz"
+    done = run("segment", scan, "--point", "8,24,30=1", "--out", out, "--instances", things)
+    assert done.returncode == 0, done.stderr
+    numbered = np.asarray(nib.load(things).dataobj)
+    np.testing.assert_array_equal(numbered > 0, _mask(out))
+    assert f"{numbered.max()} things" in done.stdout.replace("\n", " ")
+    np.testing.assert_array_equal(nib.load(things).affine, nib.load(scan).affine)
+
+
 def test_a_point_on_the_files_own_grid(scan, tmp_path):
     """K,J,I is the reverse of NIfTI's array order, whatever way the axes run."""
     out = tmp_path / "labels.nii.gz"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.session.state import Annotation
+    from napari_dinomed.volume import Volume
 
 PREVIEW = "Preview"
 RESULT = "Segmentation"
@@ -52,6 +53,22 @@ class PreviewLayer:
         """Show nothing."""
         self.layer.data[...] = 0
         self.layer.refresh()
+
+
+def instances_over(
+    image: Image, name: str, instances: NDArray[np.int32], volume: Volume
+) -> Labels:
+    """A labels layer of numbered things, whose features are their volumes."""
+    layer = labels_over(image, f"Instances of {name}", np.int32)
+    layer.data = instances
+    voxels = np.bincount(instances.ravel())
+    voxels[0] = 0
+    layer.features = {
+        "index": np.arange(len(voxels)),
+        "voxels": voxels,
+        f"volume ({volume.geometry.unit}³)": voxels * volume.geometry.voxel_volume,
+    }
+    return layer
 
 
 def accept(preview: NDArray[Any], annotation: Annotation, into: Labels) -> int:

@@ -57,6 +57,10 @@ class ResultBox(QGroupBox):
         key = KEYMAP[Action.ACCEPT]
         self.accept.setToolTip(f"{key.does} ({key.shown})")
         self.save = QPushButton("Save labels…")
+        self.split = QPushButton("Split into instances")
+        self.split.setToolTip(
+            "number the things of the label in use, in a layer of its own"
+        )
         self.save_session = QPushButton("Save session…")
         self.open_session = QPushButton("Open session…")
         self.measures = QLabel("")
@@ -71,8 +75,9 @@ class ResultBox(QGroupBox):
         grid = QGridLayout()
         grid.addWidget(self.accept, 0, 0)
         grid.addWidget(self.save, 0, 1)
-        grid.addWidget(self.save_session, 1, 0)
-        grid.addWidget(self.open_session, 1, 1)
+        grid.addWidget(self.split, 1, 0, 1, 2)
+        grid.addWidget(self.save_session, 2, 0)
+        grid.addWidget(self.open_session, 2, 1)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.measures)
@@ -85,6 +90,7 @@ class ResultBox(QGroupBox):
             lambda: self._choose(threshold=round(self.threshold.value(), 2))
         )
         self.accept.clicked.connect(lambda: self._try(lambda: workbench.accept()))
+        self.split.clicked.connect(lambda: self._try(lambda: workbench.split()))
         self.save.clicked.connect(lambda: self._save_labels())
         self.save_session.clicked.connect(lambda: self._save_session())
         self.open_session.clicked.connect(lambda: self._open_session())

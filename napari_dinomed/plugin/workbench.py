@@ -5,6 +5,7 @@ No widget is needed: everything here works on a `ViewerModel`.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,10 @@ from napari_dinomed.io import write_labels
 from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
 from napari_dinomed.plugin.layers import labels_over, volume_of, widen_contrast_range
 from napari_dinomed.plugin.prompt_layer import PromptLayer
-from napari_dinomed.plugin.result import RESULT, PreviewLayer, accept
+from napari_dinomed.plugin.result import RESULT, PreviewLayer, accept, instances_over
 from napari_dinomed.plugin.scribble_layer import ScribbleLayer
 from napari_dinomed.segment.defaults import defaults_for
+from napari_dinomed.segment.instances import split_instances
 from napari_dinomed.segment.prompts import Label, legend_of
 from napari_dinomed.session.session import Session, View
 from napari_dinomed.session.state import Annotation, Choices
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.segment.prompts import Point, Scribble
@@ -210,12 +213,47 @@ class Workbench:
         WriteError
             Where the file cannot be written.
         """
-        kept = self.result_layer()
-        labels = np.asarray(kept.data) if kept is not None else self.preview.labels
         session = self._require()
         legend = legend_of(session.annotation.labels)
-        write_labels(path, labels, session.volume, legend)
+        write_labels(path, self._kept_labels(), session.volume, legend)
         self.said.emit(f"Saved {path}")
+
+    def split(self) -> None:
+        """Number the things of the label in use, in a layer of their own.
+
+        Raises
+        ------
+        DinomedError
+            Where nothing has the label yet.
+        """
+        session = self._require()
+        label = session.annotation.find(self.label)
+        mask = self._kept_labels() == label.id
+        if not mask.any():
+            raise DinomedError(f"Nothing is {label.name} yet: click on some of it first.")
+        self.said.emit(f"Telling the things of {label.name} apart …")
+
+        def work() -> None:
+            instances = split_instances(mask, session.volume.geometry.spacing)
+            self._deliver(lambda: self._show_instances(session, label.name, instances))
+
+        threading.Thread(target=work, name="instances", daemon=True).start()
+
+    def _show_instances(
+        self, session: Session, name: str, instances: NDArray[np.int32]
+    ) -> None:
+        if self.session is not session:
+            return
+        layer = instances_over(self._require_image(), name, instances, session.volume)
+        below = self.viewer.layers.index(self.preview.layer)
+        self.viewer.layers.insert(below, layer)
+        self.viewer.layers.selection.active = self.prompts.layer
+        self.said.emit(f"{len(layer.features) - 1:,} things in {layer.name}")
+
+    def _kept_labels(self) -> NDArray[Any]:
+        """What was accepted, or, before anything was, the preview."""
+        kept = self.result_layer()
+        return np.asarray(kept.data) if kept is not None else self.preview.labels
 
     def toggle_preview(self) -> None:
         """Show or hide the preview."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_dinomed.engine.messages import EncodeVolume, OpenVolume, SegmentVolume
-from napari_dinomed.errors import VolumeError
+from napari_dinomed.errors import DinomedError, VolumeError
 from napari_dinomed.io import read_volume
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
@@ -139,6 +141,26 @@ def test_the_plane_in_view_is_asked_for(bench, engine, click):
     click(bench, 5, 20, 30)
     request = engine.of(SegmentVolume)[-1].request
     assert (request.view_axis, request.view_index) == (1, 20)
+
+
+def test_the_things_of_a_label_get_a_layer_of_their_own(bench, click):
+    with pytest.raises(DinomedError, match="click on some of it"):
+        bench.split()
+    click(bench, 8, 24, 30)
+    bench.accept().data[0, 0, 0] = 1
+    said = []
+    bench.said.connect(said.append)
+    bench.split()
+    for thread in threading.enumerate():
+        if thread.name == "instances":
+            thread.join(10)
+    layer = next(part for part in bench.viewer.layers if part.name.startswith("Instances"))
+    np.testing.assert_allclose(layer.scale, bench.image.scale)
+    assert layer.data[8, 24, 30] == 1
+    assert layer.data[0, 0, 0] == 2
+    assert layer.features["voxels"].tolist() == [0, 125, 1]
+    assert "2 things" in said[-1]
+    assert bench.viewer.layers.selection.active is bench.prompts.layer
 
 
 def test_removing_the_image_closes_and_keeps_what_was_accepted(bench, click):
