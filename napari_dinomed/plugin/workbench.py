@@ -245,8 +245,8 @@ class Workbench:
         if self.session is not session:
             return
         layer = instances_over(self._require_image(), name, instances, session.volume)
-        below = self.viewer.layers.index(self.preview.layer)
-        self.viewer.layers.insert(below, layer)
+        above = self.viewer.layers.index(self.preview.layer) + 1
+        self.viewer.layers.insert(above, layer)
         self.viewer.layers.selection.active = self.prompts.layer
         self.said.emit(f"{len(layer.features) - 1:,} things in {layer.name}")
 

@@ -18,6 +18,7 @@ cut is the one that does best on slices that it has not seen.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +78,7 @@ _MUCH_PAINTED = 200
 _MOST_LEARNT = 24_000
 _CUTS = tuple(float(cut) for cut in np.linspace(-3, 1, 21))
 _KEPT = 16
+_LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +138,11 @@ class AlikeField(WorkingGrid):
         ridge = _SHRINKAGE * np.trace(covariance) / len(covariance)
         self.covariance: Looks = covariance + ridge * np.eye(len(covariance))
         self.turns: Turns[Answer] = Turns(_KEPT)
+        self._channels = filters.channels
         self._grey = filters.grey
         self._curvatures = filters.curvatures
         self._ridges: dict[bool, Ridges] = {}
+        self.has_sections = volume.modality == "EM"
 
     @property
     def grey(self) -> Floats:
@@ -190,16 +194,41 @@ class AlikeField(WorkingGrid):
         near = self._looks[z, rows, columns].double().flatten(0, 1)
         return np.asarray(near.mean(0).numpy() - self._mean)
 
-    def at(self, voxels: NDArray[np.int64]) -> torch.Tensor:
-        """Looks (n, parts) at voxels (n, 3)."""
+    def at(self, voxels: NDArray[np.int64], *, even: bool = False) -> torch.Tensor:
+        """Looks (n, parts) at voxels (n, 3); ``even`` as in :meth:`read`."""
         z, y, x = (torch.from_numpy(part) for part in (voxels // self.step).T)
-        return self._looks[z, y, x].float() - torch.from_numpy(self._mean).float()
+        looks = self._looks[z, y, x].float() - torch.from_numpy(self._mean).float()
+        return self._evened(looks, z) if even else looks
 
-    def read(self, score: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
-        """What ``score`` makes of the looks (n, parts) of every cell, (z, y, x)."""
+    def read(
+        self, score: Callable[[torch.Tensor], torch.Tensor], *, even: bool = False
+    ) -> Floats:
+        """What ``score`` makes of the looks (n, parts) of every cell, (z, y, x).
+
+        With ``even``, filter responses have the same mean and spread in every slice: the
+        contrast of serial sections varies with their thickness and stain.
+        """
         mean = torch.from_numpy(self._mean).float()
-        planes = [score(plane.float().flatten(0, 1) - mean) for plane in self._looks]
+        planes = []
+        for index, plane in enumerate(self._looks):
+            looks = plane.float().flatten(0, 1) - mean
+            planes.append(score(self._evened(looks, index) if even else looks))
         return np.asarray(torch.stack(planes).view(*self.shape).numpy())
+
+    def _evened(self, looks: torch.Tensor, z: torch.Tensor | int) -> torch.Tensor:
+        """Looks (n, parts) of slices ``z``, as they would be in the average slice."""
+        offsets, gains = self._unevenness
+        filters = (looks[:, : self._channels] - offsets[z]) * gains[z]
+        return torch.cat([filters, looks[:, self._channels :]], dim=1)
+
+    @cached_property
+    def _unevenness(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of every slice and filter, the mean, and the usual spread by the slice's own."""
+        mean = torch.from_numpy(self._mean).float()[: self._channels]
+        planes = [plane[..., : self._channels].float() - mean for plane in self._looks]
+        offsets = torch.stack([plane.mean((0, 1)) for plane in planes])
+        spreads = torch.stack([plane.std((0, 1)) for plane in planes])
+        return offsets, spreads.mean(0) / spreads.clamp_min(_LEAST_SPREAD)
 
     def _standardised(self, filters: Responses) -> torch.Tensor:
         bank, channels = filters.bank, filters.channels
@@ -388,9 +417,14 @@ class AlikeFinder:
 
 @dataclass(frozen=True, eq=False)
 class _Lesson:
-    """Painted cells: what they look like, whether they belong, and a fold for each."""
+    """Painted cells: what they look like, whether they belong, and a fold for each.
+
+    Serial sections are evened, unless only one is painted: what is odd in it would be
+    taken for the contrast of all.
+    """
 
     field: AlikeField
+    is_even: bool
     voxels: NDArray[np.int64]
     belongs: NDArray[np.bool_]
     folds: NDArray[np.int64]
@@ -403,7 +437,10 @@ class _Lesson:
         slices, order = np.unique(voxels[:, 0], return_inverse=True)
         halves = voxels[:, 2] > np.median(voxels[:, 2])
         folds = order % 2 if len(slices) > 1 else halves.astype(np.int64)
-        return cls(field, voxels, np.array([belongs for _, belongs in kept]), folds)
+        is_even = field.has_sections and len(slices) > 1
+        return cls(
+            field, is_even, voxels, np.array([belongs for _, belongs in kept]), folds
+        )
 
     @property
     def everything(self) -> NDArray[np.bool_]:
@@ -412,9 +449,9 @@ class _Lesson:
 
     def logit(self, chosen: NDArray[np.bool_]) -> Floats:
         """Logit (z, y, x) of a perceptron that learnt from some of the cells."""
-        looks = self.field.at(self.voxels[chosen])
+        looks = self.field.at(self.voxels[chosen], even=self.is_even)
         perceptron = Perceptron().fit(looks, torch.from_numpy(self.belongs[chosen]))
-        return self.field.read(perceptron.logit)
+        return self.field.read(perceptron.logit, even=self.is_even)
 
     def best_cut(self, smooth: Callable[[Floats], Floats]) -> float:
         """The cut with the highest Dice on the fold that was not learnt from."""

@@ -15,16 +15,35 @@ SHAPE = (8, 160, 160)
 CENTRES = [(40, 40), (40, 120), (120, 40), (110, 115)]
 
 
-@pytest.fixture(scope="module")
-def discs(tmp_path_factory):
+def _discs():
     rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
     flat = np.zeros(SHAPE[1:], bool)
     for row, column in CENTRES:
         flat |= (rows - row) ** 2 + (columns - column) ** 2 < 14**2
+    return flat
+
+
+def _stack(grey):
+    array = grey.clip(0, 255).astype(np.uint8)
+    return Volume(array, Geometry.from_spacing(SHAPE, (50.0, 5.0, 5.0), "nm"), "EM")
+
+
+def _painted(flat, slices):
+    return tuple(
+        Scribble(tuple((z, int(y), int(x)) for y, x in cells), 1, include=belongs)
+        for z in slices
+        for belongs in (True, False)
+        for cells in [np.argwhere(flat == belongs)[::3]]
+    )
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory):
+    flat = _discs()
+    columns = np.arange(SHAPE[2])
     lines = (columns % 53 < 3) & ~flat
     noise = np.random.default_rng(0).normal(0, 18, SHAPE)
-    grey = (90 + 60 * flat - 60 * lines + noise).clip(0, 255).astype(np.uint8)
-    volume = Volume(grey, Geometry.from_spacing(SHAPE, (50.0, 5.0, 5.0), "nm"), "EM")
+    volume = _stack(90 + 60 * flat - 60 * lines + noise)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_DINOMED_HOME", str(tmp_path_factory.mktemp("home")))
         yield prepare(volume, "filters"), np.broadcast_to(flat, SHAPE)
@@ -66,12 +85,7 @@ def test_undo_gives_the_answer_from_before(discs):
 
 def test_a_painted_slice_teaches_all_others(discs):
     job, truth = discs
-    strokes = tuple(
-        Scribble(tuple((4, int(y), int(x)) for y, x in cells), 1, include=belongs)
-        for belongs in (True, False)
-        for cells in [np.argwhere(truth[4] == belongs)[::3]]
-    )
-    mask = _find(job, scribbles=strokes)
+    mask = _find(job, scribbles=_painted(truth[4], [4]))
     others = [0, 1, 2, 3, 5, 6, 7]
     assert dice(truth[others], mask[others]) > 0.93
     assert mask[4, 80, 80] == 0
@@ -88,3 +102,14 @@ def test_the_edge_follows_the_grey_values(discs):
         beyond = (distance > 17) & (distance < 20)
         assert mask[:, ring].mean() > 0.6
         assert mask[:, beyond].mean() < 0.3
+
+
+def test_painted_sections_teach_darker_and_paler_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    flat = _discs()
+    grey = np.random.default_rng(1).normal(0, 8, SHAPE) + 25 * flat
+    offsets = np.array([60, 150, 90, 60, 180, 120, 75, 165])[:, None, None]
+    job = prepare(_stack(grey + offsets), "filters")
+    mask = _find(job, scribbles=_painted(flat, [0, 7]))
+    for z in range(1, 7):
+        assert dice(flat, mask[z]) > 0.8, z
