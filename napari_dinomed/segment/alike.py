@@ -57,7 +57,8 @@ _USUAL_SHARE = -0.8
 _SHARE_WEIGHT = 1.5
 _VOTE_WEIGHT = 0.5
 _VOTE_SOFTNESS = 0.3
-_RIDGE_DOUBT = float(np.log(0.2))
+_RIDGE_DOUBT = float(np.log(0.4))
+_RIDGE_SHARE_WEIGHT = 8.0
 _INERTIA = 2.0
 _SHARES = np.logspace(-2, np.log10(0.5), 25)
 _SHARPNESS = 0.35
@@ -368,11 +369,13 @@ class AlikeFinder:
         thinness = self._thinness(before)
         share = before.share if before is not None and before.is_like(thinness) else None
         if thinness.is_certain:
-            direction, doubt = field.ridge(bright=self._is_bright), _RIDGE_DOUBT
+            direction = field.ridge(bright=self._is_bright)
+            trust = _Trust(_RIDGE_SHARE_WEIGHT, _RIDGE_DOUBT)
         else:
-            direction, doubt = field.discriminant(looks, belongs, share), -np.inf
+            direction = field.discriminant(looks, belongs, share)
+            trust = _Trust(_SHARE_WEIGHT, -np.inf)
         scores = field.sample @ direction
-        share = _choose_share(scores, looks @ direction, belongs, share, doubt)
+        share = _choose_share(scores, looks @ direction, belongs, share, trust)
         cut = float(np.quantile(scores, 1 - share))
         towards = torch.from_numpy(direction).float()
         logit = (field.read(towards.__rmatmul__) - cut) / (_SHARPNESS * scores.std())
@@ -467,24 +470,39 @@ class _Lesson:
         return _CUTS[int(np.argmax(overlap))]
 
 
+@dataclass(frozen=True)
+class _Trust:
+    """What the choice of the cut goes by.
+
+    Parameters
+    ----------
+    usual
+        Weight of the usual share.
+    doubt
+        Logarithm of the chance that a mark lies where no cut is right, as the thick
+        places of what is thin do.
+    """
+
+    usual: float
+    doubt: float
+
+
 def _choose_share(
     scores: Looks,
     marked: Looks,
     belongs: NDArray[np.bool_],
     before: float | None,
-    doubt: float,
+    trust: _Trust,
 ) -> float:
-    """Share of the volume that belongs: the usual one, the clicks and the last one vote.
-
-    ``doubt`` is the logarithm of the chance that a mark lies where no cut is right.
-    """
+    """Share of the volume that belongs: the usual one, the clicks and the last one vote."""
     spread = scores.std() * _VOTE_SOFTNESS
+    certain = np.log1p(-np.exp(trust.doubt))
     votes = []
     for share, cut in zip(_SHARES, np.quantile(scores, 1 - _SHARES), strict=True):
         above = (marked - cut) / spread
         right = special.log_expit(np.where(belongs, above, -above))
-        vote = _VOTE_WEIGHT * np.logaddexp(doubt, np.log1p(-np.exp(doubt)) + right).sum()
-        vote -= _SHARE_WEIGHT * (np.log10(share) - _USUAL_SHARE) ** 2
+        vote = _VOTE_WEIGHT * np.logaddexp(trust.doubt, certain + right).sum()
+        vote -= trust.usual * (np.log10(share) - _USUAL_SHARE) ** 2
         if before is not None:
             vote -= _INERTIA * len(marked) * np.log10(share / before) ** 2
         votes.append(vote)
