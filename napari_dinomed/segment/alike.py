@@ -332,33 +332,24 @@ class AlikeFinder:
         return replace(fresh, logit=self._corrected(start, fresh.logit))
 
     def _thinness(self, before: Answer | None) -> Thinness:
-        """Whether thin things are meant, given what was known before the last click."""
+        """Whether thin things are meant, given what was known before the last click.
+
+        Strokes do not count: they reach the edges of blobs, where ridges are strong.
+        """
+        if not any(belongs for _, belongs in self.clicks):
+            return Thinness()
         ridges = self.field.ridges(bright=self._is_bright)
-
-        def strength(stroke: list[Voxel]) -> float:
-            cells = [self.field.cell(voxel) for voxel in stroke]
-            # A stroke through a blob is strong near its ends only.
-            return float(np.quantile([ridges.strength(cell) for cell in cells], 0.1))
-
-        if before is not None:
-            voxel, belongs = self.clicks[-1]
-            return before.thinness.after(strength([voxel]), belongs)
-        thinness = Thinness()
-        # A stroke is evidence as a whole, not once for each of its voxels.
-        painted = thinned(self.painted, _MOST_PAINTED)
-        for side in (True, False):
-            stroke = [voxel for voxel, belongs in painted if belongs is side]
-            if stroke:
-                thinness = thinness.after(strength(stroke), side)
-        for voxel, belongs in self.clicks:
-            thinness = thinness.after(strength([voxel]), belongs)
-        return thinness
+        known = Thinness() if before is None else before.thinness
+        for voxel, belongs in self.clicks if before is None else self.clicks[-1:]:
+            known = known.after(ridges.strength(self.field.cell(voxel)), belongs)
+        return known
 
     @property
     def _is_bright(self) -> bool:
-        """Whether what was included first is brighter than most of the volume."""
-        marks = (*self.painted, *self.clicks)
-        return self.field.is_bright(next(voxel for voxel, belongs in marks if belongs))
+        """Whether what was clicked on first is brighter than most of the volume."""
+        return self.field.is_bright(
+            next(voxel for voxel, belongs in self.clicks if belongs)
+        )
 
     def _fresh(self, before: Answer | None) -> Answer:
         """The answer to all marks together."""

@@ -7,7 +7,7 @@ import pytest
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment.prompts import Meaning, Point, Prompts, Scribble
+from napari_dinomed.segment.prompts import Meaning, Point, Prompts
 from napari_dinomed.segment.thin import Ridges, Thinness
 from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Geometry, Volume
@@ -72,9 +72,9 @@ def net(request, tmp_path_factory):
         yield prepare(volume, "filters"), lines, blobs
 
 
-def _find(job, points=(), scribbles=()):
+def _find(job, *points):
     label = new_label(1, Meaning.ALL_LIKE_THIS)
-    return job.segment(Annotation((label,), Prompts(points, scribbles))) == 1
+    return job.segment(Annotation((label,), Prompts(points))) == 1
 
 
 def _on(lines):
@@ -84,7 +84,7 @@ def _on(lines):
 
 def test_a_click_on_a_line_finds_lines_and_not_blobs_of_its_grey(net):
     job, lines, blobs = net
-    mask = _find(job, (_on(lines),))
+    mask = _find(job, _on(lines))
     assert dice(np.broadcast_to(lines, SHAPE), mask) > 0.75
     core = np.zeros_like(blobs)
     for row, column in BLOBS:
@@ -92,15 +92,8 @@ def test_a_click_on_a_line_finds_lines_and_not_blobs_of_its_grey(net):
     assert mask[:, core].mean() < 0.05
 
 
-def test_a_stroke_along_a_line_does_too(net):
-    job, lines, _ = net
-    cells = np.argwhere(lines[90:100, 60:140])[::8]
-    stroke = Scribble(tuple((3, int(y) + 90, int(x) + 60) for y, x in cells), 1)
-    assert dice(np.broadcast_to(lines, SHAPE), _find(job, scribbles=(stroke,))) > 0.7
-
-
 def test_a_click_in_a_blob_still_finds_blobs(net):
     job, *_ = net
-    mask = _find(job, (Point((3, *BLOBS[0]), 1),))
+    mask = _find(job, Point((3, *BLOBS[0]), 1))
     for row, column in BLOBS:
         assert mask[:, row - 6 : row + 7, column - 6 : column + 7].mean() > 0.9
