@@ -9,7 +9,8 @@ things usually take up, from the clicks, and from the cut before the last click.
 is smoothed by a fraction of the radius of what was found, so that thin things stay thin;
 near its edges, again by that radius, the grey values inside and outside compete.
 
-Where the clicks mean thin lines and sheets, a ridge filter takes the discriminant's place.
+Where clicks on serial sections mean thin lines and sheets, a ridge filter takes the
+discriminant's place.
 
 Where much is painted, whole slices say, a small perceptron learns from it instead, and its
 cut is the one that does best on slices that it has not seen.
@@ -334,9 +335,11 @@ class AlikeFinder:
     def _thinness(self, before: Answer | None) -> Thinness:
         """Whether thin things are meant, given what was known before the last click.
 
-        Strokes do not count: they reach the edges of blobs, where ridges are strong.
+        Asked of sections only, where membranes are everywhere: on an empty background,
+        small blobs are as strong. Strokes do not count: they reach the edges of blobs.
         """
-        if not any(belongs for _, belongs in self.clicks):
+        is_clicked = any(belongs for _, belongs in self.clicks)
+        if not (is_clicked and self.field.has_sections):
             return Thinness()
         ridges = self.field.ridges(bright=self._is_bright)
         known = Thinness() if before is None else before.thinness

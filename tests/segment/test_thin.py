@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,11 @@ def test_a_click_in_a_blob_still_finds_blobs(net):
     mask = _find(job, Point((3, *BLOBS[0]), 1))
     for row, column in BLOBS:
         assert mask[:, row - 6 : row + 7, column - 6 : column + 7].mean() > 0.9
+
+
+def test_only_sections_are_asked(tmp_path, monkeypatch, net):
+    job, lines, _ = net
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    other = prepare(replace(job.volume, modality="other"), "filters")
+    truth = np.broadcast_to(lines, SHAPE)
+    assert dice(truth, _find(other, _on(lines))) < dice(truth, _find(job, _on(lines))) - 0.1
