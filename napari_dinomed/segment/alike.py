@@ -183,9 +183,13 @@ class AlikeField(WorkingGrid):
     def ridges(self, *, bright: bool) -> Ridges:
         """Where bright, or dark, ridges are."""
         if bright not in self._ridges:
-            towards = torch.from_numpy(self.ridge(bright=bright)).float()
-            self._ridges[bright] = Ridges(self.read(towards.__rmatmul__))
+            self._ridges[bright] = Ridges(self.along(self.ridge(bright=bright)))
         return self._ridges[bright]
+
+    def along(self, direction: Looks) -> Floats:
+        """How far every cell lies along a direction among the looks, (z, y, x)."""
+        towards = torch.from_numpy(direction).float()
+        return self.read(lambda looks: looks @ towards)
 
     def around(self, voxel: Voxel) -> Looks:
         """Mean look of a small ball within the slice of a voxel."""
@@ -371,8 +375,7 @@ class AlikeFinder:
         scores = field.sample @ direction
         share = _choose_share(scores, looks @ direction, belongs, share, trust)
         cut = float(np.quantile(scores, 1 - share))
-        towards = torch.from_numpy(direction).float()
-        logit = (field.read(towards.__rmatmul__) - cut) / (_SHARPNESS * scores.std())
+        logit = (field.along(direction) - cut) / (_SHARPNESS * scores.std())
         logit = self._smoothed(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT))
         return Answer(logit, share, thinness)
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+from scipy.cluster.hierarchy import DisjointSet
+
+from napari_dinomed.segment.level import bounding_box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,11 +43,10 @@ def split_instances(
         0 outside the mask; inside 1, 2, …, the first for the largest.
     """
     instances = np.zeros(mask.shape, dtype=np.int32)
-    boxes = ndimage.find_objects(mask.astype(np.uint8))
-    if not boxes:
+    if not mask.any():
         return instances
     # Beyond the box there is background, but beyond the volume the thing may go on.
-    box = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in boxes[0])
+    box = bounding_box(mask, 1)
     instances[box] = _by_size(_split(mask[box], spacing))
     return instances
 
@@ -85,21 +87,13 @@ def _joined(basins: Basins, depth: Depths) -> Basins:
     """Basins joined, from the widest passage to the narrowest, where they are one thing."""
     count = int(basins.max())
     widest = ndimage.maximum(depth, basins, np.arange(count + 1))
-    root = list(range(count + 1))
-
-    def find(basin: int) -> int:
-        while root[basin] != basin:
-            root[basin] = root[root[basin]]
-            basin = root[basin]
-        return basin
-
+    things = DisjointSet(range(count + 1))
     for first, second, passage in _passages(basins, depth):
-        a, b = find(first), find(second)
-        narrow, wide = sorted((a, b), key=lambda basin: float(widest[basin]))
-        is_no_neck = passage >= _NECK * widest[narrow]
-        if is_no_neck or widest[narrow] < _OUTGROWTH * widest[wide]:
-            root[narrow] = wide
-    return np.array([find(basin) for basin in range(count + 1)], dtype=np.int32)[basins]
+        narrow, wide = sorted((widest[things[first]], widest[things[second]]))
+        if passage >= _NECK * narrow or narrow < _OUTGROWTH * wide:
+            things.merge(first, second)
+            widest[things[first]] = wide
+    return np.array([things[basin] for basin in range(count + 1)], dtype=np.int32)[basins]
 
 
 def _passages(basins: Basins, depth: Depths) -> list[tuple[int, int, float]]:
