@@ -23,7 +23,7 @@ from rich.table import Table
 from napari_dinomed import __version__
 from napari_dinomed.engine.messages import HeadName, Notice
 from napari_dinomed.engine.messages import Progress as Step
-from napari_dinomed.errors import DinomedError, PromptError
+from napari_dinomed.errors import DinomedError, PromptError, WriteError
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.segment.prompts import Meaning, Prompts
 from napari_dinomed.settings import load_settings, save_settings
@@ -165,6 +165,8 @@ def segment(
     require_writable(out)
     if instances is not None:
         require_writable(instances)
+        if instances.absolute() == out.absolute():
+            raise WriteError(f"--instances would overwrite --out {out}: give two names.")
     opened = read_volume(volume, Pick(part, frame, channel, resample))
     for note in opened.notes:
         _out.print(note, markup=False, soft_wrap=True)

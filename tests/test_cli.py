@@ -60,6 +60,8 @@ def test_the_things_of_the_labels_in_a_file_of_their_own(scan, tmp_path):
     np.testing.assert_array_equal(numbered > 0, _mask(out))
     assert f"{numbered.max()} things" in done.stdout.replace("\n", " ")
     np.testing.assert_array_equal(nib.load(things).affine, nib.load(scan).affine)
+    same = ("--out", out, "--instances", out)
+    assert "two names" in refused("segment", scan, "--point", "8,24,30=1", *same)
 
 
 def test_a_point_on_the_files_own_grid(scan, tmp_path):
