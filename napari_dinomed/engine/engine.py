@@ -59,6 +59,7 @@ from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.segmenter import Fields, Scene, Segmenter, make_segmenter
 from napari_dinomed.segment.support import SupportField
 from napari_dinomed.segment.tokens import TokenBank
+from napari_dinomed.segment.turns import Lessons
 from napari_dinomed.volume import Volume
 from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
@@ -283,6 +284,8 @@ class Engine:
         for labels in segmenter.label_volume(fields, view):
             if labels is None:
                 yield None
+            elif isinstance(labels, Lessons):
+                yield Progress(labels.done, labels.total, "lessons")
             elif isinstance(labels, tuple):
                 yield SliceLabels(*labels, request.generation)
             else:

@@ -126,7 +126,12 @@ class ImageBox(QGroupBox):
         self._workbench.opened.connect(self._on_opened)
         self._workbench.progressed.connect(self._on_progress)
         self._workbench.encoded.connect(self._on_encoded)
-        self._workbench.stopped.connect(self._rest)
+        for end in (
+            self._workbench.stopped,
+            self._workbench.labelled,
+            self._workbench.failed,
+        ):
+            end.connect(self._rest)
         self._workbench.choices_changed.connect(self._on_choices)
 
     def _on_opened(self) -> None:
@@ -250,7 +255,7 @@ class ImageBox(QGroupBox):
         self.cancel.show()
         self.compute.setEnabled(False)
 
-    def _rest(self) -> None:
+    def _rest(self, *_: Any) -> None:
         self.bar.hide()
         self.cancel.hide()
         self.compute.setEnabled(True)

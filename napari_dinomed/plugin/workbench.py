@@ -334,6 +334,7 @@ class Workbench:
     def _clear_preview(self) -> None:
         if self.session is not None:
             self.preview.clear()
+            self.stopped.emit()
 
     def _take_points(self, points: tuple[Point, ...]) -> None:
         session = self._require()

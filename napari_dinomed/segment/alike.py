@@ -12,8 +12,8 @@ near its edges, again by that radius, the grey values inside and outside compete
 Where clicks on serial sections mean thin lines and sheets, a ridge filter takes the
 discriminant's place.
 
-Where much is painted, whole slices say, a small perceptron learns from it instead, and its
-cut is the one that does best on slices that it has not seen.
+Where much is painted, whole slices say, a small network learns from it instead
+(`painted`); clicks then correct what it says.
 """
 
 from __future__ import annotations
@@ -29,18 +29,17 @@ from scipy import ndimage, special
 from napari_dinomed.segment.competition import grey_competition
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.grid import WorkingGrid
-from napari_dinomed.segment.heads import Perceptron
+from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.prompts import thinned
 from napari_dinomed.segment.thin import Ridges, Thinness
 from napari_dinomed.segment.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.prompts import Mark, Voxel
     from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.segment.turns import Stepwise
     from napari_dinomed.volume import Volume
 
     Floats = NDArray[np.float32]
@@ -76,9 +75,8 @@ _NEAR_OUTSIDE = 0.4
 _FAR_OUTSIDE = 1.0
 _SPAN = (0.5, 99.5)
 _MOST_PAINTED = 24
-_MUCH_PAINTED = 200
-_MOST_LEARNT = 24_000
-_CUTS = tuple(float(cut) for cut in np.linspace(-3, 1, 21))
+_MUCH_PAINTED = 1000
+_LEAST_OF_EACH = 50
 _KEPT = 16
 _LEAST_SPREAD = 1e-6
 
@@ -188,8 +186,9 @@ class AlikeField(WorkingGrid):
 
     def along(self, direction: Looks) -> Floats:
         """How far every cell lies along a direction among the looks, (z, y, x)."""
-        towards = torch.from_numpy(direction).float()
-        return self.read(lambda looks: looks @ towards)
+        towards, mean = (torch.from_numpy(part).float() for part in (direction, self._mean))
+        planes = [(plane.float() - mean) @ towards for plane in self._looks]
+        return np.asarray(torch.stack(planes).numpy())
 
     def around(self, voxel: Voxel) -> Looks:
         """Mean look of a small ball within the slice of a voxel."""
@@ -200,32 +199,17 @@ class AlikeField(WorkingGrid):
         near = self._looks[z, rows, columns].double().flatten(0, 1)
         return np.asarray(near.mean(0).numpy() - self._mean)
 
-    def at(self, voxels: NDArray[np.int64], *, even: bool = False) -> torch.Tensor:
-        """Looks (n, parts) at voxels (n, 3); ``even`` as in :meth:`read`."""
-        z, y, x = (torch.from_numpy(part) for part in (voxels // self.step).T)
-        looks = self._looks[z, y, x].float() - torch.from_numpy(self._mean).float()
-        return self._evened(looks, z) if even else looks
+    def part_of_slice(self, index: int, part: tuple[slice, slice]) -> torch.Tensor:
+        """What a part of a slice looks like to a network, (parts, rows, columns).
 
-    def read(
-        self, score: Callable[[torch.Tensor], torch.Tensor], *, even: bool = False
-    ) -> Floats:
-        """What ``score`` makes of the looks (n, parts) of every cell, (z, y, x).
-
-        With ``even``, filter responses have the same mean and spread in every slice: the
-        contrast of serial sections varies with their thickness and stain.
+        Of serial sections it is the filter responses alone, with the same mean and spread
+        in every slice: the contrast of sections varies with their thickness and stain.
         """
-        mean = torch.from_numpy(self._mean).float()
-        planes = []
-        for index, plane in enumerate(self._looks):
-            looks = plane.float().flatten(0, 1) - mean
-            planes.append(score(self._evened(looks, index) if even else looks))
-        return np.asarray(torch.stack(planes).view(*self.shape).numpy())
-
-    def _evened(self, looks: torch.Tensor, z: torch.Tensor | int) -> torch.Tensor:
-        """Looks (n, parts) of slices ``z``, as they would be in the average slice."""
-        offsets, gains = self._unevenness
-        filters = (looks[:, : self._channels] - offsets[z]) * gains[z]
-        return torch.cat([filters, looks[:, self._channels :]], dim=1)
+        looks = self._looks[index][part].float() - torch.from_numpy(self._mean).float()
+        if self.has_sections:
+            offsets, gains = self._unevenness
+            looks = (looks[..., : self._channels] - offsets[index]) * gains[index]
+        return looks.movedim(-1, 0)
 
     @cached_property
     def _unevenness(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -302,14 +286,15 @@ class AlikeFinder:
     clicks: tuple[Mark, ...]
     painted: tuple[Mark, ...] = ()
 
-    def evidence(self) -> Floats:
+    def evidence(self) -> Stepwise[Floats]:
         """Logit (z, y, x) on the working grid that a cell belongs."""
-        return self.field.turns.answer(self, AlikeFinder._find).logit
+        answer = yield from self.field.turns.answer(self, AlikeFinder._find)
+        return answer.logit
 
     def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], Floats]:
         """The whole volume as a box, and the probability on its voxels."""
         box = tuple(slice(0, length) for length in self.field.volume_shape)
-        # Who painted slices has shown where edges are: the perceptron has learnt them.
+        # Who painted slices has shown where edges are: the network has learnt them.
         logit = evidence
         if not self._is_well_painted:
             logit = evidence + self._competition(evidence > 0)
@@ -328,11 +313,13 @@ class AlikeFinder:
         logit = grey_competition(grey, found, outside, (float(span[0]), float(span[1])))
         return np.where((beyond <= _NEAR_OUTSIDE) & (depth <= _NEAR_INSIDE), logit, 0)
 
-    def _find(self, before: Answer | None) -> Answer:
+    def _find(self, before: Answer | None) -> Stepwise[Answer]:
         """The answer, given the one before the last click if there was any."""
-        fresh = self._trained() if self._is_well_painted else self._fresh(before)
         if before is None:
-            return fresh
+            is_taught = self._is_well_painted
+            return (yield from self._taught()) if is_taught else self._fresh(None)
+        # A click among thousands of painted cells would teach nothing: it corrects.
+        fresh = before if self._is_well_painted else self._fresh(before)
         start = before.logit if before.is_like(fresh.thinness) else fresh.logit
         return replace(fresh, logit=self._corrected(start, fresh.logit))
 
@@ -382,13 +369,13 @@ class AlikeFinder:
     @property
     def _is_well_painted(self) -> bool:
         included = sum(belongs for _, belongs in self.painted)
-        return min(included, len(self.painted) - included) >= _MUCH_PAINTED
+        excluded = len(self.painted) - included
+        is_much = included + excluded >= _MUCH_PAINTED
+        return is_much and min(included, excluded) >= _LEAST_OF_EACH
 
-    def _trained(self) -> Answer:
-        """The answer of a perceptron that learnt from what was painted."""
-        lesson = _Lesson.of(self.field, (*self.painted, *self.clicks))
-        logit = self._smoothed(lesson.logit(lesson.everything))
-        logit = logit - lesson.best_cut(self._smoothed)
+    def _taught(self) -> Stepwise[Answer]:
+        """The answer of a network that learnt from what was painted."""
+        logit = yield from Lesson.of(self.field, self.painted).logit(self._smoothed)
         share = float((logit > 0).mean())
         return Answer(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), share, Thinness())
 
@@ -413,58 +400,6 @@ class AlikeFinder:
         own = max(_OWN_LOGIT, 1 - sign * float(moved[self.field.cell(voxel)]))
         moved += sign * own * np.exp(-((distance / (_OWN_REACH * depth)) ** 2))
         return np.asarray(moved, dtype=np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class _Lesson:
-    """Painted cells: what they look like, whether they belong, and a fold for each.
-
-    Serial sections are evened, unless only one is painted: what is odd in it would be
-    taken for the contrast of all.
-    """
-
-    field: AlikeField
-    is_even: bool
-    voxels: NDArray[np.int64]
-    belongs: NDArray[np.bool_]
-    folds: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, field: AlikeField, marks: tuple[Mark, ...]) -> _Lesson:
-        """Thinned evenly; folds alternate between slices, or halves of a single one."""
-        kept = marks[:: max(1, len(marks) // _MOST_LEARNT)]
-        voxels = np.array([voxel for voxel, _ in kept])
-        slices, order = np.unique(voxels[:, 0], return_inverse=True)
-        halves = voxels[:, 2] > np.median(voxels[:, 2])
-        folds = order % 2 if len(slices) > 1 else halves.astype(np.int64)
-        is_even = field.has_sections and len(slices) > 1
-        return cls(
-            field, is_even, voxels, np.array([belongs for _, belongs in kept]), folds
-        )
-
-    @property
-    def everything(self) -> NDArray[np.bool_]:
-        """All that was painted."""
-        return np.ones(len(self.folds), dtype=bool)
-
-    def logit(self, chosen: NDArray[np.bool_]) -> Floats:
-        """Logit (z, y, x) of a perceptron that learnt from some of the cells."""
-        looks = self.field.at(self.voxels[chosen], even=self.is_even)
-        perceptron = Perceptron().fit(looks, torch.from_numpy(self.belongs[chosen]))
-        return self.field.read(perceptron.logit, even=self.is_even)
-
-    def best_cut(self, smooth: Callable[[Floats], Floats]) -> float:
-        """The cut with the highest Dice on the fold that was not learnt from."""
-        if any(len(np.unique(self.belongs[self.folds == fold])) < 2 for fold in (0, 1)):
-            return 0.0
-        cells = tuple((self.voxels // self.field.step).T)
-        unseen = np.zeros(len(self.folds), dtype=np.float32)
-        for fold in (0, 1):
-            logit = smooth(self.logit(self.folds != fold))
-            unseen[self.folds == fold] = logit[cells][self.folds == fold]
-        found = unseen > np.array(_CUTS)[:, None]
-        overlap = 2 * (found & self.belongs).sum(1) / (found.sum(1) + self.belongs.sum())
-        return _CUTS[int(np.argmax(overlap))]
 
 
 @dataclass(frozen=True)

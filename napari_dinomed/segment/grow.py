@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.level import Level
     from napari_dinomed.segment.prompts import Mark, Voxel
     from napari_dinomed.segment.support import SupportField
+    from napari_dinomed.segment.turns import Stepwise
     from napari_dinomed.volume import Volume, Window
 
     Floats = NDArray[np.float32]
@@ -87,17 +88,18 @@ class Grower:
     clicks: tuple[Mark, ...]
     painted: tuple[Mark, ...] = ()
 
-    def evidence(self) -> Floats:
+    def evidence(self) -> Stepwise[Floats]:
         """Logit (z, y, x) on the working grid that a cell belongs to the object.
 
         The last click corrects what the clicks before it gave: fully around itself, ever
         less elsewhere, and only in its own direction.
         """
-        return self.field.turns.answer(self, Grower._answer)
+        return (yield from self.field.turns.answer(self, Grower._answer))
 
-    def _answer(self, before: Floats | None) -> Floats:
+    def _answer(self, before: Floats | None) -> Stepwise[Floats]:
         """The evidence, given that before the last click if there was any."""
         evidence = self._fresh_evidence()
+        yield None
         return evidence if before is None else self._corrected(evidence, before)
 
     def _corrected(self, evidence: Floats, before: Floats) -> Floats:

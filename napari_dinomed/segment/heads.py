@@ -7,7 +7,6 @@ self, what is learnt ends in an underscore, ``predict_proba`` has one column for
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -18,9 +17,6 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sklearn.ensemble import ExtraTreesClassifier
-
-
-_PASSES = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,50 +146,6 @@ class LinearProbe:
 
         solver.step(loss)  # type: ignore[no-untyped-call]
         return W.detach(), b.detach()
-
-
-class Perceptron:
-    """One hidden layer between tokens and the logit of belonging, for many examples.
-
-    Parameters
-    ----------
-    hidden
-        Units of the hidden layer.
-    penalty
-        Weight of the squared coefficients.
-    """
-
-    def __init__(self, hidden: int = 64, penalty: float = 1.0) -> None:
-        self.hidden = hidden
-        self.penalty = penalty
-
-    def fit(self, tokens: torch.Tensor, belongs: torch.Tensor) -> Self:
-        """Learn from tokens (n, channels) and whether each belongs (n,)."""
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.neural_network import MLPClassifier
-
-        self.mean_ = tokens.mean(0)
-        self.scale_ = tokens.std(0, correction=0).clamp_min(1e-6)
-        model = MLPClassifier(
-            (self.hidden,),
-            alpha=self.penalty,
-            max_iter=_PASSES,
-            early_stopping=True,
-            random_state=0,
-        )
-        with warnings.catch_warnings():
-            # Stopping after so many passes is meant: more of them learn the noise.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(((tokens - self.mean_) / self.scale_).numpy(), belongs.numpy())
-        self.weights_ = [torch.from_numpy(part).float() for part in model.coefs_]
-        self.biases_ = [torch.from_numpy(part).float() for part in model.intercepts_]
-        return self
-
-    def logit(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Logit (n,) of tokens (n, channels)."""
-        first, second = self.weights_
-        hidden = ((tokens - self.mean_) / self.scale_) @ first + self.biases_[0]
-        return (hidden.clamp_min(0) @ second + self.biases_[1])[:, 0]
 
 
 class ForestHead:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.alike import AlikeField
     from napari_dinomed.segment.support import SupportField
     from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.segment.turns import Lessons
     from napari_dinomed.volume import Volume, Window
 
     LabelArray = NDArray[np.unsignedinteger[Any]]
@@ -116,7 +117,7 @@ class Segmenter:
 
     def label_volume(
         self, fields: Fields, view: tuple[int, int] | None
-    ) -> Iterator[LabelArray | tuple[int, int, LabelArray] | None]:
+    ) -> Iterator[LabelArray | tuple[int, int, LabelArray] | Lessons | None]:
         """Label the whole volume, the plane in view first.
 
         Parameters
@@ -128,9 +129,10 @@ class Segmenter:
 
         Yields
         ------
-        array, tuple or None
-            Axis, index and labels of the plane in view as soon as they are known; None
-            where this may be interrupted; the labels (z, y, x) last.
+        array, tuple, Lessons or None
+            How far learning has come; axis, index and labels of the plane in view as soon
+            as they are known; None where this may be interrupted; the labels (z, y, x)
+            last.
         """
         readings: list[torch.Tensor] = []
         if self.head != "auto":
@@ -141,7 +143,8 @@ class Segmenter:
                 score = self._score(readings, label, fields.support().step)
                 evidence[label.id] = torch.logit(score, eps=1e-3).numpy()
             else:
-                evidence[label.id] = self._finder(label, fields).evidence()
+                finder = self._finder(label, fields)
+                evidence[label.id] = yield from finder.evidence()
             yield None
         if view is not None:
             yield (*view, self._preview(fields, evidence, view))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from napari_dinomed.segment.alike import AlikeFinder
     from napari_dinomed.segment.grow import Grower
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 Finder = TypeVar("Finder", "Grower", "AlikeFinder")
 Answer = TypeVar("Answer")
+# Found step by step: it may be given up after each.
+Stepwise: TypeAlias = "Generator[Lessons | None, None, Answer]"
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """How far what learns from many marks has come."""
+
+    done: int
+    total: int
 
 
 class Turns(Generic[Answer]):
@@ -33,8 +43,8 @@ class Turns(Generic[Answer]):
         self._kept: OrderedDict[Key, Answer] = OrderedDict()
 
     def answer(
-        self, finder: Finder, find: Callable[[Finder, Answer | None], Answer]
-    ) -> Answer:
+        self, finder: Finder, find: Callable[[Finder, Answer | None], Stepwise[Answer]]
+    ) -> Stepwise[Answer]:
         """The answer to all clicks.
 
         Parameters
@@ -50,9 +60,9 @@ class Turns(Generic[Answer]):
             waiting.append(replace(waiting[-1], clicks=waiting[-1].clicks[:-1]))
         first = waiting.pop()
         kept = self._kept.get(_key(first))
-        answer = self._keep(first, find(first, None)) if kept is None else kept
+        answer = self._keep(first, (yield from find(first, None))) if kept is None else kept
         for step in reversed(waiting):
-            answer = self._keep(step, find(step, answer))
+            answer = self._keep(step, (yield from find(step, answer)))
         return answer
 
     def _keep(self, finder: Grower | AlikeFinder, answer: Answer) -> Answer:

@@ -200,6 +200,9 @@ class Session:
         """Ask for the labels of the prompts as they are now."""
         self._generation += 1
         if not self.annotation.prompts.included_labels():
+            if self._label_call is not None:
+                self._label_call.cancel()
+                self._label_call = None
             self.labels_cleared.emit()
             return
         if not self.is_encoded and not self.is_encoding:

@@ -203,6 +203,23 @@ def test_cancelling_gives_the_button_back(open_panel, qtbot, ball_volume):
     assert not panel.image_box.cancel.isVisible()
 
 
+def test_learning_shows_how_far_it_is_until_labels_come(open_panel, qtbot, ball_volume):
+    from napari_dinomed.engine.messages import Progress, SegmentVolume
+
+    volume, _ = ball_volume
+    engine = FakeEngine(holds=(SegmentVolume,))
+    _, panel = open_panel({"data": volume.array}, engine)
+    panel.workbench.prompts.layer.add(np.array([[5.0, 20.0, 30.0]]))
+    qtbot.waitUntil(lambda: len(engine.of(SegmentVolume)) == 2)
+    asked = engine.of(SegmentVolume)[-1]
+    asked.on_event(Progress(3, 300, "lessons"))
+    qtbot.waitUntil(panel.image_box.bar.isVisible)
+    assert "lessons" in panel.image_box.bar.format()
+    asked.answer()
+    qtbot.waitUntil(panel.image_box.bar.isHidden)
+    assert panel.image_box.compute.isEnabled()
+
+
 def test_no_torch_in_the_windows_process():
     """The demo up to its first labels, in a process of its own."""
     code = (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.engine.messages import SegmentVolume
 from napari_dinomed.headless import prepare
+from napari_dinomed.segment import painted
 from napari_dinomed.segment.prompts import Meaning, Point, Prompts, Scribble
 from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Geometry, Volume
@@ -113,3 +117,33 @@ def test_painted_sections_teach_darker_and_paler_ones(tmp_path, monkeypatch):
     mask = _find(job, scribbles=_painted(flat, [0, 7]))
     for z in range(1, 7):
         assert dice(flat, mask[z]) > 0.8, z
+
+
+def test_a_click_on_what_was_painted_corrects_without_learning_again(discs, monkeypatch):
+    job, truth = discs
+    scribbles = _painted(truth[4], [4])
+    before = _find(job, scribbles=scribbles)
+    monkeypatch.setattr(painted, "teach", _unexpected)
+    mask = _find(job, (Point((2, 40, 40), 1, include=False),), scribbles)
+    assert before[2, 38:43, 38:43].all()
+    assert not mask[2, 38:43, 38:43].any()
+    np.testing.assert_array_equal(mask[:, 80:], before[:, 80:])
+
+
+def test_learning_can_be_given_up_and_begun_again(discs, monkeypatch):
+    job, truth = discs
+    monkeypatch.setattr(painted, "_LESSONS", 80)
+    monkeypatch.setattr(painted, "_TRIAL_LESSONS", 40)
+    label = new_label(1, Meaning.ALL_LIKE_THIS)
+    prompts = Prompts(scribbles=_painted(truth[4], [4, 6]))
+    request = SegmentVolume("volume", prompts, (label,), "auto", 0.5, preview=False)
+    steps = job.engine.handle(request)
+    assert all(event is None for event in itertools.islice(steps, 60))
+    steps.close()
+    others = [0, 1, 2, 3, 5, 7]
+    mask = job.engine.run(request).labels == 1
+    assert dice(truth[others], mask[others]) > 0.93
+
+
+def _unexpected(*_):
+    raise AssertionError("it learnt again")

@@ -112,6 +112,14 @@ def test_cancelling_leaves_nothing_under_way(session, engine):
     assert stopped == []
 
 
+def test_taking_the_last_prompt_back_gives_up_its_labels(session, engine):
+    _click(session, POINT)
+    engine.holds = (SegmentVolume,)
+    session.request_labels()
+    session.undo()
+    assert engine.of(SegmentVolume)[-1].future.done()
+
+
 def test_an_error_is_said_once_and_nothing_is_lost(session, engine):
     engine.holds = (SegmentVolume,)
     session.encode()
