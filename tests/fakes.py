@@ -23,6 +23,7 @@ from napari_dinomed.engine.messages import (
     Segmented,
     SegmentVolume,
     SliceLabels,
+    to_plain,
 )
 from napari_dinomed.errors import Cancelled
 
@@ -57,6 +58,7 @@ class FakeEngine:
     shape: tuple[int, ...] = ()
 
     def submit(self, request, on_event=None) -> Call:
+        to_plain(request)  # what cannot be sent fails here as it would on the wire
         asked = Asked(request, Future(), on_event, self)
         self.asked.append(asked)
         if isinstance(request, OpenVolume):

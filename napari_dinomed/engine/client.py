@@ -216,12 +216,20 @@ class _Process:
         stream = _pipe(self._popen.stdin)
         try:
             while (envelope := self.outbox.get()) is not None:
-                send(stream, envelope)
+                self._send(stream, envelope)
         except (BrokenPipeError, OSError, ValueError):
             pass  # The reading thread sees the same end and reports it.
         finally:
             with contextlib.suppress(OSError):
                 stream.close()
+
+    def _send(self, stream: Any, envelope: Envelope) -> None:
+        """Send a request, or fail it alone where it cannot be sent."""
+        try:
+            send(stream, envelope)
+        except errors.EngineError as error:
+            failed = Failed(type(error).__name__, str(error))
+            self._deliver(Envelope(envelope.request, failed))
 
     def _read(self) -> None:
         stream = _pipe(self._popen.stdout)

@@ -33,9 +33,13 @@ def send(stream: BinaryIO, envelope: Envelope) -> None:
     Raises
     ------
     EngineError
-        Where the message is over the limits.
+        Where the message is over the limits, or holds other than plain values; nothing
+        was written then.
     """
-    kind, body, arrays = to_plain(envelope.message)
+    try:
+        kind, body, arrays = to_plain(envelope.message)
+    except ValueError as error:
+        raise EngineError(f"A message holds what cannot be sent: {error}.") from error
     contiguous = {name: _little_endian(array) for name, array in arrays.items()}
     header = json.dumps(
         {

@@ -79,7 +79,7 @@ class ScribbleLayer:
             Scribble(
                 tuple((int(z), int(y), int(x)) for z, y, x in painted[values == value]),
                 self._label if value == BACKGROUND else int(value),
-                include=value != BACKGROUND,
+                include=bool(value != BACKGROUND),
             )
             for value in np.unique(values)
         )

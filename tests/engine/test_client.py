@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.engine import wire
 from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.messages import (
     Describe,
@@ -78,6 +79,18 @@ def test_killed_in_the_middle_it_comes_back_with_what_it_knew(client, ball_volum
     again = client.submit(_segment()).future.result(TIMEOUT)
     assert dice(mask, again.labels == 1) > 0.85
     assert client.process_id != first
+
+
+def test_what_cannot_be_sent_fails_alone(client, ball_volume, monkeypatch):
+    volume, _ = ball_volume
+    _open(client, volume)
+    monkeypatch.setattr(wire, "MAX_HEADER", 10)
+    with pytest.raises(EngineError, match="fewer or shorter scribbles"):
+        client.submit(_segment()).future.result(timeout=30)
+    monkeypatch.undo()
+    before = client.process_id
+    assert client.submit(Describe()).future.result(timeout=30).device
+    assert client.process_id == before
 
 
 def test_cancelling(client):
