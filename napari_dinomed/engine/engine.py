@@ -43,7 +43,7 @@ from napari_dinomed.features.catalog import CATALOG, FILTERS
 from napari_dinomed.features.device import choose_device, describe_device
 from napari_dinomed.features.encoder import Encoder, make_encoder
 from napari_dinomed.features.extraction import block_order, extract_block
-from napari_dinomed.features.filters import CURVATURE_CHANNELS, GREY_CHANNEL
+from napari_dinomed.features.filters import GREY_CHANNEL
 from napari_dinomed.features.stack import (
     Planes,
     SlicePlan,
@@ -317,7 +317,7 @@ class Engine:
             encoding, filters = self._encoding(name), self._filter_plane(name)
             channels = filters.bank.channels - filters.encoder.position_channels
             learnt = encoding.banks if encoding.encoder.is_planar else ()
-            responses = Responses(filters.bank, channels, GREY_CHANNEL, CURVATURE_CHANNELS)
+            responses = Responses(filters.bank, channels, GREY_CHANNEL)
             self._alikes[name] = AlikeField(self._volume(name), responses, learnt)
         return self._alikes[name]
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # The response that is the grey value, smoothed by two pixels.
 GREY_CHANNEL = 4
-# The least and the largest of its curvatures, smoothed by four pixels.
-CURVATURE_CHANNELS = (11, 13)
 _STRIDE = 2
 _COARSE = 4
 _REACH = 3.0

@@ -9,7 +9,7 @@ things usually take up, from the clicks, and from the cut before the last click.
 is smoothed by a fraction of the radius of what was found, so that thin things stay thin;
 near its edges, again by that radius, the grey values inside and outside compete.
 
-Where clicks on serial sections mean thin lines and sheets, a ridge filter takes the
+Where clicks on serial sections mean thin lines and sheets, a line filter takes the
 discriminant's place.
 
 Where much is painted, whole slices say, a small network learns from it instead
@@ -31,7 +31,7 @@ from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.prompts import thinned
-from napari_dinomed.segment.thin import Ridges, Thinness
+from napari_dinomed.segment.thin import Lines, Thinness
 from napari_dinomed.segment.turns import Turns
 
 if TYPE_CHECKING:
@@ -57,8 +57,10 @@ _USUAL_SHARE = -0.8
 _SHARE_WEIGHT = 1.5
 _VOTE_WEIGHT = 0.5
 _VOTE_SOFTNESS = 0.3
-_RIDGE_DOUBT = float(np.log(0.4))
-_RIDGE_SHARE_WEIGHT = 8.0
+_LINE_DOUBT_INCLUDED = 0.5
+_LINE_DOUBT_EXCLUDED = 0.8
+_LINE_SHARE = -0.72
+_LINE_SHARE_WEIGHT = 8.0
 _INERTIA = 2.0
 _SHARES = np.logspace(-2, np.log10(0.5), 25)
 _SHARPNESS = 0.35
@@ -93,14 +95,11 @@ class Responses:
         How many of them, from the first, say nothing of the place.
     grey
         Which is the smoothed grey value.
-    curvatures
-        Which are its least and its largest curvature.
     """
 
     bank: TokenBank
     channels: int
     grey: int
-    curvatures: tuple[int, int]
 
 
 class AlikeField(WorkingGrid):
@@ -130,8 +129,8 @@ class AlikeField(WorkingGrid):
         )
         flat = self._looks.view(-1, self._looks.shape[-1])
         random = np.random.default_rng(0)
-        drawn = random.choice(len(flat), min(_SAMPLE, len(flat)), replace=False)
-        sample = flat[torch.from_numpy(drawn)].double().numpy()
+        self._drawn = random.choice(len(flat), min(_SAMPLE, len(flat)), replace=False)
+        sample = flat[torch.from_numpy(self._drawn)].double().numpy()
         self._mean: Looks = sample.mean(0)
         self.sample: Looks = sample - self._mean
         covariance = np.cov(self.sample.T)
@@ -140,8 +139,7 @@ class AlikeField(WorkingGrid):
         self.turns: Turns[Answer] = Turns(_KEPT)
         self._channels = filters.channels
         self._grey = filters.grey
-        self._curvatures = filters.curvatures
-        self._ridges: dict[bool, Ridges] = {}
+        self._lines: dict[bool, Lines] = {}
         self.has_sections = volume.modality == "EM"
 
     @property
@@ -171,18 +169,12 @@ class AlikeField(WorkingGrid):
             direction = np.linalg.solve(self.covariance, own * marked + (1 - own) * found)
         return np.asarray(direction)
 
-    def ridge(self, *, bright: bool) -> Looks:
-        """Direction among the looks in which bright, or dark, ridges lie."""
-        channel = self._curvatures[0 if bright else 1]
-        direction = np.zeros(len(self._mean))
-        direction[channel] = (-1 if bright else 1) / self.sample[:, channel].std()
-        return direction
-
-    def ridges(self, *, bright: bool) -> Ridges:
-        """Where bright, or dark, ridges are."""
-        if bright not in self._ridges:
-            self._ridges[bright] = Ridges(self.along(self.ridge(bright=bright)))
-        return self._ridges[bright]
+    def lines(self, *, bright: bool) -> Lines:
+        """Where bright, or dark, lines are."""
+        if bright not in self._lines:
+            grey = self.grey if bright else -self.grey
+            self._lines[bright] = Lines(grey, int(self.step[1:].max()))
+        return self._lines[bright]
 
     def along(self, direction: Looks) -> Floats:
         """How far every cell lies along a direction among the looks, (z, y, x)."""
@@ -192,12 +184,23 @@ class AlikeField(WorkingGrid):
 
     def around(self, voxel: Voxel) -> Looks:
         """Mean look of a small ball within the slice of a voxel."""
-        z, y, x = self.cell(voxel)
-        rows, columns = (
-            slice(max(0, place - _BALL), place + _BALL + 1) for place in (y, x)
-        )
-        near = self._looks[z, rows, columns].double().flatten(0, 1)
+        near = self._looks[self._ball(voxel)].double().flatten(0, 1)
         return np.asarray(near.mean(0).numpy() - self._mean)
+
+    def mean_around(self, scores: Floats, voxel: Voxel) -> float:
+        """Mean of scores (z, y, x) over the same ball."""
+        return float(scores[self._ball(voxel)].mean())
+
+    def drawn(self, scores: Floats) -> Looks:
+        """Scores (z, y, x) of the cells in the sample."""
+        return scores.reshape(-1)[self._drawn].astype(np.float64)
+
+    def _ball(self, voxel: Voxel) -> tuple[int, slice, slice]:
+        z, *within = self.cell(voxel)
+        rows, columns = (
+            slice(max(0, place - _BALL), place + _BALL + 1) for place in within
+        )
+        return z, rows, columns
 
     def part_of_slice(self, index: int, part: tuple[slice, slice]) -> torch.Tensor:
         """What a part of a slice looks like to a network, (parts, rows, columns).
@@ -332,10 +335,10 @@ class AlikeFinder:
         is_clicked = any(belongs for _, belongs in self.clicks)
         if not (is_clicked and self.field.has_sections):
             return Thinness()
-        ridges = self.field.ridges(bright=self._is_bright)
+        lines = self.field.lines(bright=self._is_bright)
         known = Thinness() if before is None else before.thinness
         for voxel, belongs in self.clicks if before is None else self.clicks[-1:]:
-            known = known.after(ridges.strength(self.field.cell(voxel)), belongs)
+            known = known.after(lines.strength(self.field.cell(voxel)), belongs)
         return known
 
     @property
@@ -349,20 +352,23 @@ class AlikeFinder:
         """The answer to all marks together."""
         field = self.field
         marks = (*thinned(self.painted, _MOST_PAINTED), *self.clicks)
-        looks = np.array([field.around(voxel) for voxel, _ in marks])
         belongs = np.array([belongs for _, belongs in marks])
         thinness = self._thinness(before)
         share = before.share if before is not None and before.is_like(thinness) else None
         if thinness.is_certain:
-            direction = field.ridge(bright=self._is_bright)
-            trust = _Trust(_RIDGE_SHARE_WEIGHT, _RIDGE_DOUBT)
+            scores = field.lines(bright=self._is_bright).score
+            trust = _Trust(
+                _LINE_SHARE, _LINE_SHARE_WEIGHT, _LINE_DOUBT_INCLUDED, _LINE_DOUBT_EXCLUDED
+            )
         else:
-            direction = field.discriminant(looks, belongs, share)
-            trust = _Trust(_SHARE_WEIGHT, -np.inf)
-        scores = field.sample @ direction
-        share = _choose_share(scores, looks @ direction, belongs, share, trust)
-        cut = float(np.quantile(scores, 1 - share))
-        logit = (field.along(direction) - cut) / (_SHARPNESS * scores.std())
+            looks = np.array([field.around(voxel) for voxel, _ in marks])
+            scores = field.along(field.discriminant(looks, belongs, share))
+            trust = _Trust(_USUAL_SHARE, _SHARE_WEIGHT)
+        marked = np.array([field.mean_around(scores, voxel) for voxel, _ in marks])
+        drawn = field.drawn(scores)
+        share = _choose_share(drawn, marked, belongs, share, trust)
+        cut = float(np.quantile(drawn, 1 - share))
+        logit = (scores - cut) / (_SHARPNESS * float(drawn.std()))
         logit = self._smoothed(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT))
         return Answer(logit, share, thinness)
 
@@ -408,15 +414,19 @@ class _Trust:
 
     Parameters
     ----------
-    usual
-        Weight of the usual share.
-    doubt
-        Logarithm of the chance that a mark lies where no cut is right, as the thick
-        places of what is thin do.
+    share, weight
+        Logarithm of the usual share, and what it weighs.
+    included_doubt
+        Chance that an included mark lies where no cut is right, as the thick places of
+        what is thin do.
+    excluded_doubt
+        The same for an excluded mark: other lines answer as strongly as those meant.
     """
 
-    usual: float
-    doubt: float
+    share: float
+    weight: float
+    included_doubt: float = 0.0
+    excluded_doubt: float = 0.0
 
 
 def _choose_share(
@@ -428,13 +438,13 @@ def _choose_share(
 ) -> float:
     """Share of the volume that belongs: the usual one, the clicks and the last one vote."""
     spread = scores.std() * _VOTE_SOFTNESS
-    certain = np.log1p(-np.exp(trust.doubt))
+    doubt = np.where(belongs, trust.included_doubt, trust.excluded_doubt)
     votes = []
     for share, cut in zip(_SHARES, np.quantile(scores, 1 - _SHARES), strict=True):
         above = (marked - cut) / spread
-        right = special.log_expit(np.where(belongs, above, -above))
-        vote = _VOTE_WEIGHT * np.logaddexp(trust.doubt, certain + right).sum()
-        vote -= trust.usual * (np.log10(share) - _USUAL_SHARE) ** 2
+        right = special.expit(np.where(belongs, above, -above))
+        vote = _VOTE_WEIGHT * np.log(doubt + (1 - doubt) * right).sum()
+        vote -= trust.weight * (np.log10(share) - trust.share) ** 2
         if before is not None:
             vote -= _INERTIA * len(marked) * np.log10(share / before) ** 2
         votes.append(vote)

@@ -67,18 +67,15 @@ class SliceNet(nn.Module):
 
     Parameters
     ----------
-    parts
-        Numbers that say what a cell looks like.
+    mean, scale
+        Of each of the numbers that say what a cell looks like, (parts,).
     """
 
-    mean: torch.Tensor
-    scale: torch.Tensor
-
-    def __init__(self, parts: int) -> None:
+    def __init__(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(parts, 1, 1))
-        self.register_buffer("scale", torch.ones(parts, 1, 1))
-        self.entry = nn.Sequential(nn.Conv2d(parts, _WIDTH, 1), nn.BatchNorm2d(_WIDTH))
+        self.mean, self.scale = (part[:, None, None] for part in (mean, scale))
+        entry = nn.Conv2d(len(mean), _WIDTH, 1)
+        self.entry = nn.Sequential(entry, nn.BatchNorm2d(_WIDTH))
         self.layers = nn.ModuleList(_layer(dilation) for dilation in _DILATIONS)
         self.decision = nn.Conv2d(_WIDTH * (1 + len(_DILATIONS)), 1, 1)
 
@@ -116,12 +113,12 @@ def teach(painted: PaintedSlices, lessons: int) -> Stepwise[SliceNet]:
     Lessons
         How many it has had, after each; the network is returned.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = SliceNet(len(painted.look(0, (slice(1), slice(1)))))
     random = torch.Generator().manual_seed(0)
     places = torch.nonzero(painted.known)
-    _standardise(net, painted, places, random)
+    mean, spread = _mean_and_spread(painted, places, random)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = SliceNet(mean, spread)
     net.to(memory_format=torch.channels_last)
     solver = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=_DECAY)
     rates = torch.optim.lr_scheduler.OneCycleLR(solver, _RATE, total_steps=lessons)
@@ -142,10 +139,10 @@ def _layer(dilation: int) -> nn.Sequential:
     )
 
 
-def _standardise(
-    net: SliceNet, painted: PaintedSlices, places: torch.Tensor, random: torch.Generator
-) -> None:
-    """Measure mean and spread of what painted cells look like."""
+def _mean_and_spread(
+    painted: PaintedSlices, places: torch.Tensor, random: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of what painted cells look like, (parts,) each."""
     drawn = places[torch.randperm(len(places), generator=random)[:_MOST_MEASURED]]
     whole = (slice(None), slice(None))
     looks = []
@@ -153,8 +150,7 @@ def _standardise(
         _, rows, columns = drawn[drawn[:, 0] == place].T
         looks.append(painted.look(place, whole)[:, rows, columns])
     measured = torch.cat(looks, 1)
-    net.mean = measured.mean(1)[:, None, None]
-    net.scale = measured.std(1, correction=0).clamp_min(_LEAST_SPREAD)[:, None, None]
+    return measured.mean(1), measured.std(1, correction=0).clamp_min(_LEAST_SPREAD)
 
 
 def _batch(

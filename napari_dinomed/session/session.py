@@ -190,19 +190,16 @@ class Session:
 
     def cancel_encoding(self) -> None:
         """Stop computing features and labels; features that are done stay on disk."""
-        calls = (self._label_call, self._encode_call)
-        self._label_call = self._encode_call = None
-        for call in calls:
-            if call is not None:
-                call.cancel()
+        self._cancel_labels()
+        call, self._encode_call = self._encode_call, None
+        if call is not None:
+            call.cancel()
 
     def request_labels(self) -> None:
         """Ask for the labels of the prompts as they are now."""
         self._generation += 1
         if not self.annotation.prompts.included_labels():
-            if self._label_call is not None:
-                self._label_call.cancel()
-                self._label_call = None
+            self._cancel_labels()
             self.labels_cleared.emit()
             return
         if not self.is_encoded and not self.is_encoding:
@@ -268,6 +265,11 @@ class Session:
         self.cancel_encoding()
         if self._is_open:
             self._engine.submit(CloseVolume(self._name))
+
+    def _cancel_labels(self) -> None:
+        call, self._label_call = self._label_call, None
+        if call is not None:
+            call.cancel()
 
     def _set_history(self, history: History) -> None:
         if history.present == self._history.present:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_dinomed.features.catalog import FILTERS
-from napari_dinomed.features.filters import CURVATURE_CHANNELS, GREY_CHANNEL, FilterEncoder
+from napari_dinomed.features.filters import GREY_CHANNEL, FilterEncoder
 from napari_dinomed.features.stack import SlicePlan, SliceStack
 from napari_dinomed.volume import Geometry, Volume, choose_window, seen_with
 
@@ -59,17 +59,6 @@ def test_the_grey_channel_is_the_smoothed_grey_value(ball_volume):
     )
     blocks = smooth.reshape(stack.depth, 24, 2, 28, 2).mean((2, 4))
     np.testing.assert_allclose(tokens[3:-3, GREY_CHANNEL], blocks[3:-3], atol=2e-3)
-
-
-def test_the_curvature_channels_are_strongest_on_dark_and_on_bright_sheets():
-    grey = np.full((5, 64, 64), 120, np.float32)
-    grey[:, :, 14:19], grey[:, :, 46:51] = 40, 200
-    volume = Volume(grey, Geometry.from_spacing(grey.shape, (50.0, 5.0, 5.0), "nm"), "EM")
-    stack = SliceStack(volume, choose_window(volume))
-    tokens = FilterEncoder().encode(stack, 2, 3, PLAN)[0]
-    least, largest = (tokens[channel, 16] for channel in CURVATURE_CHANNELS)
-    assert np.argmax(largest) == 8
-    assert np.argmin(least) == 24
 
 
 def test_each_image_gets_its_own_responses(ball_volume):

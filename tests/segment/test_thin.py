@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.prompts import Meaning, Point, Prompts
-from napari_dinomed.segment.thin import Ridges, Thinness
+from napari_dinomed.segment.thin import Lines, Thinness
 from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Geometry, Volume
 
@@ -18,40 +19,58 @@ SHAPE = (6, 192, 192)
 BLOBS = [(40, 40), (40, 140), (130, 50), (140, 150)]
 
 
-def test_a_click_on_a_strong_ridge_says_thin():
+def test_a_click_on_a_strong_line_says_thin():
     assert Thinness().after(2.0, belongs=True).is_certain
     assert not Thinness().after(-0.5, belongs=True).is_certain
 
 
-def test_excluded_clicks_off_ridges_say_so_in_the_end_but_not_alone():
+def test_excluded_clicks_off_lines_say_so_in_the_end_but_not_alone():
     doubtful = Thinness().after(0.1, belongs=True)
     assert not doubtful.is_certain
-    assert doubtful.after(-1, belongs=False).after(-1, belongs=False).is_certain
-    blob = Thinness().after(-1.0, belongs=True)
+    assert doubtful.after(-1, belongs=False).is_certain
+    blob = Thinness().after(-1.5, belongs=True)
     for _ in range(10):
         blob = blob.after(-1.0, belongs=False)
     assert not blob.is_certain
 
 
-def test_an_excluded_ridge_speaks_against_it():
-    doubtful = Thinness().after(0.1, belongs=True)
-    assert doubtful.after(2.0, belongs=False).odds < doubtful.odds - 1
+def test_excluded_clicks_alone_say_nothing():
+    assert not Thinness().after(-1, belongs=False).is_certain
+    assert Thinness().after(-1, belongs=False).after(0.2, belongs=True).is_certain
 
 
-def test_what_is_missed_later_does_not_take_it_back():
-    thin = Thinness().after(2.0, belongs=True)
-    for _ in range(5):
-        thin = thin.after(-2.0, belongs=True)
+def test_an_excluded_line_speaks_against_it():
+    blob = Thinness().after(0.1, belongs=True).after(2.0, belongs=False)
+    assert not blob.after(-1, belongs=False).after(-1, belongs=False).is_certain
+
+
+def test_what_is_missed_later_says_nothing():
+    thin, blob = (Thinness().after(at, belongs=True) for at in (2.0, -1.0))
+    for strength in (-2.0, 2.0) * 3:
+        thin = thin.after(strength, belongs=True)
+        blob = blob.after(strength, belongs=True)
     assert thin.is_certain
+    assert not blob.is_certain
 
 
-def test_strength_counts_in_standard_deviations():
-    response = np.zeros((2, 30, 30), np.float32)
-    response[:, 10:20, 10:20] = 1
-    ridges = Ridges(response)
-    assert ridges.strength((0, 15, 15)) > 1.5
-    assert ridges.strength((0, 0, 0)) < 0
-    assert Ridges(np.ones((2, 9, 9), np.float32)).strength((0, 4, 4)) == 0
+@pytest.mark.parametrize("step", [1, 2])
+def test_lines_of_either_direction_are_stronger_than_edges_and_blobs(step):
+    grey = np.zeros((1, 160, 160), np.float32)
+    grey[:, 40:47, 20:140] = grey[:, 60:150, 30:37] = 1
+    grey[:, 70:150, 70:150] = 1
+    cells = ndimage.gaussian_filter(grey, (0, 2, 2))[:, ::step, ::step]
+    lines = Lines(cells, step)
+    across, down, blob, edge, flat = (
+        lines.strength((0, row // step, column // step))
+        for row, column in ((43, 80), (110, 33), (110, 110), (70, 110), (10, 10))
+    )
+    assert min(across, down) > 2
+    assert max(blob, edge, flat) < 1
+    assert lines.score[0, 43 // step, 80 // step] > lines.score[0, 110 // step, 110 // step]
+
+
+def test_nothing_is_thin_where_all_is_of_one_grey():
+    assert Lines(np.ones((2, 9, 9), np.float32), 1).strength((0, 4, 4)) == pytest.approx(0)
 
 
 @pytest.fixture(scope="module", params=["dark", "bright"])
