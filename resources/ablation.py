@@ -1,15 +1,17 @@
 """Take one ingredient away at a time, and measure what it was worth.
 
     python resources/ablation.py --suite tests/benchmarks/patients.toml --group seven
+    python resources/ablation.py --suite tests/benchmarks/em.toml --meaning all-like-this
 
-Prints a Markdown table of Dice after 1, 5 and 10 clicks, the mean over the cases of one
-object in the suite, and of the largest loss between consecutive clicks.
+Prints a Markdown table of Dice after 1, 5 and 10 clicks, the mean over the cases, of the
+largest loss between consecutive clicks, and of each case's Dice in the end.
 """
 
 from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -19,14 +21,17 @@ import numpy as np
 from napari_dinomed.bench.case import clicked_cases, load_suite
 from napari_dinomed.bench.interactive import mean_outcome, product, run_case
 from napari_dinomed.bench.suite import Setup, open_case, prepare_case
-from napari_dinomed.segment import grow, support
+from napari_dinomed.segment import alike, grow, support
+from napari_dinomed.segment.alike import AlikeFinder
 from napari_dinomed.segment.grow import Grower
 from napari_dinomed.segment.level import LevelPrior
 from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.refine import WalkerOptions
+from napari_dinomed.segment.thin import Thinness
 
-WITHOUT = {
-    "everything in place": (),
+EVERYTHING = "everything in place"
+WITHOUT_FOR_OBJECTS = {
+    EVERYTHING: (),
     "corrections near the click": (
         patch.object(Grower, "_corrected", lambda self, evidence, before: evidence),
     ),
@@ -41,12 +46,38 @@ WITHOUT = {
     "the mean over a ball": (patch.object(support, "_BALL", 0.01),),
     "the walker": (patch.object(grow, "_WALKER", WalkerOptions(prior=1e6)),),
 }
+WITHOUT_FOR_ALL_ALIKE = {
+    EVERYTHING: (),
+    "lines": (patch.object(AlikeFinder, "_thinness", lambda self, before: Thinness()),),
+    "grey values competing": (
+        patch.object(
+            AlikeFinder, "_competition", lambda self, found: np.zeros_like(self.field.grey)
+        ),
+    ),
+    "corrections near the click": (
+        patch.object(AlikeFinder, "_corrected", lambda self, before, fresh: fresh),
+    ),
+    "what was found as a teacher": (patch.object(alike, "_LESSONS", 0),),
+    "the usual share": (
+        patch.object(alike, "_TRUST", replace(alike._TRUST, weight=0.0)),
+        patch.object(alike, "_LINE_TRUST", replace(alike._LINE_TRUST, weight=0.0)),
+    ),
+    "gaps": (patch.object(alike, "_TRUST", replace(alike._TRUST, gap=0.0)),),
+    "share held from click to click": (patch.object(alike, "_INERTIA", 0.0),),
+    "smoothing": (
+        patch.object(AlikeFinder, "_smoothed", lambda self, logit: np.float32(logit)),
+    ),
+}
+WITHOUT = {
+    Meaning.OBJECT: WITHOUT_FOR_OBJECTS,
+    Meaning.ALL_LIKE_THIS: WITHOUT_FOR_ALL_ALIKE,
+}
 
 
 @contextmanager
-def without(name: str):
+def without(meaning: Meaning, name: str):
     with ExitStack() as stack:
-        for ingredient in WITHOUT[name]:
+        for ingredient in WITHOUT[meaning][name]:
             stack.enter_context(ingredient)
         yield
 
@@ -55,13 +86,14 @@ def measure(cases, setup: Setup, name: str) -> str:
     outcomes = []
     for files in cases:
         case = open_case(files)
-        with without(name):
+        with without(files.meaning, name):
             job = prepare_case(case, setup, lambda event: None)
             outcomes.append(run_case(case, product(job, files.meaning), setup.clicks))
     mean = mean_outcome(outcomes).dice
     losses = [outcome.summary()["largest_loss"] for outcome in outcomes]
     after = " | ".join(f"{mean[n - 1]:.3f}" for n in (1, 5, 10))
-    return f"| {name} | {after} | {np.mean(losses):.3f} / {max(losses):.2f} |"
+    each = " / ".join(f"{outcome.dice[-1]:.3f}" for outcome in outcomes)
+    return f"| {name} | {after} | {np.mean(losses):.3f} / {max(losses):.2f} | {each} |"
 
 
 def main() -> None:
@@ -69,21 +101,28 @@ def main() -> None:
     parser.add_argument("--suite", type=Path, required=True)
     parser.add_argument("--encoder", default="filters")
     parser.add_argument("--group", help="only the cases of this group")
+    parser.add_argument(
+        "--meaning", type=Meaning, choices=list(Meaning), default=Meaning.OBJECT
+    )
     options = parser.parse_args()
     cases = [
         files
         for files in clicked_cases(load_suite(options.suite))
-        if files.meaning is Meaning.OBJECT and options.group in (None, files.group)
+        if files.meaning is options.meaning and options.group in (None, files.group)
     ]
-    print("| without | 1 click | 5 clicks | 10 clicks | largest loss, mean / worst |")
-    print("|---|---|---|---|---|")
+    each = " / ".join(files.name for files in cases)
+    print(f"| without | 1 click | 5 clicks | 10 clicks | largest loss | {each} |")
+    print("|---|---|---|---|---|---|")
     setup = Setup(options.encoder)
-    for name in WITHOUT:
+    for name in WITHOUT[options.meaning]:
         print(measure(cases, setup, name), flush=True)
     if options.encoder != "filters":
-        one = Setup(options.encoder, planes="one")
-        row = measure(cases, one, "everything in place")
-        print(row.replace("everything in place", "planes other than axial"))
+        lesser = {
+            "planes other than axial": Setup(options.encoder, planes="one"),
+            "tokens": Setup("filters"),
+        }
+        for name, setup in lesser.items():
+            print(measure(cases, setup, EVERYTHING).replace(EVERYTHING, name), flush=True)
 
 
 if __name__ == "__main__":

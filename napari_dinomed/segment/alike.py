@@ -5,7 +5,8 @@ linear discriminant (Fisher 1936) separates the mean of the included clicks from
 of the volume, with the covariance of the whole volume, which is known well before any
 click; excluded clicks move the mean of the rest. The cells that it finds teach it in turn,
 less and less as clicks come in. Where it is cut follows from how much of a volume such
-things usually take up, from the clicks, and from the cut before the last click. The result
+things usually take up, from the clicks, from the cut before the last click, and from gaps:
+few cells score as the edges of bright things on a dark ground do. The result
 is smoothed by a fraction of the radius of what was found, so that thin things stay thin;
 near its edges, again by that radius, the grey values inside and outside compete.
 
@@ -53,16 +54,12 @@ _SHRINKAGE = 0.05
 _REST_WEIGHT = 4.0
 _LESSONS = 3
 _LESSON_WEIGHT = 6.0
-_USUAL_SHARE = -0.8
-_SHARE_WEIGHT = 1.5
 _VOTE_WEIGHT = 0.5
 _VOTE_SOFTNESS = 0.3
-_LINE_DOUBT_INCLUDED = 0.5
-_LINE_DOUBT_EXCLUDED = 0.8
-_LINE_SHARE = -0.72
-_LINE_SHARE_WEIGHT = 8.0
 _INERTIA = 2.0
-_SHARES = np.logspace(-2, np.log10(0.5), 25)
+_SHARES = np.logspace(-2.5, np.log10(0.5), 34)
+_GAP_WIDTH = 0.15
+_LEAST_DENSITY = 0.02
 _SHARPNESS = 0.35
 _MOST_LOGIT = 8.0
 _EVERYWHERE = 3.0
@@ -156,15 +153,17 @@ class AlikeField(WorkingGrid):
     ) -> Looks:
         """Direction in which marked looks (n, parts) that belong differ from the rest.
 
-        What the direction finds, a share of the volume, teaches it in turn.
+        What the direction finds, about the usual share of the volume or the one before
+        the last click, teaches it in turn.
         """
-        taught = 10**_USUAL_SHARE if share is None else share
+        trust = _TRUST if share is None else replace(_TRUST, share=float(np.log10(share)))
         rest = looks[~belongs].sum(0) / ((~belongs).sum() + _REST_WEIGHT)
         marked = looks[belongs].mean(0) - rest
         direction = np.linalg.solve(self.covariance, marked)
         own = len(looks) / (len(looks) + _LESSON_WEIGHT)
         for _ in range(_LESSONS):
             scores = self.sample @ direction
+            taught = _mean_share(_votes(scores, np.quantile(scores, 1 - _SHARES), trust))
             found = self.sample[scores > np.quantile(scores, 1 - taught)].mean(0)
             direction = np.linalg.solve(self.covariance, own * marked + (1 - own) * found)
         return np.asarray(direction)
@@ -336,10 +335,21 @@ class AlikeFinder:
         if not (is_clicked and self.field.has_sections):
             return Thinness()
         lines = self.field.lines(bright=self._is_bright)
-        known = Thinness() if before is None else before.thinness
-        for voxel, belongs in self.clicks if before is None else self.clicks[-1:]:
-            known = known.after(lines.strength(self.field.cell(voxel)), belongs)
-        return known
+        if before is None:
+            known = Thinness()
+            for voxel, belongs in self.clicks:
+                known = known.after(lines.strength(self.field.cell(voxel)), belongs)
+            return known
+        voxel, belongs = self.clicks[-1]
+        strength = lines.strength(self.field.cell(voxel))
+        depth = 0.0 if belongs else self._relative_depth(before.logit > 0)
+        return before.thinness.after(strength, belongs, depth)
+
+    def _relative_depth(self, found: NDArray[np.bool_]) -> float:
+        """How deep the last click lies in what was found, in radii of such things."""
+        spacing, cell = self.field.spacing, self.field.cell(self.clicks[-1][0])
+        radius = _typical_radius(found, spacing)
+        return depth_inside(found, cell, spacing) / radius if found[cell] else 0.0
 
     @property
     def _is_bright(self) -> bool:
@@ -357,13 +367,11 @@ class AlikeFinder:
         share = before.share if before is not None and before.is_like(thinness) else None
         if thinness.is_certain:
             scores = field.lines(bright=self._is_bright).score
-            trust = _Trust(
-                _LINE_SHARE, _LINE_SHARE_WEIGHT, _LINE_DOUBT_INCLUDED, _LINE_DOUBT_EXCLUDED
-            )
+            trust = _LINE_TRUST
         else:
             looks = np.array([field.around(voxel) for voxel, _ in marks])
             scores = field.along(field.discriminant(looks, belongs, share))
-            trust = _Trust(_USUAL_SHARE, _SHARE_WEIGHT)
+            trust = _TRUST
         marked = np.array([field.mean_around(scores, voxel) for voxel, _ in marks])
         drawn = field.drawn(scores)
         share = _choose_share(drawn, marked, belongs, share, trust)
@@ -416,6 +424,8 @@ class _Trust:
     ----------
     share, weight
         Logarithm of the usual share, and what it weighs.
+    gap
+        What it weighs that few cells score as the cut.
     included_doubt
         Chance that an included mark lies where no cut is right, as the thick places of
         what is thin do.
@@ -425,8 +435,13 @@ class _Trust:
 
     share: float
     weight: float
+    gap: float = 0.0
     included_doubt: float = 0.0
     excluded_doubt: float = 0.0
+
+
+_TRUST = _Trust(share=-0.8, weight=1.5, gap=2.0)
+_LINE_TRUST = _Trust(share=-0.72, weight=8.0, included_doubt=0.5, excluded_doubt=0.8)
 
 
 def _choose_share(
@@ -437,18 +452,31 @@ def _choose_share(
     trust: _Trust,
 ) -> float:
     """Share of the volume that belongs: the usual one, the clicks and the last one vote."""
-    spread = scores.std() * _VOTE_SOFTNESS
-    doubt = np.where(belongs, trust.included_doubt, trust.excluded_doubt)
-    votes = []
-    for share, cut in zip(_SHARES, np.quantile(scores, 1 - _SHARES), strict=True):
-        above = (marked - cut) / spread
-        right = special.expit(np.where(belongs, above, -above))
-        vote = _VOTE_WEIGHT * np.log(doubt + (1 - doubt) * right).sum()
-        vote -= trust.weight * (np.log10(share) - trust.share) ** 2
-        if before is not None:
-            vote -= _INERTIA * len(marked) * np.log10(share / before) ** 2
-        votes.append(vote)
-    weights = np.exp(np.array(votes) - max(votes))
+    cuts = np.quantile(scores, 1 - _SHARES)
+    votes = _votes(scores, cuts, trust)
+    above = (marked[:, None] - cuts) / (scores.std() * _VOTE_SOFTNESS)
+    right = special.expit(np.where(belongs[:, None], above, -above))
+    doubt = np.where(belongs, trust.included_doubt, trust.excluded_doubt)[:, None]
+    votes += _VOTE_WEIGHT * np.log(doubt + (1 - doubt) * right).sum(0)
+    if before is not None:
+        votes -= _INERTIA * len(marked) * np.log10(_SHARES / before) ** 2
+    return _mean_share(votes)
+
+
+def _votes(scores: Looks, cuts: Looks, trust: _Trust) -> Looks:
+    """For every share, before any click: it is usual, and its cut lies in a gap."""
+    votes = -trust.weight * (np.log10(_SHARES) - trust.share) ** 2
+    ordered, near = np.sort(scores), _GAP_WIDTH * scores.std()
+    ends = (np.searchsorted(ordered, cuts + side) for side in (near, -near))
+    count = np.subtract(*ends)
+    # Of what lies beyond the cut, how much within a standard deviation, as at the cut.
+    density = count / len(scores) / (2 * _GAP_WIDTH) / _SHARES
+    gap = np.minimum(np.log(np.maximum(density, _LEAST_DENSITY)), 0)
+    return np.asarray(votes - trust.gap * gap)
+
+
+def _mean_share(votes: Looks) -> float:
+    weights = np.exp(votes - votes.max())
     return float(10 ** (weights @ np.log10(_SHARES) / weights.sum()))
 
 

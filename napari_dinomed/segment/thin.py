@@ -26,13 +26,13 @@ _DIRECTIONS = 8
 _WIDTH = 3.4
 _LENGTH = 12.0
 _REACH = 3.0
-_GREY_WEIGHT = 0.6
 _AROUND = 9
 _FLAT = 1e-6
 _MIDDLE = 0.1
 _SLOPE = 1.4
 _MOST = 2.0
-_MOST_OF_ONE_EXCLUDED = 0.4
+_WHOLLY_WRONG = 0.6
+_MOST_OF_ONE_EXCLUDED = 0.6
 
 
 class Lines:
@@ -49,12 +49,12 @@ class Lines:
     Attributes
     ----------
     score
-        What is thin and bright scores highest, what is neither lowest.
+        Answer of the line filter, (z, y, x).
     """
 
     def __init__(self, grey: Floats, step: int) -> None:
         strongest, mean = _line_responses(grey, _WIDTH / step, _LENGTH / step)
-        self.score: Floats = _standardised(strongest) + _GREY_WEIGHT * _standardised(grey)
+        self.score = strongest
         # Small blobs answer in every direction, lines in one.
         lone = strongest - np.maximum(mean, 0)
         self._around = _standardised(ndimage.uniform_filter(lone, (1, _AROUND, _AROUND)))
@@ -97,9 +97,10 @@ def _standardised(values: Floats) -> Floats:
 class Thinness:
     """Evidence that thin things are meant.
 
-    It is what was included first, and all that was excluded: what is included later was
-    missed, and neither missed blobs nor missed lines look like the usual ones. What was
-    once found to be thin stays so: from then on their thick places are missed.
+    It is what was included first, and what was excluded: blobs found whole, where blobs
+    are wrong, or lines. What is included later was missed, and neither missed blobs nor
+    missed lines look like the usual ones. What was once found to be thin stays so: from
+    then on their thick places are missed.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ class Thinness:
     from_excluded: float = 0.0
     is_certain: bool = False
 
-    def after(self, strength: float, belongs: bool) -> Self:
+    def after(self, strength: float, belongs: bool, depth: float = 0.0) -> Self:
         """With the evidence of one more click.
 
         Parameters
@@ -125,11 +126,14 @@ class Thinness:
             Of the lines around it, as of :meth:`Lines.strength`.
         belongs
             Whether it was included.
+        depth
+            How deep an excluded click lies in what was found, in radii of such things.
         """
         included, excluded = self.from_included, self.from_excluded
         for_lines = float(np.clip(_SLOPE * (strength - _MIDDLE), -_MOST, _MOST))
         if not belongs:
-            excluded = min(excluded + min(-for_lines, _MOST_OF_ONE_EXCLUDED), _MOST)
+            wrong = float(np.clip(depth - _WHOLLY_WRONG, 0, _MOST_OF_ONE_EXCLUDED))
+            excluded = min(excluded + wrong - max(for_lines, 0.0), _MOST)
         elif included is None:
             included = for_lines
         is_over = included is not None and included + excluded > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,23 @@ def test_a_scribble_says_what_clicks_say(discs):
     job, truth = discs
     stroke = Scribble(tuple((4, 40, column) for column in range(30, 50)), 1)
     assert dice(truth, _find(job, scribbles=(stroke,))) > 0.65
+
+
+@pytest.mark.parametrize(("radius", "count"), [(4, 16), (9, 8)])
+def test_a_few_small_blobs_on_an_empty_ground_are_not_flooded(
+    radius, count, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    random = np.random.default_rng(1)
+    flat = np.zeros(SHAPE[1:], bool)
+    centres = random.integers(radius, SHAPE[1] - radius, (count, 2))
+    for row, column in centres:
+        flat |= (rows - row) ** 2 + (columns - column) ** 2 < radius**2
+    volume = replace(_stack(60 + 80 * flat + random.normal(0, 15, SHAPE)), modality="other")
+    job = prepare(volume, "filters")
+    mask = _find(job, (Point((4, *map(int, centres[0])), 1),))
+    assert dice(np.broadcast_to(flat, SHAPE), mask) > 0.6
 
 
 def test_undo_gives_the_answer_from_before(discs):

@@ -24,24 +24,30 @@ def test_a_click_on_a_strong_line_says_thin():
     assert not Thinness().after(-0.5, belongs=True).is_certain
 
 
-def test_excluded_clicks_off_lines_say_so_in_the_end_but_not_alone():
-    doubtful = Thinness().after(0.1, belongs=True)
+def test_blobs_found_whole_and_excluded_say_so_in_the_end_but_not_alone():
+    doubtful = Thinness().after(-0.1, belongs=True)
     assert not doubtful.is_certain
-    assert doubtful.after(-1, belongs=False).is_certain
+    assert doubtful.after(-1, belongs=False, depth=1.2).is_certain
     blob = Thinness().after(-1.5, belongs=True)
     for _ in range(10):
-        blob = blob.after(-1.0, belongs=False)
+        blob = blob.after(-1.0, belongs=False, depth=1.2)
     assert not blob.is_certain
 
 
+def test_excluded_rims_say_nothing():
+    doubtful = Thinness().after(-0.1, belongs=True)
+    for _ in range(5):
+        doubtful = doubtful.after(-1, belongs=False, depth=0.4)
+    assert not doubtful.is_certain
+
+
 def test_excluded_clicks_alone_say_nothing():
-    assert not Thinness().after(-1, belongs=False).is_certain
-    assert Thinness().after(-1, belongs=False).after(0.2, belongs=True).is_certain
+    assert not Thinness().after(-1, belongs=False, depth=2).is_certain
 
 
 def test_an_excluded_line_speaks_against_it():
     blob = Thinness().after(0.1, belongs=True).after(2.0, belongs=False)
-    assert not blob.after(-1, belongs=False).after(-1, belongs=False).is_certain
+    assert not blob.after(-1, belongs=False, depth=1.2).is_certain
 
 
 def test_what_is_missed_later_says_nothing():
