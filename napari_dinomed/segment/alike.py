@@ -340,6 +340,8 @@ class AlikeFinder:
             for voxel, belongs in self.clicks:
                 known = known.after(lines.strength(self.field.cell(voxel)), belongs)
             return known
+        if before.thinness.is_certain:
+            return before.thinness
         voxel, belongs = self.clicks[-1]
         strength = lines.strength(self.field.cell(voxel))
         depth = 0.0 if belongs else self._relative_depth(before.logit > 0)

@@ -20,11 +20,11 @@ SHAPE = (8, 160, 160)
 CENTRES = [(40, 40), (40, 120), (120, 40), (110, 115)]
 
 
-def _discs():
+def _discs(centres=CENTRES, radius=14):
     rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
     flat = np.zeros(SHAPE[1:], bool)
-    for row, column in CENTRES:
-        flat |= (rows - row) ** 2 + (columns - column) ** 2 < 14**2
+    for row, column in centres:
+        flat |= (rows - row) ** 2 + (columns - column) ** 2 < radius**2
     return flat
 
 
@@ -85,12 +85,9 @@ def test_a_few_small_blobs_on_an_empty_ground_are_not_flooded(
     radius, count, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
-    rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
     random = np.random.default_rng(1)
-    flat = np.zeros(SHAPE[1:], bool)
     centres = random.integers(radius, SHAPE[1] - radius, (count, 2))
-    for row, column in centres:
-        flat |= (rows - row) ** 2 + (columns - column) ** 2 < radius**2
+    flat = _discs(centres, radius)
     volume = replace(_stack(60 + 80 * flat + random.normal(0, 15, SHAPE)), modality="other")
     job = prepare(volume, "filters")
     mask = _find(job, (Point((4, *map(int, centres[0])), 1),))
