@@ -27,7 +27,6 @@ from napari_dinomed.segment.grow import Grower
 from napari_dinomed.segment.level import LevelPrior
 from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.refine import WalkerOptions
-from napari_dinomed.segment.thin import Thinness
 
 EVERYTHING = "everything in place"
 WITHOUT_FOR_OBJECTS = {
@@ -48,7 +47,7 @@ WITHOUT_FOR_OBJECTS = {
 }
 WITHOUT_FOR_ALL_ALIKE = {
     EVERYTHING: (),
-    "lines": (patch.object(AlikeFinder, "_thinness", lambda self, before: Thinness()),),
+    "lines": (patch.object(AlikeFinder, "_means_thin", lambda self, so_far: False),),
     "grey values competing": (
         patch.object(
             AlikeFinder, "_competition", lambda self, found: np.zeros_like(self.field.grey)

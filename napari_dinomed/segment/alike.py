@@ -32,7 +32,7 @@ from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.prompts import thinned
-from napari_dinomed.segment.thin import Lines, Thinness
+from napari_dinomed.segment.thin import Lines, means_thin
 from napari_dinomed.segment.turns import Turns
 
 if TYPE_CHECKING:
@@ -257,17 +257,13 @@ class Answer:
         That a cell belongs, (z, y, x).
     share
         Of the volume, over the cut.
-    thinness
-        Whether thin things are meant.
+    is_thin
+        Whether it was found by lines.
     """
 
     logit: Floats
     share: float
-    thinness: Thinness
-
-    def is_like(self, thinness: Thinness) -> bool:
-        """Whether it was found in the same way as one for thin things, or for blobs."""
-        return self.thinness.is_certain == thinness.is_certain
+    is_thin: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,36 +318,31 @@ class AlikeFinder:
             return (yield from self._taught()) if is_taught else self._fresh(None)
         # A click among thousands of painted cells would teach nothing: it corrects.
         fresh = before if self._is_well_painted else self._fresh(before)
-        start = before.logit if before.is_like(fresh.thinness) else fresh.logit
-        return replace(fresh, logit=self._corrected(start, fresh.logit))
+        if before.is_thin != fresh.is_thin:
+            return replace(fresh, logit=self._all_corrected(fresh.logit))
+        return replace(fresh, logit=self._corrected(before.logit, fresh.logit))
 
-    def _thinness(self, before: Answer | None) -> Thinness:
-        """Whether thin things are meant, given what was known before the last click.
+    def _all_corrected(self, logit: Floats) -> Floats:
+        """An answer found in another way than those before, right around every click."""
+        for count in range(1, len(self.clicks) + 1):
+            until = replace(self, clicks=self.clicks[:count])
+            logit = until._corrected(logit, logit)
+        return logit
+
+    def _means_thin(self, so_far: bool | None) -> bool:
+        """Whether thin things are meant, given whether they were before the last click.
 
         Asked of sections only, where membranes are everywhere: on an empty background,
         small blobs are as strong. Strokes do not count: they reach the edges of blobs.
         """
-        is_clicked = any(belongs for _, belongs in self.clicks)
-        if not (is_clicked and self.field.has_sections):
-            return Thinness()
-        lines = self.field.lines(bright=self._is_bright)
-        if before is None:
-            known = Thinness()
-            for voxel, belongs in self.clicks:
-                known = known.after(lines.strength(self.field.cell(voxel)), belongs)
-            return known
-        if before.thinness.is_certain:
-            return before.thinness
-        voxel, belongs = self.clicks[-1]
-        strength = lines.strength(self.field.cell(voxel))
-        depth = 0.0 if belongs else self._relative_depth(before.logit > 0)
-        return before.thinness.after(strength, belongs, depth)
-
-    def _relative_depth(self, found: NDArray[np.bool_]) -> float:
-        """How deep the last click lies in what was found, in radii of such things."""
-        spacing, cell = self.field.spacing, self.field.cell(self.clicks[-1][0])
-        radius = _typical_radius(found, spacing)
-        return depth_inside(found, cell, spacing) / radius if found[cell] else 0.0
+        field = self.field
+        if not (field.has_sections and any(belongs for _, belongs in self.clicks)):
+            return False
+        lines = field.lines(bright=self._is_bright)
+        strengths: dict[bool, list[float]] = {True: [], False: []}
+        for voxel, belongs in self.clicks:
+            strengths[belongs].append(lines.strength(field.cell(voxel)))
+        return means_thin(strengths[True], strengths[False], so_far)
 
     @property
     def _is_bright(self) -> bool:
@@ -365,9 +356,9 @@ class AlikeFinder:
         field = self.field
         marks = (*thinned(self.painted, _MOST_PAINTED), *self.clicks)
         belongs = np.array([belongs for _, belongs in marks])
-        thinness = self._thinness(before)
-        share = before.share if before is not None and before.is_like(thinness) else None
-        if thinness.is_certain:
+        is_thin = self._means_thin(None if before is None else before.is_thin)
+        share = before.share if before is not None and before.is_thin == is_thin else None
+        if is_thin:
             scores = field.lines(bright=self._is_bright).score
             trust = _LINE_TRUST
         else:
@@ -380,7 +371,7 @@ class AlikeFinder:
         cut = float(np.quantile(drawn, 1 - share))
         logit = (scores - cut) / (_SHARPNESS * float(drawn.std()))
         logit = self._smoothed(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT))
-        return Answer(logit, share, thinness)
+        return Answer(logit, share, is_thin)
 
     @property
     def _is_well_painted(self) -> bool:
@@ -393,7 +384,7 @@ class AlikeFinder:
         """The answer of a network that learnt from what was painted."""
         logit = yield from Lesson.of(self.field, self.painted).logit(self._smoothed)
         share = float((logit > 0).mean())
-        return Answer(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), share, Thinness())
+        return Answer(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), share, is_thin=False)
 
     def _smoothed(self, logit: Floats) -> Floats:
         """Smoothed by a fraction of the radius of what is found, more across slices."""

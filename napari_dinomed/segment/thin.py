@@ -3,19 +3,20 @@
 A click on a membrane looks like a click on anything else of its grey: what it looks like
 is learnt from mitochondria as readily. What tells is a line filter, the second derivative
 across and a longer mean along the best of some directions (Freeman and Adelson, IEEE
-TPAMI 1991): it answers strongly around clicks on membranes, weakly within blobs, and
-weakly where blobs were excluded.
+TPAMI 1991), nearly twice as wide as the lines themselves: it answers strongly around
+clicks on membranes, where they are thick and touch each other too, and weakly within blobs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage, signal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.prompts import Voxel
@@ -24,15 +25,16 @@ if TYPE_CHECKING:
 
 _DIRECTIONS = 8
 _WIDTH = 3.4
-_LENGTH = 12.0
+_TELLING_WIDTH = 6.0
+_SLENDERNESS = 3.5
 _REACH = 3.0
 _AROUND = 9
 _FLAT = 1e-6
-_MIDDLE = 0.1
-_SLOPE = 1.4
-_MOST = 2.0
-_WHOLLY_WRONG = 0.6
-_MOST_OF_ONE_EXCLUDED = 0.6
+_WEIGHT_OF_FIRST = 3.0
+_WEIGHT_OF_EXCLUDED = 0.5
+_FEW_EXCLUDED = 2.0
+_LEAST_STRENGTH = -0.15
+_HELD = 0.1
 
 
 class Lines:
@@ -53,9 +55,9 @@ class Lines:
     """
 
     def __init__(self, grey: Floats, step: int) -> None:
-        strongest, mean = _line_responses(grey, _WIDTH / step, _LENGTH / step)
-        self.score = strongest
+        self.score, _ = _line_responses(grey, _WIDTH / step)
         # Small blobs answer in every direction, lines in one.
+        strongest, mean = _line_responses(grey, _TELLING_WIDTH / step)
         lone = strongest - np.maximum(mean, 0)
         self._around = _standardised(ndimage.uniform_filter(lone, (1, _AROUND, _AROUND)))
 
@@ -64,11 +66,11 @@ class Lines:
         return float(self._around[cell])
 
 
-def _line_responses(grey: Floats, width: float, length: float) -> tuple[Floats, Floats]:
-    """Strongest and mean answer of all directions; width and length in cells."""
+def _line_responses(grey: Floats, width: float) -> tuple[Floats, Floats]:
+    """Strongest and mean answer of all directions to lines of a width in cells."""
     strongest, mean = np.empty_like(grey), np.empty_like(grey)
     kernels = [
-        _line_kernel(angle, width, length)
+        _line_kernel(angle, width)
         for angle in np.linspace(0, np.pi, _DIRECTIONS, endpoint=False)
     ]
     rim = len(kernels[0]) // 2
@@ -79,8 +81,9 @@ def _line_responses(grey: Floats, width: float, length: float) -> tuple[Floats, 
     return strongest, mean
 
 
-def _line_kernel(angle: float, width: float, length: float) -> Floats:
+def _line_kernel(angle: float, width: float) -> Floats:
     """Minus the second derivative of a Gaussian across a direction, a mean along it."""
+    length = _SLENDERNESS * width
     rim = int(np.ceil(_REACH * length))
     rows, columns = np.mgrid[-rim : rim + 1, -rim : rim + 1]
     along = (columns * np.cos(angle) + rows * np.sin(angle)) / length
@@ -93,48 +96,26 @@ def _standardised(values: Floats) -> Floats:
     return np.asarray((values - values.mean()) / max(float(values.std()), _FLAT))
 
 
-@dataclass(frozen=True)
-class Thinness:
-    """Evidence that thin things are meant.
-
-    It is what was included first, and what was excluded: blobs found whole, where blobs
-    are wrong, or lines. What is included later was missed, and neither missed blobs nor
-    missed lines look like the usual ones. What was once found to be thin stays so: from
-    then on their thick places are missed.
+def means_thin(
+    included: Sequence[float], excluded: Sequence[float], so_far: bool | None = None
+) -> bool:
+    """Whether clicks mean thin things.
 
     Parameters
     ----------
-    from_included
-        Logarithm of the odds that the first included click gave; None before it.
-    from_excluded
-        What excluded clicks added. It is limited, since blobs are excluded when other
-        blobs are meant, too.
-    is_certain
-        Whether the odds have been over one.
+    included
+        Strength of the lines (:meth:`Lines.strength`) around every included click in order.
+        The first counts most: it shows what is meant, later ones only what was missed.
+    excluded
+        The same of excluded clicks. Blobs that are wrong speak for lines; lines that are
+        wrong say nothing, since they spill from others.
+    so_far
+        Whether the clicks before the last one did, which is held where there is doubt;
+        None at first.
     """
-
-    from_included: float | None = None
-    from_excluded: float = 0.0
-    is_certain: bool = False
-
-    def after(self, strength: float, belongs: bool, depth: float = 0.0) -> Self:
-        """With the evidence of one more click.
-
-        Parameters
-        ----------
-        strength
-            Of the lines around it, as of :meth:`Lines.strength`.
-        belongs
-            Whether it was included.
-        depth
-            How deep an excluded click lies in what was found, in radii of such things.
-        """
-        included, excluded = self.from_included, self.from_excluded
-        for_lines = float(np.clip(_SLOPE * (strength - _MIDDLE), -_MOST, _MOST))
-        if not belongs:
-            wrong = float(np.clip(depth - _WHOLLY_WRONG, 0, _MOST_OF_ONE_EXCLUDED))
-            excluded = min(excluded + wrong - max(for_lines, 0.0), _MOST)
-        elif included is None:
-            included = for_lines
-        is_over = included is not None and included + excluded > 0
-        return type(self)(included, excluded, self.is_certain or is_over)
+    weights = [_WEIGHT_OF_FIRST] + [1.0] * (len(included) - 1)
+    blobs = -sum(min(strength, 0.0) for strength in excluded)
+    wrong = _WEIGHT_OF_EXCLUDED * blobs / (len(excluded) + _FEW_EXCLUDED)
+    strength = float(np.average(included, weights=weights) + wrong)
+    held = 0.0 if so_far is None else _HELD if so_far else -_HELD
+    return strength + held > _LEAST_STRENGTH

@@ -11,7 +11,7 @@ from scipy import ndimage
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.prompts import Meaning, Point, Prompts
-from napari_dinomed.segment.thin import Lines, Thinness
+from napari_dinomed.segment.thin import Lines, means_thin
 from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Geometry, Volume
 
@@ -19,44 +19,38 @@ SHAPE = (6, 192, 192)
 BLOBS = [(40, 40), (40, 140), (130, 50), (140, 150)]
 
 
-def test_a_click_on_a_strong_line_says_thin():
-    assert Thinness().after(2.0, belongs=True).is_certain
-    assert not Thinness().after(-0.5, belongs=True).is_certain
+def test_the_first_click_shows_what_is_meant():
+    assert means_thin([1.5], [])
+    assert not means_thin([-1.0], [])
+    assert means_thin([1.5, -1.0], [])
+    assert not means_thin([-1.0, 1.5], [])
 
 
-def test_blobs_found_whole_and_excluded_say_so_in_the_end_but_not_alone():
-    doubtful = Thinness().after(-0.1, belongs=True)
-    assert not doubtful.is_certain
-    assert doubtful.after(-1, belongs=False, depth=1.2).is_certain
-    blob = Thinness().after(-1.5, belongs=True)
-    for _ in range(10):
-        blob = blob.after(-1.0, belongs=False, depth=1.2)
-    assert not blob.is_certain
+def test_a_first_click_on_the_rim_of_a_blob_is_mended_by_clicks_into_others():
+    assert means_thin([0.2], [])
+    assert not means_thin([0.2, -1.2, -1.2], [])
 
 
-def test_excluded_rims_say_nothing():
-    doubtful = Thinness().after(-0.1, belongs=True)
-    for _ in range(5):
-        doubtful = doubtful.after(-1, belongs=False, depth=0.4)
-    assert not doubtful.is_certain
+def test_a_first_click_where_lines_are_thick_is_mended_by_clicks_on_others():
+    assert not means_thin([-0.6], [])
+    assert means_thin([-0.6, 0.8, 0.8], [])
 
 
-def test_excluded_clicks_alone_say_nothing():
-    assert not Thinness().after(-1, belongs=False, depth=2).is_certain
+def test_excluded_blobs_speak_for_lines_but_not_alone():
+    assert means_thin([-0.3], [-1.0, -1.0])
+    assert not means_thin([-1.2], [-1.0] * 10)
 
 
-def test_an_excluded_line_speaks_against_it():
-    blob = Thinness().after(0.1, belongs=True).after(2.0, belongs=False)
-    assert not blob.after(-1, belongs=False, depth=1.2).is_certain
+def test_excluded_lines_say_nothing():
+    assert means_thin([0.1], [2.0] * 10)
+    assert not means_thin([-0.3], [2.0] * 10)
 
 
-def test_what_is_missed_later_says_nothing():
-    thin, blob = (Thinness().after(at, belongs=True) for at in (2.0, -1.0))
-    for strength in (-2.0, 2.0) * 3:
-        thin = thin.after(strength, belongs=True)
-        blob = blob.after(strength, belongs=True)
-    assert thin.is_certain
-    assert not blob.is_certain
+def test_what_was_meant_so_far_is_held_where_there_is_doubt():
+    assert means_thin([-0.2], [], so_far=True)
+    assert not means_thin([-0.1], [], so_far=False)
+    assert means_thin([0.1], [], so_far=False)
+    assert not means_thin([-0.4], [], so_far=True)
 
 
 @pytest.mark.parametrize("step", [1, 2])
@@ -86,7 +80,7 @@ def net(request, tmp_path_factory):
     lines = ((columns + rows // 4) % 48 < 7) | ((rows + columns // 5) % 62 < 7)
     blobs = np.zeros(SHAPE[1:], bool)
     for row, column in BLOBS:
-        blobs |= (rows - row) ** 2 + (columns - column) ** 2 < 17**2
+        blobs |= (rows - row) ** 2 + (columns - column) ** 2 < 22**2
     lines &= ~blobs
     noise = np.random.default_rng(0).normal(0, 12, SHAPE)
     grey = 160 - 80 * (lines | blobs) + noise
@@ -124,6 +118,14 @@ def test_a_click_in_a_blob_still_finds_blobs(net):
     mask = _find(job, Point((3, *BLOBS[0]), 1))
     for row, column in BLOBS:
         assert mask[:, row - 6 : row + 7, column - 6 : column + 7].mean() > 0.9
+
+
+def test_every_click_holds_when_lines_turn_out_to_be_meant(net):
+    job, lines, blobs = net
+    row, column = BLOBS[0]
+    mask = _find(job, Point((3, row, column), 1), _on(lines))
+    assert mask[3, row - 4 : row + 5, column - 4 : column + 5].all()
+    assert mask[:, lines].mean() > 0.7 > 0.4 > mask[:, blobs].mean()
 
 
 def test_only_sections_are_asked(tmp_path, monkeypatch, net):
