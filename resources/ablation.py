@@ -48,6 +48,9 @@ WITHOUT_FOR_OBJECTS = {
 WITHOUT_FOR_ALL_ALIKE = {
     EVERYTHING: (),
     "lines": (patch.object(AlikeFinder, "_means_thin", lambda self, so_far: False),),
+    "the perceptron": (
+        patch.object(AlikeFinder, "_taught_by", lambda self, logit, share: logit),
+    ),
     "grey values competing": (
         patch.object(
             AlikeFinder, "_competition", lambda self, found: np.zeros_like(self.field.grey)
@@ -58,10 +61,12 @@ WITHOUT_FOR_ALL_ALIKE = {
     ),
     "what was found as a teacher": (patch.object(alike, "_LESSONS", 0),),
     "the usual share": (
-        patch.object(alike, "_TRUST", replace(alike._TRUST, weight=0.0)),
+        patch.object(alike, "_SECTIONS_TRUST", replace(alike._SECTIONS_TRUST, weight=0.0)),
         patch.object(alike, "_LINE_TRUST", replace(alike._LINE_TRUST, weight=0.0)),
     ),
-    "gaps": (patch.object(alike, "_TRUST", replace(alike._TRUST, gap=0.0)),),
+    "gaps": (
+        patch.object(alike, "_SECTIONS_TRUST", replace(alike._SECTIONS_TRUST, gap=0.0)),
+    ),
     "share held from click to click": (patch.object(alike, "_INERTIA", 0.0),),
     "smoothing": (
         patch.object(AlikeFinder, "_smoothed", lambda self, logit: np.float32(logit)),

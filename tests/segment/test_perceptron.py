@@ -1,0 +1,45 @@
+"""A perceptron that learns from an answer."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_dinomed.segment.perceptron import teach
+
+
+def looks_around_the_middle():
+    """Two circles: what belongs lies within, which no plane parts from the rest."""
+    looks = torch.randn((4000, 2), generator=torch.Generator().manual_seed(1))
+    return looks, looks.norm(dim=1) < 0.8
+
+
+def test_it_learns_what_no_plane_parts():
+    looks, belongs = looks_around_the_middle()
+    assert ((teach(looks, belongs)(looks) > 0) == belongs).float().mean() > 0.95
+
+
+def test_a_few_wrong_cells_are_not_learnt():
+    looks, belongs = looks_around_the_middle()
+    wrong = torch.rand(len(looks), generator=torch.Generator().manual_seed(2)) < 0.1
+    read = teach(looks, belongs ^ wrong)(looks) > 0
+    assert (read == belongs)[wrong].float().mean() > 0.9
+
+
+def test_the_same_cells_teach_the_same_whatever_was_drawn_before():
+    looks, belongs = looks_around_the_middle()
+    first = teach(looks, belongs)(looks)
+    state = torch.get_rng_state()
+    torch.rand(7)
+    second = teach(looks, belongs)(looks)
+    assert torch.equal(first, second)
+    torch.set_rng_state(state)
+    expected = torch.rand(3)
+    torch.set_rng_state(state)
+    teach(looks, belongs)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_parts_that_never_vary_do_no_harm():
+    looks, belongs = looks_around_the_middle()
+    flat = torch.cat([looks, torch.zeros(len(looks), 1)], dim=1)
+    assert teach(flat, belongs)(flat).isfinite().all()
