@@ -85,6 +85,7 @@ _MUCH_PAINTED = 1000
 _LEAST_OF_EACH = 50
 _KEPT = 16
 _LEAST_SPREAD = 1e-6
+_LEAST_RESPONSE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,8 +241,10 @@ class AlikeField(WorkingGrid):
     def _standardised(self, filters: Responses) -> torch.Tensor:
         bank, channels = filters.bank, filters.channels
         sample = bank.in_cells(bank.sample(_SAMPLE, seed=0))[:, :channels]
-        axes = torch.eye(bank.channels)[:, :channels]
-        return self._rotated(bank, axes / (sample.std(0) + 1e-6) / channels**0.5)
+        spread = sample.std(0)
+        # What does not vary, as where the window shows all as white, says nothing.
+        axes = torch.eye(bank.channels)[:, :channels] * (spread > _LEAST_RESPONSE)
+        return self._rotated(bank, axes / (spread + _LEAST_SPREAD) / channels**0.5)
 
     def _principal(self, bank: TokenBank) -> torch.Tensor:
         """The principal components of the tokens, with a mean square length of one."""
@@ -399,7 +402,7 @@ class AlikeFinder:
         """Logit (z, y, x), smoothed, that is over 0 for a share of the volume."""
         drawn = self.field.drawn(scores)
         cut = float(np.quantile(drawn, 1 - share))
-        logit = (scores - cut) / (_SHARPNESS * float(drawn.std()))
+        logit = (scores - cut) / (_SHARPNESS * _spread(drawn))
         return self._smoothed(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT))
 
     @property
@@ -483,7 +486,7 @@ def _choose_share(
     """Share of the volume that belongs: the usual one, the clicks and the last one vote."""
     cuts = np.quantile(scores, 1 - _SHARES)
     votes = _votes(scores, cuts, trust)
-    above = (marked[:, None] - cuts) / (scores.std() * _VOTE_SOFTNESS)
+    above = (marked[:, None] - cuts) / (_spread(scores) * _VOTE_SOFTNESS)
     right = special.expit(np.where(belongs[:, None], above, -above))
     doubt = np.where(belongs, trust.included_doubt, trust.excluded_doubt)[:, None]
     votes += _VOTE_WEIGHT * np.log(doubt + (1 - doubt) * right).sum(0)
@@ -495,13 +498,17 @@ def _choose_share(
 def _votes(scores: Looks, cuts: Looks, trust: _Trust) -> Looks:
     """For every share, before any click: it is usual, and its cut lies in a gap."""
     votes = -trust.weight * (np.log10(_SHARES) - trust.share) ** 2
-    ordered, near = np.sort(scores), _GAP_WIDTH * scores.std()
+    ordered, near = np.sort(scores), _GAP_WIDTH * _spread(scores)
     ends = (np.searchsorted(ordered, cuts + side) for side in (near, -near))
     count = np.subtract(*ends)
     # Of what lies beyond the cut, how much within a standard deviation, as at the cut.
     density = count / len(scores) / (2 * _GAP_WIDTH) / _SHARES
     gap = np.minimum(np.log(np.maximum(density, _LEAST_DENSITY)), 0)
     return np.asarray(votes - trust.gap * gap)
+
+
+def _spread(scores: Looks) -> float:
+    return max(float(scores.std()), _LEAST_SPREAD)
 
 
 def _mean_share(votes: Looks) -> float:

@@ -52,12 +52,13 @@ def robust_window(array: Any) -> Window:
     """The 0.5 to 99.5 percentile of what is not padding or not-a-number.
 
     A lowest value held by more than a tenth of the voxels is taken for padding: air
-    around a head would otherwise use up the window.
+    around a head would otherwise use up the window. Where all else has one value, as in a
+    mask, both are in the window.
     """
     values = sample(array)
     values = values[np.isfinite(values)]
     inside = values[values > values.min()]
-    if 0 < len(inside) < 0.9 * len(values):
+    if 0 < len(inside) < 0.9 * len(values) and inside.min() < inside.max():
         values = inside
     low, high = np.percentile(values, (0.5, 99.5))
     if high <= low:

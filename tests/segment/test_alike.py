@@ -12,6 +12,7 @@ from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.messages import Progress, SegmentVolume
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment import painted
+from napari_dinomed.segment.alike import AlikeFinder
 from napari_dinomed.segment.prompts import Meaning, Point, Prompts, Scribble
 from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Geometry, Volume
@@ -30,7 +31,7 @@ def _discs(centres=CENTRES, radius=14):
 
 def _stack(grey):
     array = grey.clip(0, 255).astype(np.uint8)
-    return Volume(array, Geometry.from_spacing(SHAPE, (50.0, 5.0, 5.0), "nm"), "EM")
+    return Volume(array, Geometry.from_spacing(grey.shape, (50.0, 5.0, 5.0), "nm"), "EM")
 
 
 def _painted(flat, slices):
@@ -121,6 +122,27 @@ def test_the_edge_follows_the_grey_values(discs):
         beyond = (distance > 17) & (distance < 20)
         assert mask[:, ring].mean() > 0.6
         assert mask[:, beyond].mean() < 0.3
+
+
+def test_of_sections_the_answer_teaches_a_better_one(discs, tmp_path, monkeypatch):
+    job, truth = discs
+    clicks = (Point((4, 40, 40), 1), Point((4, 120, 40), 1))
+    taught = dice(truth, _find(job, clicks))
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    monkeypatch.setattr(AlikeFinder, "_taught_by", lambda self, logit, share: logit)
+    untaught = dice(truth, _find(prepare(job.volume, "filters"), clicks))
+    assert taught > untaught + 0.05
+
+
+@pytest.mark.parametrize("window", ["auto", "brain"])
+def test_sections_too_small_or_too_bright_are_answered(window, tmp_path, monkeypatch):
+    """Nothing can be taught by a few cells, or where all is as bright as can be shown."""
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    grey = np.full((2, 12, 12), 100.0)
+    grey[:, 4:8, 4:8] = 200
+    mask = _find(prepare(_stack(grey), "filters", window), (Point((1, 6, 6), 1),))
+    assert mask[1, 6, 6]
+    assert not mask[:, 0, 0].any()
 
 
 def test_painted_sections_teach_darker_and_paler_ones(tmp_path, monkeypatch):

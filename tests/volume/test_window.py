@@ -61,6 +61,13 @@ def _volume(modality, window=None):
     return Volume(array, geometry, modality, window)
 
 
+def test_two_values_are_told_apart():
+    mask = np.zeros((4, 10, 10), np.uint8)
+    mask[:, 3:7, 3:7] = 200
+    window = robust_window(mask)
+    assert (window.low, window.high) == (0, 200)
+
+
 def test_the_files_own_window_comes_first():
     own = Window(1, 2, "file")
     assert choose_window(_volume("CT", own)) == own
