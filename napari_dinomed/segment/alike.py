@@ -33,7 +33,7 @@ from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.perceptron import teach
-from napari_dinomed.segment.prompts import thinned
+from napari_dinomed.segment.prompts import thinned, typical
 from napari_dinomed.segment.thin import Lines, means_thin
 from napari_dinomed.segment.turns import Turns
 
@@ -58,7 +58,6 @@ _READ_AT_ONCE = 16_384
 _BALL = 2
 _SHRINKAGE = 0.05
 _REST_WEIGHT = 8.0
-_WEIGHT_OF_FIRST = 3.0
 _LESSONS = 3
 _LESSON_WEIGHT = 6.0
 _VOTE_WEIGHT = 0.5
@@ -161,13 +160,11 @@ class AlikeField(WorkingGrid):
     ) -> Floats:
         """How far every cell (z, y, x) looks as marks (n, parts) that belong do.
 
-        That is, how far it lies in the direction in which they differ from the rest. The
-        first mark that belongs weighs most: it is typical, later ones were missed. What
+        That is, how far it lies in the direction in which they differ from the rest. What
         this finds, about the usual share of the volume, teaches the direction in turn.
         """
         rest = looks[~belongs].sum(0) / ((~belongs).sum() + _REST_WEIGHT)
-        weights = [_WEIGHT_OF_FIRST] + [1.0] * (int(belongs.sum()) - 1)
-        marked = np.average(looks[belongs], axis=0, weights=weights) - rest
+        marked = typical(looks[belongs]) - rest
         direction = np.linalg.solve(self.covariance, marked)
         own = len(looks) / (len(looks) + _LESSON_WEIGHT)
         for _ in range(_LESSONS):
@@ -206,7 +203,7 @@ class AlikeField(WorkingGrid):
         """Mean of scores (z, y, x) over the same ball."""
         return float(scores[self._ball(voxel)].mean())
 
-    def drawn(self, scores: Floats | NDArray[np.bool_]) -> Looks:
+    def drawn(self, scores: Floats) -> Looks:
         """Scores (z, y, x) of the cells in the sample."""
         return scores.reshape(-1)[self._drawn].astype(np.float64)
 
@@ -392,8 +389,7 @@ class AlikeFinder:
 
     def _taught_by(self, logit: Floats, share: float) -> Floats:
         """What a perceptron finds, taught by what a discriminant found."""
-        found = logit + self._competition(logit > 0) > 0
-        belongs = self.field.drawn(found) > 0
+        belongs = self.field.drawn(logit + self._competition(logit > 0)) > 0
         if min(belongs.sum(), (~belongs).sum()) < _LEAST_OF_EACH:
             return logit
         return self._cut(self.field.taught(belongs), share)

@@ -13,11 +13,12 @@ from napari_dinomed.errors import PromptError
 from napari_dinomed.volume import NamedLabel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
 MAX_LABEL = 65_535
+_WEIGHT_OF_FIRST = 3.0
 
 Voxel = tuple[int, int, int]
 Mark = tuple[Voxel, bool]
@@ -31,6 +32,15 @@ def thinned(painted: tuple[Mark, ...], most: int) -> tuple[Mark, ...]:
         side = [mark for mark in painted if mark[1] is belongs]
         kept.extend(side[:: max(1, -(-len(side) // most))])
     return tuple(kept)
+
+
+def typical(included: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of what was measured at included marks (n, ...), in the order they were made.
+
+    The first counts most: it shows what is meant, later ones only what was missed.
+    """
+    weights = [_WEIGHT_OF_FIRST] + [1.0] * (len(included) - 1)
+    return np.asarray(np.average(included, axis=0, weights=weights))
 
 
 class Meaning(StrEnum):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage, signal
 
+from napari_dinomed.segment.prompts import typical
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,7 +32,6 @@ _SLENDERNESS = 3.5
 _REACH = 3.0
 _AROUND = 9
 _FLAT = 1e-6
-_WEIGHT_OF_FIRST = 3.0
 _WEIGHT_OF_EXCLUDED = 0.5
 _FEW_EXCLUDED = 2.0
 _LEAST_STRENGTH = -0.15
@@ -105,7 +106,6 @@ def means_thin(
     ----------
     included
         Strength of the lines (:meth:`Lines.strength`) around every included click in order.
-        The first counts most: it shows what is meant, later ones only what was missed.
     excluded
         The same of excluded clicks. Blobs that are wrong speak for lines; lines that are
         wrong say nothing, since they spill from others.
@@ -113,9 +113,7 @@ def means_thin(
         Whether the clicks before the last one did, which is held where there is doubt;
         None at first.
     """
-    weights = [_WEIGHT_OF_FIRST] + [1.0] * (len(included) - 1)
     blobs = -sum(min(strength, 0.0) for strength in excluded)
     wrong = _WEIGHT_OF_EXCLUDED * blobs / (len(excluded) + _FEW_EXCLUDED)
-    strength = float(np.average(included, weights=weights) + wrong)
     held = 0.0 if so_far is None else _HELD if so_far else -_HELD
-    return strength + held > _LEAST_STRENGTH
+    return float(typical(included)) + wrong + held > _LEAST_STRENGTH
