@@ -35,6 +35,7 @@ from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.perceptron import teach
 from napari_dinomed.segment.prompts import thinned, typical
 from napari_dinomed.segment.thin import Lines, means_thin
+from napari_dinomed.segment.threads import one_thread
 from napari_dinomed.segment.turns import Turns
 
 if TYPE_CHECKING:
@@ -191,8 +192,10 @@ class AlikeField(WorkingGrid):
         """What is read in the looks (n, parts) of every cell, (z, y, x)."""
         mean = torch.from_numpy(self._mean).float()
         cells = self._looks.view(-1, self._looks.shape[-1])
-        parts = [read(part.float() - mean) for part in torch.split(cells, _READ_AT_ONCE)]
-        return np.asarray(torch.cat(parts).view(self.shape).numpy())
+        parts = torch.split(cells, _READ_AT_ONCE)
+        with one_thread():
+            answers = [read(part.float() - mean) for part in parts]
+        return np.asarray(torch.cat(answers).view(self.shape).numpy())
 
     def around(self, voxel: Voxel) -> Looks:
         """Mean look of a small ball within the slice of a voxel."""

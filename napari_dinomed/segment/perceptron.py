@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_dinomed.segment.threads import one_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +27,7 @@ _DECAY = 1e-3
 _LEAST_SPREAD = 1e-6
 
 
+@one_thread()
 def teach(
     looks: torch.Tensor, belongs: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:

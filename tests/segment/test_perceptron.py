@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from napari_dinomed.segment.perceptron import teach
@@ -43,3 +44,23 @@ def test_parts_that_never_vary_do_no_harm():
     looks, belongs = looks_around_the_middle()
     flat = torch.cat([looks, torch.zeros(len(looks), 1)], dim=1)
     assert teach(flat, belongs)(flat).isfinite().all()
+
+
+@pytest.fixture
+def threads():
+    usual = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(usual)
+
+
+def test_the_same_cells_teach_the_same_on_any_number_of_threads(threads):
+    looks, belongs = looks_around_the_middle()
+    looks = torch.cat([looks] * 20, dim=1)
+    answers = []
+    for count in (1, 3):
+        threads(count)
+        read = teach(looks, belongs)
+        assert torch.get_num_threads() == count
+        threads(1)
+        answers.append(read(looks))
+    assert torch.equal(*answers)
