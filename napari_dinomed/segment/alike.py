@@ -1,15 +1,16 @@
 """All that looks like the clicks, wherever it is.
 
 What a cell looks like is its filter responses and, from a learnt encoder, its tokens. A
-linear discriminant (Fisher 1936) separates the mean of the included clicks from the rest
-of the volume, with the covariance of the whole volume, which is known well before any
-click; excluded clicks move the mean of the rest. The cells that it finds teach it in turn,
-less and less as clicks come in. Where it is cut follows from how much of a volume such
-things usually take up, from the clicks, from the cut before the last click, and from gaps:
-few cells score as the edges of bright things on a dark ground do. On serial sections, what
-is found then teaches a small perceptron, which finds as much in its own way. The result
-is smoothed by a fraction of the radius of what was found, so that thin things stay thin;
-near its edges, again by that radius, the grey values inside and outside compete.
+linear discriminant (Fisher 1936) separates the mean of the included clicks from the rest of
+the volume, with the covariance of the whole volume, which is known well before any click;
+excluded clicks move the mean of the rest. The cells that it finds teach it in turn, less
+and less as clicks come in. Where it is cut follows from how much of a volume such things
+usually take up, from the clicks, from the cut before the last click, and from gaps: few
+cells score as the edges of bright things on a dark ground do. On serial sections, whose
+stain and thickness vary, every cell is seen together with those above and below it, and
+what is found teaches a small perceptron, which finds as much in its own way. The result is
+smoothed by a fraction of the radius of what was found, so that thin things stay thin; near
+its edges, again by that radius, the grey values inside and outside compete.
 
 Where clicks on serial sections mean thin lines and sheets, a line filter takes the
 discriminant's place.
@@ -58,6 +59,8 @@ _TOKEN_PARTS = 32
 _READ_AT_ONCE = 16_384
 _BALL = 2
 _SHRINKAGE = 0.05
+# Seen with their neighbours, sections have less noise, which does what shrinkage does.
+_SECTIONS_SHRINKAGE = 0.1
 _REST_WEIGHT = 8.0
 _LESSONS = 3
 _LESSON_WEIGHT = 6.0
@@ -132,6 +135,11 @@ class AlikeField(WorkingGrid):
         self._looks = torch.cat(
             [part * share for part, share in zip(parts, shares, strict=True)], dim=-1
         )
+        self.has_sections = volume.modality == "EM"
+        self._responses = self._looks[..., : filters.channels]
+        if self.has_sections:
+            self._responses = self._responses.clone()
+            _see_with_neighbours(self._looks)
         flat = self._looks.view(-1, self._looks.shape[-1])
         random = np.random.default_rng(0)
         self._drawn = random.choice(len(flat), min(_SAMPLE, len(flat)), replace=False)
@@ -139,22 +147,21 @@ class AlikeField(WorkingGrid):
         self._mean: Looks = sample.mean(0)
         self.sample: Looks = sample - self._mean
         covariance = np.cov(self.sample.T)
-        ridge = _SHRINKAGE * np.trace(covariance) / len(covariance)
+        shrinkage = _SECTIONS_SHRINKAGE if self.has_sections else _SHRINKAGE
+        ridge = shrinkage * np.trace(covariance) / len(covariance)
         self.covariance: Looks = covariance + ridge * np.eye(len(covariance))
         self.turns: Turns[Answer] = Turns(_KEPT)
-        self._channels = filters.channels
         self._grey = filters.grey
-        self._lines: dict[bool, Lines] = {}
-        self.has_sections = volume.modality == "EM"
 
     @property
     def grey(self) -> Floats:
         """Smoothed grey values (z, y, x), on a scale of their own."""
-        return np.asarray(self._looks[..., self._grey].float().numpy())
+        return np.asarray(self._responses[..., self._grey].float().numpy())
 
-    def is_bright(self, voxel: Voxel) -> bool:
-        """Whether a voxel's surroundings are brighter than most."""
-        return bool(self.around(voxel)[self._grey] > 0)
+    @property
+    def seen_grey(self) -> Floats:
+        """The same; on serial sections, together with those above and below."""
+        return np.asarray(self._looks[..., self._grey].float().numpy())
 
     def discriminant(
         self, looks: Looks, belongs: NDArray[np.bool_], trust: _Trust
@@ -181,12 +188,10 @@ class AlikeField(WorkingGrid):
         looks = torch.from_numpy(self.sample).float()
         return self._read(teach(looks, torch.from_numpy(belongs)))
 
-    def lines(self, *, bright: bool) -> Lines:
-        """Where bright, or dark, lines are."""
-        if bright not in self._lines:
-            grey = self.grey if bright else -self.grey
-            self._lines[bright] = Lines(grey, int(self.step[1:].max()))
-        return self._lines[bright]
+    @cached_property
+    def lines(self) -> Lines:
+        """Where lines are."""
+        return Lines(self.grey, int(self.step[1:].max()))
 
     def _read(self, read: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
         """What is read in the looks (n, parts) of every cell, (z, y, x)."""
@@ -223,17 +228,17 @@ class AlikeField(WorkingGrid):
         Of serial sections it is the filter responses alone, with the same mean and spread
         in every slice: the contrast of sections varies with their thickness and stain.
         """
-        looks = self._looks[index][part].float() - torch.from_numpy(self._mean).float()
         if self.has_sections:
             offsets, gains = self._unevenness
-            looks = (looks[..., : self._channels] - offsets[index]) * gains[index]
+            looks = (self._responses[index][part].float() - offsets[index]) * gains[index]
+        else:
+            looks = self._looks[index][part].float() - torch.from_numpy(self._mean).float()
         return looks.movedim(-1, 0)
 
     @cached_property
     def _unevenness(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Of every slice and filter, the mean, and the usual spread by the slice's own."""
-        mean = torch.from_numpy(self._mean).float()[: self._channels]
-        planes = [plane[..., : self._channels].float() - mean for plane in self._looks]
+        planes = [plane.float() for plane in self._responses]
         offsets = torch.stack([plane.mean((0, 1)) for plane in planes])
         spreads = torch.stack([plane.std((0, 1)) for plane in planes])
         return offsets, spreads.mean(0) / spreads.clamp_min(_LEAST_SPREAD)
@@ -263,6 +268,15 @@ class AlikeField(WorkingGrid):
             part = scores[..., number]
             looks[..., number] = bank.on_every(self.step, part.__getitem__)
         return looks
+
+
+def _see_with_neighbours(looks: torch.Tensor) -> None:
+    """Mix every slice (z, y, x, parts) in place with those beside it, half as much."""
+    before = looks[0].float()
+    for index, plane in enumerate(looks):
+        here, after = plane.float(), looks[min(index + 1, len(looks) - 1)].float()
+        plane[:] = here / 2 + (before + after) / 4
+        before = here
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,14 +327,14 @@ class AlikeFinder:
         # Who painted slices has shown where edges are: the network has learnt them.
         logit = evidence
         if not self._is_well_painted:
-            logit = evidence + self._competition(evidence > 0)
+            logit = evidence + self._competition(evidence > 0, self.field.grey)
         return box, torch.sigmoid(self.field.to_voxels(logit)).numpy()
 
-    def _competition(self, found: NDArray[np.bool_]) -> Floats:
+    def _competition(self, found: NDArray[np.bool_], grey: Floats) -> Floats:
         """How much better a cell near an edge fits the grey values inside than outside."""
         if found.all() or not found.any():
             return np.zeros(found.shape, dtype=np.float32)
-        spacing, grey = self.field.spacing, self.field.grey
+        spacing = self.field.spacing
         radius = _typical_radius(found, spacing)
         depth = _depths(found, spacing) / radius
         beyond = _depths(~found, spacing, goes_on=True) / radius
@@ -356,18 +370,10 @@ class AlikeFinder:
         field = self.field
         if not (field.has_sections and any(belongs for _, belongs in self.clicks)):
             return False
-        lines = field.lines(bright=self._is_bright)
         strengths: dict[bool, list[float]] = {True: [], False: []}
         for voxel, belongs in self.clicks:
-            strengths[belongs].append(lines.strength(field.cell(voxel)))
+            strengths[belongs].append(field.lines.strength(field.cell(voxel)))
         return means_thin(strengths[True], strengths[False], so_far)
-
-    @property
-    def _is_bright(self) -> bool:
-        """Whether what was clicked on first is brighter than most of the volume."""
-        return self.field.is_bright(
-            next(voxel for voxel, belongs in self.clicks if belongs)
-        )
 
     def _fresh(self, before: Answer | None) -> Answer:
         """The answer to all marks together."""
@@ -377,7 +383,7 @@ class AlikeFinder:
         is_thin = self._means_thin(None if before is None else before.is_thin)
         share = before.share if before is not None and before.is_thin == is_thin else None
         if is_thin:
-            scores = field.lines(bright=self._is_bright).score
+            scores = field.lines.score
             trust = _LINE_TRUST
         else:
             looks = np.array([field.around(voxel) for voxel, _ in marks])
@@ -392,10 +398,12 @@ class AlikeFinder:
 
     def _taught_by(self, logit: Floats, share: float) -> Floats:
         """What a perceptron finds, taught by what a discriminant found."""
-        belongs = self.field.drawn(logit + self._competition(logit > 0)) > 0
+        field = self.field
+        competing = self._competition(logit > 0, field.seen_grey)
+        belongs = field.drawn(logit + competing) > 0
         if min(belongs.sum(), (~belongs).sum()) < _LEAST_OF_EACH:
             return logit
-        return self._cut(self.field.taught(belongs), share)
+        return self._cut(field.taught(belongs), share)
 
     def _cut(self, scores: Floats, share: float) -> Floats:
         """Logit (z, y, x), smoothed, that is over 0 for a share of the volume."""

@@ -5,6 +5,8 @@ is learnt from mitochondria as readily. What tells is a line filter, the second 
 across and a longer mean along the best of some directions (Freeman and Adelson, IEEE
 TPAMI 1991), nearly twice as wide as the lines themselves: it answers strongly around
 clicks on membranes, where they are thick and touch each other too, and weakly within blobs.
+Membranes are stained: of dark and bright lines, those are sought of which the volume has
+more.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ _SLENDERNESS = 3.5
 _REACH = 3.0
 _AROUND = 9
 _FLAT = 1e-6
+_FEW = 0.99
+_PALE = 0.5
+_NO_LINE = -1.0
 _WEIGHT_OF_EXCLUDED = 0.5
 _FEW_EXCLUDED = 2.0
 _LEAST_STRENGTH = -0.15
@@ -39,13 +44,14 @@ _HELD = 0.1
 
 
 class Lines:
-    """How much of a thin bright line there is in every cell of every slice, and around it.
+    """How much of a thin line there is in every cell of every slice, and around it.
+
+    Lines are dark or bright, whichever are stronger in the volume.
 
     Parameters
     ----------
     grey
-        Smoothed grey values (z, y, x) on the working grid; with the other sign, dark lines
-        are sought.
+        Smoothed grey values (z, y, x) on the working grid.
     step
         Pixels of the slice that a cell covers.
 
@@ -56,14 +62,23 @@ class Lines:
     """
 
     def __init__(self, grey: Floats, step: int) -> None:
-        self.score, _ = _line_responses(grey, _WIDTH / step)
+        bright, _ = _line_responses(grey, _WIDTH / step)
+        dark, _ = _line_responses(-grey, _WIDTH / step)
+        are_bright = np.quantile(bright, _FEW) > np.quantile(dark, _FEW)
+        self.score = bright if are_bright else dark
+        towards = _standardised(grey if are_bright else -grey)
         # Small blobs answer in every direction, lines in one.
-        strongest, mean = _line_responses(grey, _TELLING_WIDTH / step)
+        strongest, mean = _line_responses(towards, _TELLING_WIDTH / step)
         lone = strongest - np.maximum(mean, 0)
-        self._around = _standardised(ndimage.uniform_filter(lone, (1, _AROUND, _AROUND)))
+        around = _standardised(ndimage.uniform_filter(lone, (1, _AROUND, _AROUND)))
+        is_pale = towards < -_PALE
+        self._around = np.where(is_pale, np.minimum(around, _NO_LINE), around)
 
     def strength(self, cell: Voxel) -> float:
-        """Of the lines around a cell: standard deviations above the volume's mean."""
+        """Of the lines around a cell: standard deviations above the volume's mean.
+
+        What is clearly paler than the lines are is none, whatever is beside it.
+        """
         return float(self._around[cell])
 
 

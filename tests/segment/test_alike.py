@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.messages import Progress, SegmentVolume
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment import painted
+from napari_dinomed.segment import alike, painted
 from napari_dinomed.segment.alike import AlikeFinder
 from napari_dinomed.segment.prompts import Meaning, Point, Prompts, Scribble
 from napari_dinomed.session.state import Annotation, new_label
@@ -132,6 +133,22 @@ def test_of_sections_the_answer_teaches_a_better_one(discs, tmp_path, monkeypatc
     monkeypatch.setattr(AlikeFinder, "_taught_by", lambda self, logit, share: logit)
     untaught = dice(truth, _find(prepare(job.volume, "filters"), clicks))
     assert taught > untaught + 0.05
+
+
+def test_sections_are_seen_with_those_above_and_below(tmp_path, monkeypatch):
+    """Stained unevenly, and darker or paler as a whole, they tell more together."""
+    flat, random = _discs(), np.random.default_rng(1)
+    stain = ndimage.gaussian_filter(random.normal(0, 1, SHAPE), (0, 3, 3))
+    paler = 40 * random.normal(0, 1, (SHAPE[0], 1, 1))
+    volume = _stack(100 + 50 * flat + 20 * stain / stain.std() + paler)
+    scores = []
+    for name in ("together", "alone"):
+        monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path / name))
+        mask = _find(prepare(volume, "filters"), (Point((4, 40, 40), 1),))
+        scores.append(dice(np.broadcast_to(flat, SHAPE), mask))
+        monkeypatch.setattr(alike, "_see_with_neighbours", lambda looks: None)
+    together, alone = scores
+    assert together > alone + 0.1
 
 
 @pytest.mark.parametrize("window", ["auto", "brain"])

@@ -69,6 +69,25 @@ def test_lines_of_either_direction_are_stronger_than_edges_and_blobs(step):
     assert lines.score[0, 43 // step, 80 // step] > lines.score[0, 110 // step, 110 // step]
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_lines_that_a_volume_has_are_sought_dark_or_bright(sign):
+    grey = np.zeros((1, 160, 160), np.float32)
+    grey[:, :, 40:47] = grey[:, :, 57:64] = sign
+    lines = Lines(ndimage.gaussian_filter(grey, (0, 2, 2)), 1)
+    assert lines.score[0, 80, 43] > 2 * abs(lines.score[0, 80, 52])
+    assert lines.strength((0, 80, 43)) > 1
+
+
+def test_what_is_paler_than_lines_is_none_however_close_they_are():
+    grey = np.random.default_rng(0).normal(0.5, 0.2, (1, 160, 160)).astype(np.float32)
+    for first in (20, 40, 52, 100, 120):
+        grey[:, :, first : first + 6] = -2
+    grey[:, 76:84, 46:52] = 2
+    lines = Lines(ndimage.gaussian_filter(grey, (0, 1, 1)), 1)
+    between, on_one = lines.strength((0, 80, 49)), lines.strength((0, 80, 43))
+    assert between <= -1 < 0.5 < on_one
+
+
 def test_nothing_is_thin_where_all_is_of_one_grey():
     assert Lines(np.ones((2, 9, 9), np.float32), 1).strength((0, 4, 4)) == pytest.approx(0)
 
