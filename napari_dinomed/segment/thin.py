@@ -34,7 +34,7 @@ _SLENDERNESS = 3.5
 _REACH = 3.0
 _AROUND = 9
 _FLAT = 1e-6
-_FEW = 0.99
+_STRONG = 0.99
 _PALE = 0.5
 _NO_LINE = -1.0
 _WEIGHT_OF_EXCLUDED = 0.5
@@ -62,13 +62,13 @@ class Lines:
     """
 
     def __init__(self, grey: Floats, step: int) -> None:
-        bright, _ = _line_responses(grey, _WIDTH / step)
-        dark, _ = _line_responses(-grey, _WIDTH / step)
-        are_bright = np.quantile(bright, _FEW) > np.quantile(dark, _FEW)
+        bright, weakest, _ = _line_responses(grey, _WIDTH / step)
+        dark = -weakest
+        are_bright = np.quantile(bright, _STRONG) > np.quantile(dark, _STRONG)
         self.score = bright if are_bright else dark
         towards = _standardised(grey if are_bright else -grey)
         # Small blobs answer in every direction, lines in one.
-        strongest, mean = _line_responses(towards, _TELLING_WIDTH / step)
+        strongest, _, mean = _line_responses(towards, _TELLING_WIDTH / step)
         lone = strongest - np.maximum(mean, 0)
         around = _standardised(ndimage.uniform_filter(lone, (1, _AROUND, _AROUND)))
         is_pale = towards < -_PALE
@@ -82,9 +82,9 @@ class Lines:
         return float(self._around[cell])
 
 
-def _line_responses(grey: Floats, width: float) -> tuple[Floats, Floats]:
-    """Strongest and mean answer of all directions to lines of a width in cells."""
-    strongest, mean = np.empty_like(grey), np.empty_like(grey)
+def _line_responses(grey: Floats, width: float) -> tuple[Floats, Floats, Floats]:
+    """Strongest, weakest and mean answer of all directions to lines of a width in cells."""
+    strongest, weakest, mean = (np.empty_like(grey) for _ in range(3))
     kernels = [
         _line_kernel(angle, width)
         for angle in np.linspace(0, np.pi, _DIRECTIONS, endpoint=False)
@@ -93,8 +93,9 @@ def _line_responses(grey: Floats, width: float) -> tuple[Floats, Floats]:
     for index, plane in enumerate(grey):
         beyond = np.pad(plane, rim, mode="symmetric")
         answers = [signal.oaconvolve(beyond, kernel, mode="valid") for kernel in kernels]
-        strongest[index], mean[index] = np.max(answers, axis=0), np.mean(answers, axis=0)
-    return strongest, mean
+        strongest[index], weakest[index] = np.max(answers, axis=0), np.min(answers, axis=0)
+        mean[index] = np.mean(answers, axis=0)
+    return strongest, weakest, mean
 
 
 def _line_kernel(angle: float, width: float) -> Floats:
