@@ -176,12 +176,12 @@ def _em() -> Sample:
     made = new_label(1, Meaning.ALL_LIKE_THIS)
     label = Label(1, "mitochondria", made.color, made.meaning)
     points = (
-        Point((8, 86, 125), 1),
-        Point((8, 126, 121), 1),
-        Point((8, 130, 43), 1),
-        Point((8, 90, 190), 1, include=False),
+        Point((8, 88, 124), 1),
+        Point((8, 126, 124), 1),
+        Point((8, 193, 95), 1),
+        Point((8, 190, 200), 1, include=False),
         Point((8, 140, 90), 1, include=False),
-        Point((8, 62, 75), 1, include=False),
+        Point((8, 40, 158), 1, include=False),
     )
     return Sample("EM phantom", volume, truth, Annotation((label,), Prompts(points)))
 

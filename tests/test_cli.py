@@ -112,6 +112,22 @@ def test_the_demo_without_a_window(tmp_path):
     assert (picture.max(2) - picture.min(2)).max() > 80, "no colour over the grey"
 
 
+def test_the_demo_on_sections_finds_mitochondria_and_not_membranes(tmp_path):
+    done = run("demo", "--headless", "--kind", "em", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "report.json").read_text())["labels"]
+    assert row["dice"] > 0.6
+
+
+@pytest.mark.parametrize("kind", ["ct", "em"])
+def test_the_prompts_of_the_demo_lie_on_what_they_say(kind):
+    from napari_dinomed import demo
+
+    sample = demo.find_sample(kind)
+    for point in sample.annotation.prompts.points:
+        assert (sample.truth[point.voxel] == point.label) == point.include
+
+
 def test_the_benchmark(scan, tmp_path):
     out = tmp_path / "figures.json"
     done = run(

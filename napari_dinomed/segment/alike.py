@@ -35,7 +35,7 @@ from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.perceptron import teach
 from napari_dinomed.segment.prompts import thinned, typical
-from napari_dinomed.segment.thin import Lines, means_thin
+from napari_dinomed.segment.thin import Lines, means_thin, width_of_cell
 from napari_dinomed.segment.threads import one_thread
 from napari_dinomed.segment.turns import Turns
 
@@ -151,6 +151,7 @@ class AlikeField(WorkingGrid):
         ridge = shrinkage * np.trace(covariance) / len(covariance)
         self.covariance: Looks = covariance + ridge * np.eye(len(covariance))
         self.turns: Turns[Answer] = Turns(_KEPT)
+        self._width_of_cell = width_of_cell(volume.geometry, int(self.step[1:].max()))
         self._grey = filters.grey
 
     @property
@@ -191,7 +192,7 @@ class AlikeField(WorkingGrid):
     @cached_property
     def lines(self) -> Lines:
         """Where lines are."""
-        return Lines(self.grey, int(self.step[1:].max()))
+        return Lines(self.grey, self._width_of_cell)
 
     def _read(self, read: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
         """What is read in the looks (n, parts) of every cell, (z, y, x)."""

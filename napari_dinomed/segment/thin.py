@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage, signal
 
 from napari_dinomed.segment.prompts import typical
+from napari_dinomed.volume.geometry import NANOMETRES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,21 +25,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.prompts import Voxel
+    from napari_dinomed.volume import Geometry
 
     Floats = NDArray[np.float32]
 
 _DIRECTIONS = 8
-_WIDTH = 3.4
-_TELLING_WIDTH = 6.0
+# In nanometres, where the size of pixels is known and one at which membranes are seen.
+_WIDTH = 14.6
+_TELLING_WIDTH = 25.8
+_AROUND = 36.0
+_USUAL_PIXEL = 4.3
+_PIXELS = (0.5, 40.0)
+# In cells: a filter of a smaller width is none.
+_LEAST_WIDTH = 1.0
 _SLENDERNESS = 3.5
 _REACH = 3.0
-_AROUND = 9
 _FLAT = 1e-6
 _STRONG = 0.99
 _PALE = 0.5
 _NO_LINE = -1.0
 _WEIGHT_OF_EXCLUDED = 0.5
 _FEW_EXCLUDED = 2.0
+_CLEARLY = 1.0
 _LEAST_STRENGTH = -0.15
 _HELD = 0.1
 
@@ -52,8 +60,8 @@ class Lines:
     ----------
     grey
         Smoothed grey values (z, y, x) on the working grid.
-    step
-        Pixels of the slice that a cell covers.
+    cell
+        Width of a cell within the slice, in nanometres (:func:`width_of_cell`).
 
     Attributes
     ----------
@@ -61,16 +69,18 @@ class Lines:
         Answer of the line filter, (z, y, x).
     """
 
-    def __init__(self, grey: Floats, step: int) -> None:
-        bright, weakest, _ = _line_responses(grey, _WIDTH / step)
+    def __init__(self, grey: Floats, cell: float) -> None:
+        bright, weakest, _ = _line_responses(grey, max(_WIDTH / cell, _LEAST_WIDTH))
         dark = -weakest
         are_bright = np.quantile(bright, _STRONG) > np.quantile(dark, _STRONG)
         self.score = bright if are_bright else dark
         towards = _standardised(grey if are_bright else -grey)
         # Small blobs answer in every direction, lines in one.
-        strongest, _, mean = _line_responses(towards, _TELLING_WIDTH / step)
+        width = max(_TELLING_WIDTH / cell, _TELLING_WIDTH / _WIDTH * _LEAST_WIDTH)
+        strongest, _, mean = _line_responses(towards, width)
         lone = strongest - np.maximum(mean, 0)
-        around = _standardised(ndimage.uniform_filter(lone, (1, _AROUND, _AROUND)))
+        size = 2 * round(_AROUND / cell) + 1
+        around = _standardised(ndimage.uniform_filter(lone, (1, size, size)))
         is_pale = towards < -_PALE
         self._around = np.where(is_pale, np.minimum(around, _NO_LINE), around)
 
@@ -80,6 +90,17 @@ class Lines:
         What is clearly paler than the lines are is none, whatever is beside it.
         """
         return float(self._around[cell])
+
+
+def width_of_cell(geometry: Geometry, step: int) -> float:
+    """Width in nanometres of a cell that covers so many pixels of the slice.
+
+    Files without a unit, or with that of a screen, get the usual pixel of serial sections.
+    """
+    per_unit = NANOMETRES.get(geometry.unit)
+    pixel = max(geometry.spacing[1:]) * per_unit if per_unit else 0.0
+    least, most = _PIXELS
+    return step * (pixel if least <= pixel <= most else _USUAL_PIXEL)
 
 
 def _line_responses(grey: Floats, width: float) -> tuple[Floats, Floats, Floats]:
@@ -123,13 +144,15 @@ def means_thin(
     included
         Strength of the lines (:meth:`Lines.strength`) around every included click in order.
     excluded
-        The same of excluded clicks. Blobs that are wrong speak for lines; lines that are
-        wrong say nothing, since they spill from others.
+        The same of excluded clicks. What is more of a blob than any that was included
+        speaks for lines, what is clearly more of a line speaks against them; lines like
+        those included say nothing, since they spill from others.
     so_far
         Whether the clicks before the last one did, which is held where there is doubt;
         None at first.
     """
-    blobs = -sum(min(strength, 0.0) for strength in excluded)
-    wrong = _WEIGHT_OF_EXCLUDED * blobs / (len(excluded) + _FEW_EXCLUDED)
+    least, most = min(0.0, *included), max(0.0, *included) + _CLEARLY
+    beyond = sum(max(least - s, 0.0) - max(s - most, 0.0) for s in excluded)
+    wrong = _WEIGHT_OF_EXCLUDED * beyond / (len(excluded) + _FEW_EXCLUDED)
     held = 0.0 if so_far is None else _HELD if so_far else -_HELD
     return float(typical(included)) + wrong + held > _LEAST_STRENGTH

@@ -104,13 +104,14 @@ def em_stack(
     warp = 14 * _smooth_noise(shape, 20.0, random)
     cells = random.uniform((-0.5, 0, 0), (1.5, *shape[1:]), (36, 3))
     cells[:, 0] *= shape[0]
-    nearest, second = _two_nearest(z * 5.0, y + warp, x - warp, cells * (5.0, 1, 1))
+    owner, wall = _cells(z * 5.0, y + warp, x - warp, cells * (5.0, 1, 1))
     cytoplasm = 165 + 12 * _smooth_noise(shape, 4.0, random)
-    grey = np.where(second - nearest < 5.0, 70.0, cytoplasm)
+    grey = np.where(wall < 2.0, 70.0, cytoplasm)
     truth = np.zeros(shape, dtype=np.uint8)
-    for _ in range(26):
-        body, stripes = _mitochondrion(z, y, x, shape, random)
-        body &= second - nearest > 9.0
+    for _ in range(22):
+        centre = random.uniform((0, 10, 10), (shape[0], shape[1] - 10, shape[2] - 10))
+        body, stripes = _mitochondrion(z, y, x, centre, random)
+        body &= (owner == owner[tuple(centre.astype(int))]) & (wall > 4.0)
         truth[body] = 1
         grey[body] = 112 + 22 * stripes[body]
         rim = body & ~_shrunk(body)
@@ -179,30 +180,37 @@ def _mitochondrion(
     z: NDArray[np.int64],
     y: NDArray[np.int64],
     x: NDArray[np.int64],
-    shape: tuple[int, int, int],
+    centre: NDArray[np.float64],
     random: np.random.Generator,
 ) -> tuple[Bools, Floats]:
     """A capsule across some sections, and the stripes of its cristae."""
-    cz, cy, cx = random.uniform((0, 10, 10), (shape[0], shape[1] - 10, shape[2] - 10))
+    cz, cy, cx = centre
     angle = random.uniform(0, np.pi)
     along = (y - cy) * np.cos(angle) + (x - cx) * np.sin(angle)
     across = (x - cx) * np.cos(angle) - (y - cy) * np.sin(angle)
-    length, width = random.uniform(16, 30), random.uniform(8, 13)
+    length, width = random.uniform(18, 34), random.uniform(11, 17)
     body = (along / length) ** 2 + (across / width) ** 2 + ((z - cz) / 4.0) ** 2 < 1
     return body, np.sign(np.sin(along * 1.1 + 2 * np.sin(across * 0.3)))
 
 
-def _two_nearest(
+def _cells(
     z: Floats, y: Floats, x: Floats, centres: NDArray[np.float64]
-) -> tuple[Floats, Floats]:
-    """Distance to the nearest and the second nearest of the centres."""
-    nearest = np.full(z.shape, np.inf, dtype=np.float32)
-    second = nearest.copy()
-    for cz, cy, cx in centres:
-        distance = np.sqrt((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2)
-        second = np.minimum(second, np.maximum(nearest, distance))
-        nearest = np.minimum(nearest, distance)
-    return nearest, second
+) -> tuple[NDArray[np.int64], Floats]:
+    """Which of the centres (n, 3) is nearest, and how far the wall to its neighbours is."""
+    squares = [
+        ((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2).astype(np.float32)
+        for cz, cy, cx in centres
+    ]
+    owner = np.argmin(squares, axis=0)
+    nearest = np.min(squares, axis=0)
+    wall = np.full(z.shape, np.inf, dtype=np.float32)
+    for number, square in enumerate(squares):
+        apart = np.linalg.norm(centres - centres[number], axis=1)
+        apart[number] = np.inf
+        other = owner != number
+        beyond = (square - nearest)[other] / (2 * apart[owner[other]])
+        wall[other] = np.minimum(wall[other], beyond)
+    return owner, wall
 
 
 def _shrunk(mask: Bools) -> Bools:

@@ -11,9 +11,10 @@ from scipy import ndimage
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.prompts import Meaning, Point, Prompts
-from napari_dinomed.segment.thin import Lines, means_thin
+from napari_dinomed.segment.thin import Lines, means_thin, width_of_cell
 from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume.phantom import em_stack
 
 SHAPE = (6, 192, 192)
 BLOBS = [(40, 40), (40, 140), (130, 50), (140, 150)]
@@ -41,9 +42,20 @@ def test_excluded_blobs_speak_for_lines_but_not_alone():
     assert not means_thin([-1.2], [-1.0] * 10)
 
 
-def test_excluded_lines_say_nothing():
-    assert means_thin([0.1], [2.0] * 10)
-    assert not means_thin([-0.3], [2.0] * 10)
+def test_excluded_blobs_like_those_included_say_nothing():
+    assert not means_thin([0.2, -1.3, -1.0], [])
+    assert not means_thin([0.2, -1.3, -1.0], [-1.2] * 5, so_far=False)
+
+
+def test_excluded_lines_like_those_included_say_nothing():
+    assert means_thin([0.1], [1.0] * 10)
+    assert means_thin([1.5], [2.3] * 10)
+    assert not means_thin([-0.3], [1.0] * 10)
+
+
+def test_excluded_lines_that_are_much_stronger_speak_against_lines():
+    assert means_thin([0.0], [], so_far=True)
+    assert not means_thin([0.0], [2.2, 2.5], so_far=True)
 
 
 def test_what_was_meant_so_far_is_held_where_there_is_doubt():
@@ -59,7 +71,7 @@ def test_lines_of_either_direction_are_stronger_than_edges_and_blobs(step):
     grey[:, 40:47, 20:140] = grey[:, 60:150, 30:37] = 1
     grey[:, 70:150, 70:150] = 1
     cells = ndimage.gaussian_filter(grey, (0, 2, 2))[:, ::step, ::step]
-    lines = Lines(cells, step)
+    lines = Lines(cells, 4.3 * step)
     across, down, blob, edge, flat = (
         lines.strength((0, row // step, column // step))
         for row, column in ((43, 80), (110, 33), (110, 110), (70, 110), (10, 10))
@@ -73,7 +85,7 @@ def test_lines_of_either_direction_are_stronger_than_edges_and_blobs(step):
 def test_the_lines_that_a_volume_has_are_sought_dark_or_bright(sign):
     grey = np.zeros((1, 160, 160), np.float32)
     grey[:, :, 40:47] = grey[:, :, 57:64] = sign
-    lines = Lines(ndimage.gaussian_filter(grey, (0, 2, 2)), 1)
+    lines = Lines(ndimage.gaussian_filter(grey, (0, 2, 2)), 4.3)
     assert lines.score[0, 80, 43] > 2 * abs(lines.score[0, 80, 52])
     assert lines.strength((0, 80, 43)) > 1
 
@@ -83,13 +95,61 @@ def test_what_is_paler_than_lines_is_none_however_close_they_are():
     for first in (20, 40, 52, 100, 120):
         grey[:, :, first : first + 6] = -2
     grey[:, 76:84, 46:52] = 2
-    lines = Lines(ndimage.gaussian_filter(grey, (0, 1, 1)), 1)
+    lines = Lines(ndimage.gaussian_filter(grey, (0, 1, 1)), 6.0)
     between, on_one = lines.strength((0, 80, 49)), lines.strength((0, 80, 43))
     assert between <= -1 < 0.5 < on_one
 
 
+@pytest.mark.parametrize("pixel", [2.15, 4.3, 8.6])
+def test_the_same_tissue_is_thin_or_not_at_any_size_of_pixel(pixel):
+    finest = np.zeros((1, 640, 640), np.float32)
+    finest[:, 100:114, 40:600] = 1
+    finest[:, 300:420, 100:260] = 1
+    size = round(pixel / 2.15)
+    grey = finest[:, size // 2 :: size, size // 2 :: size]
+    lines = Lines(grey, pixel)
+    line, blob = (
+        lines.strength((0, row // size, column // size))
+        for row, column in ((107, 320), (360, 180))
+    )
+    assert line == pytest.approx(4.2, rel=0.1)
+    assert blob == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "unit", "width"),
+    [
+        (8.0, "nm", 16.0),
+        (0.008, "µm", 16.0),
+        (80.0, "Å", 16.0),
+        (8e-6, "mm", 16.0),
+        (1.0, "px", 8.6),
+        (1.0, "mm", 8.6),
+        (0.26, "µm", 8.6),
+    ],
+)
+def test_cells_are_measured_where_the_file_says_what_a_section_can_have(pixel, unit, width):
+    geometry = Geometry.from_spacing((2, 8, 8), (50 * pixel, pixel, pixel), unit)
+    assert width_of_cell(geometry, 2) == pytest.approx(width)
+
+
+def test_mitochondria_of_a_coarser_stack_are_no_lines():
+    volume, truth = em_stack()
+    grey = ndimage.gaussian_filter(volume.array.astype(np.float32), (0, 1, 1))
+    lines = Lines(grey, width_of_cell(volume.geometry, 1))
+    depth = ndimage.distance_transform_edt(truth, volume.geometry.spacing)
+    labelled, count = ndimage.label(truth)
+    middles = ndimage.maximum_position(depth, labelled, range(1, count + 1))
+    large = [middle for middle in middles if depth[middle] > 80]
+    assert len(large) > 4
+    shown = [lines.strength(tuple(map(int, middle))) for middle in large]
+    assert np.mean([not means_thin([strength], []) for strength in shown]) > 0.75
+
+
 def test_nothing_is_thin_where_all_is_of_one_grey():
-    assert Lines(np.ones((2, 9, 9), np.float32), 1).strength((0, 4, 4)) == pytest.approx(0)
+    assert Lines(np.ones((2, 9, 9), np.float32), 4.3).strength((0, 4, 4)) == pytest.approx(
+        0
+    )
 
 
 @pytest.fixture(scope="module", params=["dark", "bright"])
@@ -106,7 +166,7 @@ def net(request, tmp_path_factory):
     if request.param == "bright":
         grey = 255 - grey
     array = grey.clip(0, 255).astype(np.uint8)
-    volume = Volume(array, Geometry.from_spacing(SHAPE, (50.0, 5.0, 5.0), "nm"), "EM")
+    volume = Volume(array, Geometry.from_spacing(SHAPE, (50.0, 4.3, 4.3), "nm"), "EM")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_DINOMED_HOME", str(tmp_path_factory.mktemp("home")))
         yield prepare(volume, "filters"), lines, blobs
@@ -117,8 +177,8 @@ def _find(job, *points):
     return job.segment(Annotation((label,), Prompts(points))) == 1
 
 
-def _on(lines):
-    row, column = np.argwhere(lines[90:100, 60:140])[20]
+def _on(lines, number=20):
+    row, column = np.argwhere(lines[90:100, 60:140])[number]
     return Point((3, int(row) + 90, int(column) + 60), 1)
 
 
@@ -142,7 +202,7 @@ def test_a_click_in_a_blob_still_finds_blobs(net):
 def test_every_click_holds_when_lines_turn_out_to_be_meant(net):
     job, lines, blobs = net
     row, column = BLOBS[0]
-    mask = _find(job, Point((3, row, column), 1), _on(lines))
+    mask = _find(job, Point((3, row, column), 1), _on(lines), _on(lines, 60))
     assert mask[3, row - 4 : row + 5, column - 4 : column + 5].all()
     assert mask[:, lines].mean() > 0.7 > 0.4 > mask[:, blobs].mean()
 
