@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 import zarr
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_dinomed.volume import Volume, Window
 
 _ENTRY = "entry.json"
+_TOKENS = "tokens"
 
 
 @dataclass(frozen=True)
@@ -124,23 +126,39 @@ class FeatureStore:
         return None if np.isnan(tokens).any() else tokens
 
     def _chunk(self, index: int) -> Path:
-        return self.folder / "tokens" / "c" / str(index) / "0" / "0" / "0"
+        return self.folder / _TOKENS / "c" / str(index) / "0" / "0" / "0"
 
     def _open(self, encoder: str) -> zarr.Array:
-        path = self.folder / "tokens"
-        try:
-            array = zarr.open_array(path, mode="r+")
-            if array.shape == self.shape:
-                return array
-        except (FileNotFoundError, ValueError, KeyError):
-            pass
+        if (array := self._found()) is not None:
+            return array
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        (self.folder / _ENTRY).write_text(
+        # Made aside and moved: another process may be making the same one just now.
+        aside = self.folder.with_name(f"{self.folder.name}-{uuid4().hex}")
+        try:
+            aside.mkdir(parents=True)
+            self._make(aside, encoder)
+            aside.rename(self.folder)
+        except OSError:
+            if (array := self._found()) is None:
+                raise
+            return array
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return zarr.open_array(self.folder / _TOKENS, mode="r+")
+
+    def _found(self) -> zarr.Array | None:
+        try:
+            array = zarr.open_array(self.folder / _TOKENS, mode="r+")
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+        return array if array.shape == self.shape else None
+
+    def _make(self, folder: Path, encoder: str) -> None:
+        (folder / _ENTRY).write_text(
             json.dumps({"encoder": encoder, "shape": self.shape}), encoding="utf-8"
         )
-        return zarr.create_array(
-            path,
+        zarr.create_array(
+            folder / _TOKENS,
             shape=self.shape,
             chunks=(1, *self.shape[1:]),
             dtype="float16",

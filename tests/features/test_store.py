@@ -24,8 +24,6 @@ SHAPE = (4, 3, 5, 6)
 PLAN = SlicePlan(448, 448)
 TOKENS = np.random.default_rng(0).normal(size=SHAPE).astype(np.float16)
 
-PLAN = SlicePlan(448, 448)
-
 
 def _store(signature="abc", shape=SHAPE):
     return FeatureStore.for_signature(signature, shape, "filters")
@@ -73,6 +71,22 @@ def test_a_damaged_store_is_begun_anew():
     assert again.read(0) is None
     again.write(0, TOKENS)
     np.testing.assert_array_equal(again.read(0), TOKENS[0])
+
+
+def test_two_that_make_the_same_store_at_once_share_it(monkeypatch):
+    make = FeatureStore._make
+
+    def made_by_another_meanwhile(store, folder, encoder):
+        monkeypatch.setattr(FeatureStore, "_make", make)
+        _store().write(0, TOKENS[:1])
+        make(store, folder, encoder)
+
+    monkeypatch.setattr(FeatureStore, "_make", made_by_another_meanwhile)
+    store = _store()
+    store.write(1, TOKENS[1:2])
+    for index in range(2):
+        np.testing.assert_array_equal(_store().read(index), TOKENS[index])
+    assert len(list_entries()) == 1
 
 
 def test_the_least_recently_used_go_first():
