@@ -48,12 +48,15 @@ WITHOUT_FOR_OBJECTS = {
 WITHOUT_FOR_ALL_ALIKE = {
     EVERYTHING: (),
     "lines": (patch.object(AlikeFinder, "_means_thin", lambda self, so_far: False),),
+    "neighbouring sections": (
+        patch.object(alike, "_see_with_neighbours", lambda looks: None),
+    ),
     "the perceptron": (
         patch.object(AlikeFinder, "_taught_by", lambda self, logit, share: logit),
     ),
     "grey values competing": (
         patch.object(
-            AlikeFinder, "_competition", lambda self, found: np.zeros_like(self.field.grey)
+            AlikeFinder, "_competition", lambda self, found, grey: np.zeros_like(grey)
         ),
     ),
     "corrections near the click": (
