@@ -31,6 +31,7 @@ from scipy import ndimage, special
 
 from napari_dinomed.segment.competition import grey_competition
 from napari_dinomed.segment.correct import correction_share, depth_inside
+from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.perceptron import teach
@@ -135,7 +136,7 @@ class AlikeField(WorkingGrid):
         self._looks = torch.cat(
             [part * share for part, share in zip(parts, shares, strict=True)], dim=-1
         )
-        self.has_sections = volume.modality == "EM"
+        self.has_sections = defaults_for(volume.modality).has_sections
         self._responses = self._looks[..., : filters.channels]
         if self.has_sections:
             self._responses = self._responses.clone()

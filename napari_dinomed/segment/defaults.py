@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Defaults:
-    """How a volume is encoded and clicked on unless the user says otherwise.
+    """How a volume is encoded and clicked on unless the user says otherwise, and read.
 
     Parameters
     ----------
@@ -21,17 +21,21 @@ class Defaults:
         Pixels that the shorter side of a slice is resized to.
     meaning
         What a click on something means.
+    has_sections
+        Whether slices are serial sections: stain and thickness vary, membranes are
+        everywhere.
     """
 
     side: int
     meaning: Meaning
+    has_sections: bool = False
 
 
 _DEFAULTS: dict[Modality, Defaults] = {
     "CT": Defaults(448, Meaning.OBJECT),
     "MR": Defaults(448, Meaning.OBJECT),
     "PET": Defaults(448, Meaning.OBJECT),
-    "EM": Defaults(256, Meaning.ALL_LIKE_THIS),
+    "EM": Defaults(256, Meaning.ALL_LIKE_THIS, has_sections=True),
     "other": Defaults(448, Meaning.OBJECT),
 }
 
