@@ -68,3 +68,8 @@ def correction_share(
     reach = depth * (_REACH_ADDING if is_adding else _REACH_REMOVING)
     floor = min(1.0, everywhere / count)
     return np.asarray(floor + (1 - floor) * np.exp(-((distance / reach) ** 2)))
+
+
+def cells_in_reach(depth: float, spacing: NDArray[np.float64]) -> float:
+    """How many cells a ball holds whose radius is the reach of a click that includes."""
+    return 4 / 3 * np.pi * (_REACH_ADDING * depth) ** 3 / float(np.prod(spacing))

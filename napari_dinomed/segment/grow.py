@@ -14,6 +14,7 @@ The constants were chosen on the volumes named in ``docs/concepts.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ import torch
 from scipy import ndimage
 
 from napari_dinomed.segment.competition import grey_competition
-from napari_dinomed.segment.correct import correction_share, depth_inside
+from napari_dinomed.segment.correct import cells_in_reach, correction_share, depth_inside
 from napari_dinomed.segment.heads import Examples, LinearProbe
 from napari_dinomed.segment.level import (
     LevelPrior,
@@ -35,6 +36,8 @@ from napari_dinomed.segment.refine import WalkerOptions, random_walker
 from napari_dinomed.segment.tokens import to_voxels, tokens_at
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.grid import Cell
@@ -105,16 +108,29 @@ class Grower:
     def _corrected(self, evidence: Floats, before: Floats) -> Floats:
         """The evidence before the last click, moved towards the evidence with it."""
         voxel, belongs = self.clicks[-1]
-        earlier = replace(self, clicks=self.clicks[:-1])
-        wrong = earlier._join(before > 0) ^ belongs
-        share = correction_share(
-            self.field.distance(voxel),
-            depth_inside(wrong, self.field.cell(voxel), self.field.spacing),
-            len(self.clicks) + bool(self.painted),
-            belongs,
-        )
-        change = share * (evidence - before)
-        return before + (np.maximum(change, 0) if belongs else np.minimum(change, 0))
+        region = replace(self, clicks=self.clicks[:-1])._join(before > 0)
+        spacing = self.field.spacing
+        depth = depth_inside(region ^ belongs, self.field.cell(voxel), spacing)
+        count = len(self.clicks) + bool(self.painted)
+        share = partial(correction_share, self.field.distance(voxel), depth, count, belongs)
+        if not belongs:
+            return np.asarray(before + share() * np.minimum(evidence - before, 0))
+        size = int(region.sum())
+        most = max(_MOST_RESIZED * size, size + cells_in_reach(depth, spacing))
+        return self._grown(before, np.maximum(evidence - before, 0), share, most)
+
+    def _grown(
+        self, before: Floats, change: Floats, share: Callable[..., Floats], most: float
+    ) -> Floats:
+        """The evidence with a share of a change, less far away where it would flood."""
+        usual, near = share(), share(everywhere=0.0)
+
+        def grown(held: float) -> Floats:
+            return np.asarray(before + np.maximum(near, (1 - held) * usual) * change)
+
+        if self._size(grown(0.0)) <= most:
+            return grown(0.0)
+        return grown(_least(lambda held: self._size(grown(held)) <= most, 1.0))
 
     def _fresh_evidence(self) -> Floats:
         """The evidence of all marks together, whatever was answered before."""
@@ -139,15 +155,12 @@ class Grower:
         if low <= self._size(logit) <= high:
             return logit
         sign = 1.0 if self._size(logit) < low else -1.0
-        less, more = 0.0, _MOST_LOGIT
-        for _ in range(_BISECTIONS):
-            middle = (less + more) / 2
-            now = self._size(logit + sign * middle)
-            if (now < low) if sign > 0 else (now > high):
-                less = middle
-            else:
-                more = middle
-        return logit + np.float32(sign * more)
+
+        def is_enough(shift: float) -> bool:
+            now = self._size(logit + sign * shift)
+            return now >= low if sign > 0 else now <= high
+
+        return logit + np.float32(sign * _least(is_enough, _MOST_LOGIT))
 
     def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
         """Box around what was found, and its probability on the voxels there."""
@@ -285,6 +298,18 @@ class Grower:
             if ((place >= 0) & (place < shape)).all():
                 seeds[tuple(place)] = float(belongs)
         return seeds
+
+
+def _least(is_enough: Callable[[float], bool], most: float) -> float:
+    """The least value up to ``most`` that is enough, as more is, by bisection."""
+    less, more = 0.0, most
+    for _ in range(_BISECTIONS):
+        middle = (less + more) / 2
+        if is_enough(middle):
+            more = middle
+        else:
+            less = middle
+    return more
 
 
 def _sides(marks: tuple[Mark, ...]) -> tuple[list[Voxel], list[Voxel]]:

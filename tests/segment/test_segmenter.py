@@ -91,6 +91,31 @@ def test_scribbles_are_prompts(two_balls):
     assert not labels[8, 34, 5:40].any()
 
 
+@pytest.fixture
+def lesion(tmp_path, monkeypatch):
+    """A bright lesion in a large organ of one grey, on thick slices."""
+    from napari_dinomed.volume import Geometry, Volume
+
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    shape, spacing = (16, 96, 96), (6.0, 1.0, 1.0)
+    organ = ball(shape, (8, 48, 48), 40, spacing)
+    mask = ball(shape, (8, 48, 36), 12, spacing)
+    noise = np.random.default_rng(0).normal(0, 5, shape)
+    grey = (100 * organ + 60 * mask + noise).astype(np.int16)
+    volume = Volume(grey, Geometry.from_spacing(shape, spacing, "mm"), "MR")
+    return prepare(volume, "filters"), mask, organ
+
+
+def test_a_click_just_beyond_the_edge_does_not_flood_what_lies_there(lesion):
+    job, mask, organ = lesion
+    first, beyond = Point((8, 48, 36), 1), Point((8, 48, 50), 1)
+    before = _labels(job, first) == 1
+    after = _labels(job, first, beyond) == 1
+    assert dice(mask, before) > 0.8
+    assert after[beyond.voxel]
+    assert after.sum() < 2.5 * before.sum() < organ.sum() / 2
+
+
 def test_a_higher_threshold_takes_in_less(two_balls):
     job, _ = two_balls
     sizes = [
