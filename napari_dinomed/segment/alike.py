@@ -76,6 +76,7 @@ _MOST_LOGIT = 8.0
 _EVERYWHERE = 3.0
 _OWN_LOGIT = 3.0
 _OWN_REACH = 1.5
+_SURE = 1.0
 _ACROSS = 0.5
 _MOST_ACROSS = 1.0
 _WITHIN = 0.1
@@ -436,18 +437,41 @@ class AlikeFinder:
         return np.asarray(ndimage.gaussian_filter(logit, sigmas, truncate=3.0))
 
     def _corrected(self, before: Floats, fresh: Floats) -> Floats:
-        """The answer before the last click, moved towards the fresh one most around it."""
-        voxel, belongs = self.clicks[-1]
+        """The answer before the last click, moved towards the fresh one most around it.
+
+        What earlier clicks said holds, too.
+        """
+        *earlier, last = self.clicks
+        voxel, belongs = last
+        depth = self._depth_in_error(before, last)
         distance = self.field.distance(voxel)
-        wrong = (before > 0) ^ belongs
-        depth = depth_inside(wrong, self.field.cell(voxel), self.field.spacing)
         count = len(self.clicks) + bool(self.painted)
         share = correction_share(distance, depth, count, belongs, _EVERYWHERE)
-        moved = before + share * (fresh - before)
+        moved = self._pulled(before + share * (fresh - before), last, depth)
+        for mark in earlier:
+            if self._at(moved, mark) < _SURE:
+                moved = self._pulled(moved, mark, self._depth_in_error(moved, mark))
+        return moved
+
+    def _at(self, logit: Floats, mark: Mark) -> float:
+        """How surely a logit says of a mark what it is; below 0 it says the opposite."""
+        voxel, belongs = mark
+        there = float(logit[self.field.cell(voxel)])
+        return there if belongs else -there
+
+    def _depth_in_error(self, logit: Floats, mark: Mark) -> float:
+        """How deep a mark lies in what a logit has wrong there."""
+        voxel, belongs = mark
+        wrong = (logit > 0) ^ belongs
+        return depth_inside(wrong, self.field.cell(voxel), self.field.spacing)
+
+    def _pulled(self, logit: Floats, mark: Mark, depth: float) -> Floats:
+        """A logit pulled to the right side around a mark, as far as its depth."""
+        voxel, belongs = mark
+        own = max(_OWN_LOGIT, _SURE - self._at(logit, mark))
         sign = 1.0 if belongs else -1.0
-        own = max(_OWN_LOGIT, 1 - sign * float(moved[self.field.cell(voxel)]))
-        moved += sign * own * np.exp(-((distance / (_OWN_REACH * depth)) ** 2))
-        return np.asarray(moved, dtype=np.float32)
+        fading = np.exp(-((self.field.distance(voxel) / (_OWN_REACH * depth)) ** 2))
+        return np.asarray(logit + sign * own * fading, dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -144,14 +144,16 @@ def means_thin(
     included
         Strength of the lines (:meth:`Lines.strength`) around every included click in order.
     excluded
-        The same of excluded clicks. What is more of a blob than any that was included
-        speaks for lines, what is clearly more of a line speaks against them; lines like
-        those included say nothing, since they spill from others.
+        The same of excluded clicks. Blobs speak for lines, unless blobs are meant and
+        some that were included are as much of one; lines say nothing, since they spill
+        from others, unless they are clearly stronger than those included.
     so_far
         Whether the clicks before the last one did, which is held where there is doubt;
         None at first.
     """
-    least, most = min(0.0, *included), max(0.0, *included) + _CLEARLY
+    # While lines are meant, included blobs are thick places that were missed.
+    least = 0.0 if so_far else min(0.0, *included)
+    most = max(0.0, *included) + _CLEARLY
     beyond = sum(max(least - s, 0.0) - max(s - most, 0.0) for s in excluded)
     wrong = _WEIGHT_OF_EXCLUDED * beyond / (len(excluded) + _FEW_EXCLUDED)
     held = 0.0 if so_far is None else _HELD if so_far else -_HELD

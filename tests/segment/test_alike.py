@@ -10,6 +10,7 @@ import pytest
 from scipy import ndimage
 
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.demo import find_sample
 from napari_dinomed.engine.messages import Progress, SegmentVolume
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment import alike, painted
@@ -202,3 +203,13 @@ def test_learning_can_be_given_up_and_begun_again(discs, monkeypatch):
 
 def _unexpected(*_):
     raise AssertionError("it learnt again")
+
+
+def test_what_was_clicked_holds_whatever_is_clicked_later(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    sample = find_sample("em")
+    found = prepare(sample.volume, "filters").segment(sample.annotation) == 1
+    for point in sample.annotation.prompts.points:
+        z, y, x = point.voxel
+        near = found[z, y - 1 : y + 2, x - 1 : x + 2]
+        assert (near == point.include).mean() > 0.7, point

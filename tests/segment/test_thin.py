@@ -47,6 +47,12 @@ def test_excluded_blobs_like_those_included_say_nothing():
     assert not means_thin([0.2, -1.3, -1.0], [-1.2] * 5, so_far=False)
 
 
+def test_an_included_thick_place_does_not_undo_what_excluded_blobs_said():
+    blobs = [0.5, -0.5, -1.2, -0.4, -1.7]
+    assert means_thin([-0.2], blobs, so_far=False)
+    assert means_thin([-0.2, -0.8], blobs, so_far=True)
+
+
 def test_excluded_lines_like_those_included_say_nothing():
     assert means_thin([0.1], [1.0] * 10)
     assert means_thin([1.5], [2.3] * 10)
