@@ -21,6 +21,7 @@ from napari_dinomed.io.format import (
     take_frame,
 )
 from napari_dinomed.volume import Volume
+from napari_dinomed.volume.geometry import NANOMETRES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from napari_dinomed.io.source import Source
 
 _ZIPPED = (".gz", ".bz2")
-_PER_ANGSTROM = {"Å": 1.0, "nm": 10.0, "µm": 1e4, "mm": 1e7, "px": 1.0}
 
 
 class Mrc(Format):
@@ -65,7 +65,9 @@ class Mrc(Format):
             voxels = voxels.astype(_label_type(voxels))
         if voxels.dtype not in (np.int8, np.int16, np.uint16, np.float32, np.float16):
             voxels = voxels.astype(np.float32)
-        factor = _PER_ANGSTROM[source.geometry.unit]
+        angstrom = NANOMETRES["Å"]
+        # Pixels without a size count as Å.
+        factor = NANOMETRES.get(source.geometry.unit, angstrom) / angstrom
         matrix = source.geometry.file_affine * factor
         require_upright(matrix, path.name)
         axes = np.argmax(matrix[:3, :3], axis=0)

@@ -123,13 +123,15 @@ class Grower:
         self, before: Floats, change: Floats, share: Callable[..., Floats], most: float
     ) -> Floats:
         """The evidence with a share of a change, less far away where it would flood."""
-        usual, near = share(), share(everywhere=0.0)
+        usual = share()
+        whole = np.asarray(before + usual * change)
+        if self._size(whole) <= most:
+            return whole
+        near = share(everywhere=0.0)
 
         def grown(held: float) -> Floats:
             return np.asarray(before + np.maximum(near, (1 - held) * usual) * change)
 
-        if self._size(grown(0.0)) <= most:
-            return grown(0.0)
         return grown(_least(lambda held: self._size(grown(held)) <= most, 1.0))
 
     def _fresh_evidence(self) -> Floats:

@@ -36,8 +36,6 @@ _TELLING_WIDTH = 25.8
 _AROUND = 36.0
 _USUAL_PIXEL = 4.3
 _PIXELS = (0.5, 40.0)
-# In cells: a filter of a smaller width is none.
-_LEAST_WIDTH = 1.0
 _SLENDERNESS = 3.5
 _REACH = 3.0
 _FLAT = 1e-6
@@ -70,14 +68,15 @@ class Lines:
     """
 
     def __init__(self, grey: Floats, cell: float) -> None:
-        bright, weakest, _ = _line_responses(grey, max(_WIDTH / cell, _LEAST_WIDTH))
+        # A filter less than a cell wide is none.
+        per_cell = min(cell, _WIDTH)
+        bright, weakest, _ = _line_responses(grey, _WIDTH / per_cell)
         dark = -weakest
         are_bright = np.quantile(bright, _STRONG) > np.quantile(dark, _STRONG)
         self.score = bright if are_bright else dark
         towards = _standardised(grey if are_bright else -grey)
         # Small blobs answer in every direction, lines in one.
-        width = max(_TELLING_WIDTH / cell, _TELLING_WIDTH / _WIDTH * _LEAST_WIDTH)
-        strongest, _, mean = _line_responses(towards, width)
+        strongest, _, mean = _line_responses(towards, _TELLING_WIDTH / per_cell)
         lone = strongest - np.maximum(mean, 0)
         size = 2 * round(_AROUND / cell) + 1
         around = _standardised(ndimage.uniform_filter(lone, (1, size, size)))

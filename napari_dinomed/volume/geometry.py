@@ -20,9 +20,9 @@ Indices = NDArray[np.int64]
 Index3 = tuple[int, int, int]
 Matrix = tuple[tuple[float, ...], ...]
 
+NANOMETRES = {"Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6}
 # World axis and sign that each canonical axis follows: z to feet, y to back, x to left.
 _CANONICAL = ((2, -1.0), (1, -1.0), (0, -1.0))
-NANOMETRES = {"Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6}
 _LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))
 
 

@@ -153,9 +153,8 @@ def test_mitochondria_of_a_coarser_stack_are_no_lines():
 
 
 def test_nothing_is_thin_where_all_is_of_one_grey():
-    assert Lines(np.ones((2, 9, 9), np.float32), 4.3).strength((0, 4, 4)) == pytest.approx(
-        0
-    )
+    lines = Lines(np.ones((2, 9, 9), np.float32), 4.3)
+    assert lines.strength((0, 4, 4)) == pytest.approx(0)
 
 
 @pytest.fixture(scope="module", params=["dark", "bright"])
