@@ -62,12 +62,14 @@ _BALL = 2
 _SHRINKAGE = 0.05
 # Seen with their neighbours, sections have less noise, which does what shrinkage does.
 _SECTIONS_SHRINKAGE = 0.1
-_REST_WEIGHT = 8.0
+_REST_WEIGHT = 4.0
+_MOST_EXCLUDED = 0.4
 _LESSONS = 3
 _LESSON_WEIGHT = 6.0
 _VOTE_WEIGHT = 0.5
 _VOTE_SOFTNESS = 0.3
-_INERTIA = 2.0
+_EARLIER_WEIGHT = 0.3
+_INERTIA = 1.0
 _SHARES = np.logspace(-2.5, np.log10(0.5), 34)
 _GAP_WIDTH = 0.15
 _LEAST_DENSITY = 0.02
@@ -174,7 +176,7 @@ class AlikeField(WorkingGrid):
         That is, how far it lies in the direction in which they differ from the rest. What
         this finds, about the usual share of the volume, teaches the direction in turn.
         """
-        rest = looks[~belongs].sum(0) / ((~belongs).sum() + _REST_WEIGHT)
+        rest = _rest(looks[~belongs])
         marked = typical(looks[belongs]) - rest
         direction = np.linalg.solve(self.covariance, marked)
         own = len(looks) / (len(looks) + _LESSON_WEIGHT)
@@ -474,6 +476,12 @@ class AlikeFinder:
         return np.asarray(logit + sign * own * fading, dtype=np.float32)
 
 
+def _rest(excluded: Looks) -> Looks:
+    """What the rest of the volume looks like: its mean, which is 0, and excluded marks."""
+    count = len(excluded)
+    return np.asarray(excluded.sum(0) / max(count + _REST_WEIGHT, count / _MOST_EXCLUDED))
+
+
 @dataclass(frozen=True)
 class _Trust:
     """What the choice of the cut goes by.
@@ -506,7 +514,7 @@ _TRUST = _Trust(share=-0.8, weight=1.5, gap=2.0)
 _SECTIONS_TRUST = _Trust(
     share=-0.95, weight=1.5, gap=2.0, included_doubt=0.2, excluded_doubt=0.2
 )
-_LINE_TRUST = _Trust(share=-0.72, weight=8.0, included_doubt=0.5, excluded_doubt=0.8)
+_LINE_TRUST = _Trust(share=-0.7, weight=8.0, included_doubt=0.5, excluded_doubt=0.8)
 
 
 def _choose_share(
@@ -516,15 +524,20 @@ def _choose_share(
     before: float | None,
     trust: _Trust,
 ) -> float:
-    """Share of the volume that belongs: the usual one, the clicks and the last one vote."""
+    """Share of the volume that belongs: the usual one, the clicks and the last one vote.
+
+    The share before the last click follows the earlier ones, which so weigh less.
+    """
     cuts = np.quantile(scores, 1 - _SHARES)
     votes = _votes(scores, cuts, trust)
     above = (marked[:, None] - cuts) / (_spread(scores) * _VOTE_SOFTNESS)
     right = special.expit(np.where(belongs[:, None], above, -above))
     doubt = np.where(belongs, trust.included_doubt, trust.excluded_doubt)[:, None]
-    votes += _VOTE_WEIGHT * np.log(doubt + (1 - doubt) * right).sum(0)
+    weights = np.full(len(marked), _VOTE_WEIGHT)
     if before is not None:
+        weights[:-1] *= _EARLIER_WEIGHT
         votes -= _INERTIA * len(marked) * np.log10(_SHARES / before) ** 2
+    votes += weights @ np.log(doubt + (1 - doubt) * right)
     return _mean_share(votes)
 
 

@@ -205,6 +205,27 @@ def _unexpected(*_):
     raise AssertionError("it learnt again")
 
 
+def test_excluded_clicks_one_after_another_raise_the_cut_ever_less():
+    scores = np.random.default_rng(0).normal(size=20_000)
+    trust = alike._SECTIONS_TRUST
+    shares = [None]
+    for count in range(1, 10):
+        marked = np.array([2.0] + [1.4] * (count - 1))
+        belongs = np.arange(count) < 1
+        shares.append(alike._choose_share(scores, marked, belongs, shares[-1], trust))
+    steps = -np.diff(np.log(shares[1:]))
+    assert (steps > 0).all()
+    assert (np.diff(steps) < 0).all()
+    assert shares[-1] > shares[1] / 2
+
+
+def test_many_excluded_clicks_are_not_the_whole_rest():
+    excluded = np.ones((1000, 2))
+    assert alike._rest(excluded[:0]) == pytest.approx(0)
+    assert alike._rest(excluded[:1]) == pytest.approx(0.2)
+    assert alike._rest(excluded) == pytest.approx(0.4)
+
+
 def test_what_was_clicked_holds_whatever_is_clicked_later(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
     sample = find_sample("em")
