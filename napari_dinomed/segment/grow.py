@@ -5,7 +5,8 @@
 3. The region so found teaches a linear probe on the tokens, in which clicks weigh most,
    as GrabCut (Rother et al. 2004) teaches a colour model; both are averaged.
 4. Grey values inside and just outside the region compete for the cells near its edge.
-5. A later click corrects the answer before it, most of all around itself (`correct`).
+5. A later click corrects the answer before it, most of all around itself (`correct`), and
+   does not flood: included, it at most doubles the object or adds the ball it reaches.
 6. The random walker puts the edge where grey values change (`refine`).
 
 The constants were chosen on the volumes named in ``docs/concepts.md``.
