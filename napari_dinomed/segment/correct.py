@@ -70,6 +70,6 @@ def correction_share(
     return np.asarray(floor + (1 - floor) * np.exp(-((distance / reach) ** 2)))
 
 
-def cells_in_reach(depth: float, spacing: NDArray[np.float64]) -> float:
-    """How many cells a ball holds whose radius is the reach of a click that includes."""
-    return 4 / 3 * np.pi * (_REACH_ADDING * depth) ** 3 / float(np.prod(spacing))
+def cells_within(radius: float, spacing: NDArray[np.float64]) -> float:
+    """How many cells a ball of a radius holds."""
+    return 4 / 3 * np.pi * radius**3 / float(np.prod(spacing))

@@ -6,7 +6,8 @@
    as GrabCut (Rother et al. 2004) teaches a colour model; both are averaged.
 4. Grey values inside and just outside the region compete for the cells near its edge.
 5. A later click corrects the answer before it, most of all around itself (`correct`), and
-   does not flood: included, it at most doubles the object or adds the ball it reaches.
+   does not flood: included, it adds at most half of the object or a ball around itself, and
+   no other object found alike unless it lies in that.
 6. The random walker puts the edge where grey values change (`refine`).
 
 The constants were chosen on the volumes named in ``docs/concepts.md``.
@@ -23,7 +24,7 @@ import torch
 from scipy import ndimage
 
 from napari_dinomed.segment.competition import grey_competition
-from napari_dinomed.segment.correct import cells_in_reach, correction_share, depth_inside
+from napari_dinomed.segment.correct import cells_within, correction_share, depth_inside
 from napari_dinomed.segment.heads import Examples, LinearProbe
 from napari_dinomed.segment.level import (
     LevelPrior,
@@ -49,8 +50,9 @@ if TYPE_CHECKING:
     from napari_dinomed.volume import Volume, Window
 
     Floats = NDArray[np.float32]
+    Bools = NDArray[np.bool_]
 
-_SHARPNESS = 0.08
+_SHARPNESS = 0.1
 _MOST_LOGIT = 8.0
 _MOST_TAUGHT = 6.9
 _SURE = 1.1
@@ -64,6 +66,8 @@ _GREY_INNER = 3
 _GREY_OUTER = 8
 _SHARE_PRIOR = LevelPrior(log_size=-2.2)
 _MOST_RESIZED = 2.0
+_MOST_GROWN = 1.5
+_BALL_ADDED = 0.7
 _BISECTIONS = 6
 _MOST_VOXELS = 1_500_000
 _MOST_PAINTED = 24
@@ -110,15 +114,32 @@ class Grower:
         """The evidence before the last click, moved towards the evidence with it."""
         voxel, belongs = self.clicks[-1]
         region = replace(self, clicks=self.clicks[:-1])._join(before > 0)
-        spacing = self.field.spacing
-        depth = depth_inside(region ^ belongs, self.field.cell(voxel), spacing)
+        depth = self._depth(region ^ belongs)
+        if belongs:  # Far from the answer so far, a click need not lie in anything deep.
+            depth = min(depth, self._depth(evidence > 0))
         count = len(self.clicks) + bool(self.painted)
         share = partial(correction_share, self.field.distance(voxel), depth, count, belongs)
         if not belongs:
             return np.asarray(before + share() * np.minimum(evidence - before, 0))
+        change = np.where(self._rim_of_others(before), 0, np.maximum(evidence - before, 0))
         size = int(region.sum())
-        most = max(_MOST_RESIZED * size, size + cells_in_reach(depth, spacing))
-        return self._grown(before, np.maximum(evidence - before, 0), share, most)
+        most = max(
+            _MOST_GROWN * size, size + cells_within(_BALL_ADDED * depth, self.field.spacing)
+        )
+        return self._grown(before, change, share, most)
+
+    def _depth(self, mask: Bools) -> float:
+        """How deep the last click lies in a mask."""
+        return depth_inside(mask, self.field.cell(self.clicks[-1][0]), self.field.spacing)
+
+    def _others(self, evidence: Floats) -> Bools:
+        """What is like the object but neither marked nor joined to it: other objects."""
+        found = evidence > 0
+        return found & ~self._join(found)
+
+    def _rim_of_others(self, evidence: Floats) -> Bools:
+        """The cells beside other objects: what joins them to this one passes there."""
+        return np.asarray(ndimage.binary_dilation(self._others(evidence)) & (evidence <= 0))
 
     def _grown(
         self, before: Floats, change: Floats, share: Callable[..., Floats], most: float
@@ -175,14 +196,15 @@ class Grower:
                 cells, self.field.step, self.volume.array.shape, strict=True
             )
         )
-        prior = torch.sigmoid(self.field.to_voxels(evidence)[box])
+        parted = np.where(self._others(evidence), -evidence, evidence)
+        prior = torch.sigmoid(self.field.to_voxels(parted)[box])
         return box, self._walk(prior, box).numpy()
 
     @property
     def _marks(self) -> tuple[Mark, ...]:
         return (*self.painted, *self.clicks)
 
-    def _join(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _join(self, mask: Bools) -> Bools:
         """The parts of a mask that hold a mark."""
         return connected(mask, self._seeds())
 
@@ -194,12 +216,12 @@ class Grower:
         marks = (*thinned(self.painted, _MOST_PAINTED), *self.clicks)
         included, excluded = _sides(marks)
         support = np.max([self.field.of(voxel) for voxel in included], axis=0)
-        reach = -float(np.median(support))
-        margin = support + self._level(marks, len(self.clicks)).depth * reach
+        unit = self.field.depth_unit(support)
+        margin = support + self._level(marks, len(self.clicks)).depth * unit
         if excluded:
             against = np.max([self.field.of(voxel) for voxel in excluded], axis=0)
             margin = np.minimum(margin, support - against)
-        logit = margin / (_SHARPNESS * reach)
+        logit = margin / (_SHARPNESS * unit)
         return np.asarray(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), dtype=np.float32)
 
     def _level(self, marks: tuple[Mark, ...], clicks: int) -> Level:
@@ -218,18 +240,17 @@ class Grower:
         included, excluded = _sides(marks)
         maps = [self.field.of(voxel) for voxel in included]
         support = np.max(maps, axis=0)
-        reach = -float(np.median(support))
+        unit = self.field.depth_unit(support)
         missed = [
-            -max(float(earlier[self.field.cell(voxel)]) for earlier in maps[:number])
-            / reach
+            -max(float(earlier[self.field.cell(voxel)]) for earlier in maps[:number]) / unit
             for number, voxel in enumerate(included)
             if number > 0
         ]
-        reached = [-float(support[self.field.cell(voxel)]) / reach for voxel in excluded]
+        reached = [-float(support[self.field.cell(voxel)]) / unit for voxel in excluded]
         votes = Votes(tuple(missed), tuple(reached), before, marks[-1][1], len(marks))
         prior, cell_size = self._size_prior()
         return choose_level(
-            -support / reach, self.field.grey, self._seeds(), cell_size, votes, prior
+            -support / unit, self.field.grey, self._seeds(), cell_size, votes, prior
         )
 
     def _size_prior(self) -> tuple[LevelPrior, float]:

@@ -38,7 +38,8 @@ class LevelPrior:
     size_weight
         How firmly, per squared decade.
     depth
-        Usual depth of the edge: 0 at the click's support, 1 at the volume's median.
+        Usual depth of the edge: 0 at the click's support, 1 where support has
+        fallen as far as it usually does (`SupportField.depth_unit`).
     depth_weight
         How firmly.
     contrast_weight
@@ -55,9 +56,9 @@ class LevelPrior:
 
     log_size: float = 1.5
     size_weight: float = 1.0
-    depth: float = 0.28
+    depth: float = 0.4
     depth_weight: float = 30.0
-    contrast_weight: float = 6.0
+    contrast_weight: float = 7.0
     click_softness: float = 0.1
     inertia: float = 1.0
     inertia_width: float = 0.15
@@ -65,7 +66,7 @@ class LevelPrior:
     size_step: float = 0.1
 
 
-_DEPTHS = np.linspace(0.03, 0.7, 20)
+_DEPTHS = np.linspace(0.03, 0.9, 20)
 _RIM = 2
 _NOISE_FLOOR = 0.01
 
@@ -116,7 +117,7 @@ def choose_level(
     Parameters
     ----------
     depth
-        (z, y, x): 0 at the clicks, 1 where support is the volume's median.
+        (z, y, x): 0 at the clicks, 1 where support has fallen as far as it usually does.
     grey
         Grey values in [0, 1] on the same grid.
     seeds

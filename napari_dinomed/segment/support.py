@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _MOST_CELLS = 2_200_000
 _KEPT_MAPS = 128
 _KEPT_ANSWERS = 32
+_EMPTY = 0.1
 _SMOOTHING = 0.8
 _GREY_SMOOTHING = 0.7
 _TOKEN_SAMPLE = 4000
@@ -71,6 +72,8 @@ class SupportField(WorkingGrid):
         smoothing = _GREY_SMOOTHING * np.minimum(1, spacing[1] / spacing)
         self._smooth = ndimage.gaussian_filter(window.apply(volume.array), list(smoothing))
         self.grey = self.mean_of(self._smooth)
+        shown = self.grey > _EMPTY
+        self._shown = shown if shown.any() else np.ones_like(shown)
         self._extent = float(np.prod(spacing * self.volume_shape) ** (1 / 3))
         self._maps: OrderedDict[Voxel, Floats] = OrderedDict()
         self.levels: dict[tuple[Mark, ...], Level] = {}
@@ -85,6 +88,16 @@ class SupportField(WorkingGrid):
                 self._maps.popitem(last=False)
         self._maps.move_to_end(voxel)
         return self._maps[voxel]
+
+    def depth_unit(self, support: Floats) -> float:
+        """How far support usually falls: the unit of a level's depth.
+
+        Halfway, in the logarithm, between the medians over all cells and over those that
+        are not empty: air around the patient sets a click apart from most of the volume,
+        but not from what lies around its object.
+        """
+        everywhere, shown = np.median(support), np.median(support[self._shown])
+        return float(np.sqrt(everywhere * shown))
 
     def linear(self, weights: torch.Tensor, offset: float) -> Floats:
         """A linear readout of the tokens at every cell: scored first, then interpolated."""

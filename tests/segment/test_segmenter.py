@@ -116,6 +116,43 @@ def test_a_click_just_beyond_the_edge_does_not_flood_what_lies_there(lesion):
     assert after.sum() < 2.5 * before.sum() < organ.sum() / 2
 
 
+@pytest.mark.parametrize(("further", "has_second"), [((8, 26, 26), False), (SECOND, True)])
+def test_another_object_found_alike_joins_only_when_clicked(
+    two_balls, monkeypatch, further, has_second
+):
+    from napari_dinomed.segment.grow import Grower
+
+    found = ball(SHAPE, FIRST, 11, (2, 1, 1)) | ball(SHAPE, SECOND, 6, (2, 1, 1))
+    z, y, x = np.indices(SHAPE)
+    bridge = (abs(z - 8) < 3) & (abs(y - x) < 6) & (y > 20) & (y < 44)
+
+    def evidence(grower):
+        joined = found | bridge if len(grower.clicks) > 1 else found
+        return np.where(joined, 4, -1).astype(np.float32)
+
+    monkeypatch.setattr(Grower, "_fresh_evidence", evidence)
+    job, _ = two_balls
+    assert not _labels(job, Point((8, 20, 21), 1))[SECOND]
+    labels = _labels(job, Point((8, 20, 21), 1), Point(further, 1))
+    assert bool(labels[SECOND]) == has_second
+
+
+def test_what_a_gap_parts_is_not_joined_by_its_grey(two_balls, monkeypatch):
+    from napari_dinomed.segment.grow import Grower
+
+    found = ball(SHAPE, FIRST, 11, (2, 1, 1))
+    found[:, 22:24] = False
+
+    def evidence(_):
+        return np.where(found, 4, -0.5).astype(np.float32)
+
+    monkeypatch.setattr(Grower, "_fresh_evidence", evidence)
+    job, _ = two_balls
+    labels = _labels(job, Point((8, 17, 20), 1))
+    assert labels[8, 19, 20] == 1
+    assert not labels[8, 26:].any()
+
+
 def test_a_higher_threshold_takes_in_less(two_balls):
     job, _ = two_balls
     sizes = [
