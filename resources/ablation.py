@@ -27,6 +27,7 @@ from napari_dinomed.segment.grow import Grower
 from napari_dinomed.segment.level import LevelPrior
 from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.refine import WalkerOptions
+from napari_dinomed.segment.support import SupportField
 
 EVERYTHING = "everything in place"
 WITHOUT_FOR_OBJECTS = {
@@ -40,6 +41,13 @@ WITHOUT_FOR_OBJECTS = {
         patch.object(grow, "LevelPrior", partial(LevelPrior, size_inertia=0, inertia=3)),
     ),
     "size kept": (patch.object(grow, "_MOST_RESIZED", 1e9),),
+    "air left half out": (
+        patch.object(SupportField, "depth_unit", lambda self, s: -float(np.median(s))),
+    ),
+    "other objects kept apart": (
+        patch.object(Grower, "_others", lambda self, evidence: np.zeros_like(evidence > 0)),
+    ),
+    "growth limited": (patch.object(grow, "_MOST_GROWN", 1e9),),
     "distance in the support": (patch.object(support, "_DISTANCE_WEIGHT", 0.0),),
     "grey values in the support": (patch.object(support, "_GREY_WEIGHT", 0.0),),
     "the mean over a ball": (patch.object(support, "_BALL", 0.01),),
