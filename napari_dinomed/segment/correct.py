@@ -1,9 +1,10 @@
 """What a further click may change: much around itself, ever less elsewhere.
 
-A click lies in what it corrects. Its distance from the edge of the answer so far tells how
-large that is: a click deep inside a missed lobe speaks for the lobe, one just beyond the
-edge for a rim. Without this an answer swings to and fro: each click moves a cut that holds
-for the whole volume, and the next one moves it back.
+A click lies in what it corrects: what was missed and is found with it, or what spilled. Its
+distance from the edge of that tells how large it is: a click deep inside a missed lobe
+speaks for the lobe, one just beyond the edge for a rim. Without this an answer swings to
+and fro: each click moves a cut that holds for the whole volume, and the next one moves it
+back.
 """
 
 from __future__ import annotations

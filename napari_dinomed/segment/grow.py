@@ -114,23 +114,17 @@ class Grower:
         """The evidence before the last click, moved towards the evidence with it."""
         voxel, belongs = self.clicks[-1]
         region = replace(self, clicks=self.clicks[:-1])._join(before > 0)
-        depth = self._depth(region ^ belongs)
-        if belongs:  # Far from the answer so far, a click need not lie in anything deep.
-            depth = min(depth, self._depth(evidence > 0))
+        wrong = (evidence > 0) & ~region if belongs else region
+        spacing = self.field.spacing
+        depth = depth_inside(wrong, self.field.cell(voxel), spacing)
         count = len(self.clicks) + bool(self.painted)
         share = partial(correction_share, self.field.distance(voxel), depth, count, belongs)
         if not belongs:
             return np.asarray(before + share() * np.minimum(evidence - before, 0))
         change = np.where(self._rim_of_others(before), 0, np.maximum(evidence - before, 0))
         size = int(region.sum())
-        most = max(
-            _MOST_GROWN * size, size + cells_within(_BALL_ADDED * depth, self.field.spacing)
-        )
+        most = max(_MOST_GROWN * size, size + cells_within(_BALL_ADDED * depth, spacing))
         return self._grown(before, change, share, most)
-
-    def _depth(self, mask: Bools) -> float:
-        """How deep the last click lies in a mask."""
-        return depth_inside(mask, self.field.cell(self.clicks[-1][0]), self.field.spacing)
 
     def _others(self, evidence: Floats) -> Bools:
         """What is like the object but neither marked nor joined to it: other objects."""
