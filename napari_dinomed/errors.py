@@ -37,5 +37,9 @@ class EngineError(DinomedError):
     """The engine process refused a request or died."""
 
 
+class DocumentError(DinomedError):
+    """A document does not allow a change, is damaged, or belongs to another volume."""
+
+
 class Cancelled(DinomedError):  # noqa: N818 - a request that was withdrawn, not a fault
     """The request was withdrawn before it finished."""

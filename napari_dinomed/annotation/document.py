@@ -1,0 +1,409 @@
+"""The document: everything a user made of one volume, as one immutable value.
+
+In: what the user does, and what the engine answers. Out: a new document. Its masks are the
+one result that is painted, measured, listed, saved and opened again; they never overlap.
+
+Who may change a voxel:
+
+* The user's own act on it (a mark, the brush, the eraser, a removal) always may, except in
+  a label that is done.
+* The answer to a label's prompts changes that label alone. It takes free voxels, and those
+  of another label only where the user, since the last answer, clicked inside of that one.
+* What a hand has set, an answer never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_dinomed.annotation.flood import flooded
+from napari_dinomed.annotation.labels import (
+    MAX_LABEL,
+    Label,
+    LabelId,
+    Meaning,
+    new_label,
+)
+from napari_dinomed.annotation.mask import EMPTY, Mask
+from napari_dinomed.annotation.packing import PackedMask
+from napari_dinomed.annotation.prompts import Point, Prompt, Prompts, Stroke, Voxel
+from napari_dinomed.errors import DocumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.volume import NamedLabel
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How prompts are read.
+
+    Parameters
+    ----------
+    encoder
+        Name of the encoder.
+    window
+        Name of the window that the encoder sees; empty for the volume's own.
+    head
+        Readout.
+    threshold
+        Probability from which a voxel belongs to a label.
+    others
+        Fingerprints of further images that the encoder sees.
+    """
+
+    encoder: str = "filters"
+    window: str = ""
+    head: str = "auto"
+    threshold: float = 0.5
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A mark of one label inside another's voxels: around it the other gives way."""
+
+    label: LabelId
+    other: LabelId
+    voxel: Voxel
+
+
+@dataclass(frozen=True)
+class Document:
+    """Labels, prompts, voxels and choices.
+
+    Parameters
+    ----------
+    labels
+        At least one, in the order in which they are listed.
+    prompts
+        What the user said.
+    masks
+        Voxels of each label that has any.
+    hand
+        Voxels that a hand has set, to a label or to none.
+    choices
+        How prompts are read.
+    next_id
+        The number that the next label gets.
+    waiting
+        Labels whose prompts have not been answered yet, the first to be answered first.
+    claims
+        What waiting answers may take from other labels.
+    """
+
+    labels: tuple[Label, ...]
+    prompts: Prompts = field(default_factory=Prompts)
+    masks: Mapping[LabelId, PackedMask] = field(default_factory=dict)
+    hand: PackedMask = EMPTY
+    choices: Choices = field(default_factory=Choices)
+    next_id: int = 2
+    waiting: tuple[LabelId, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = [label.id for label in self.labels]
+        if not ids or len(set(ids)) < len(ids) or max(ids) >= self.next_id:
+            raise DocumentError(
+                f"Expected labels with numbers of their own below {self.next_id}, got "
+                f"{ids}."
+            )
+
+    @classmethod
+    def begun(cls, meaning: Meaning = Meaning.OBJECT) -> Document:
+        """A document with one label and nothing else."""
+        return cls((new_label(1, meaning),))
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing has been said or painted yet."""
+        return not (self.prompts or self.masks or self.hand)
+
+    @property
+    def legend(self) -> tuple[Label, ...]:
+        """The labels, by number."""
+        return tuple(sorted(self.labels, key=lambda label: label.id))
+
+    def has(self, label: int) -> bool:
+        """Whether there is a label of this number."""
+        return any(known.id == label for known in self.labels)
+
+    def find(self, label: int) -> Label:
+        """The label with this number; KeyError where there is none."""
+        for known in self.labels:
+            if known.id == label:
+                return known
+        raise KeyError(label)
+
+    def mask(self, label: int) -> Mask:
+        """The voxels of a label."""
+        return self.masks.get(label, EMPTY)
+
+    def owner(self, voxel: Voxel) -> int:
+        """Number of the label that a voxel has, or 0."""
+        return next((n for n, mask in self.masks.items() if voxel in mask), 0)
+
+    # Labels
+
+    def with_new_label(self, meaning: Meaning = Meaning.OBJECT) -> Document:
+        """One more label, with a number that was never given before.
+
+        Raises
+        ------
+        DocumentError
+            Where all numbers have been given.
+        """
+        if self.next_id > MAX_LABEL:
+            raise DocumentError(
+                f"A document counts its labels up to {MAX_LABEL}. Go on in a new one: save "
+                "these labels and continue from them."
+            )
+        made = new_label(self.next_id, meaning)
+        return replace(self, labels=(*self.labels, made), next_id=self.next_id + 1)
+
+    def with_label(self, label: Label) -> Document:
+        """A label's name, colour, meaning or state changed; another meaning is answered."""
+        old = self.find(label.id)
+        labels = tuple(label if known is old else known for known in self.labels)
+        changed = replace(self, labels=labels)
+        return changed if label.meaning is old.meaning else changed.asking(label.id)
+
+    def without_label(self, label: int) -> Document:
+        """A label with its prompts and voxels removed; there is always one left.
+
+        Raises
+        ------
+        DocumentError
+            Where it is done.
+        """
+        self.require_open(label)
+        if len(self.labels) == 1:
+            return self.with_new_label(self.find(label).meaning).without_label(label)
+        return replace(
+            self,
+            labels=tuple(known for known in self.labels if known.id != label),
+            prompts=self.prompts.without_label(label),
+            masks={n: mask for n, mask in self.masks.items() if n != label},
+            hand=self.hand - self.mask(label),
+            waiting=tuple(n for n in self.waiting if n != label),
+            claims=tuple(c for c in self.claims if label not in (c.label, c.other)),
+        )
+
+    def require_open(self, label: int) -> None:
+        """Raise `DocumentError` where a label is done."""
+        known = self.find(label)
+        if known.is_done:
+            raise DocumentError(
+                f"{known.name} is done and locked. Open it again to change it."
+            )
+
+    # Prompts
+
+    def with_prompt(self, prompt: Prompt) -> Document:
+        """One more prompt; what it marks is so at once, and its label is to be answered.
+
+        Raises
+        ------
+        DocumentError
+            Where its label is done, or it includes voxels of a label that is.
+        """
+        self.require_open(prompt.label)
+        marked = _mask_of(prompt)
+        claims = self.claims
+        if prompt.include:
+            for label in self.labels:
+                inside = self.mask(label.id) & marked if label.id != prompt.label else EMPTY
+                if inside:
+                    self.require_open(label.id)
+                    voxel = _any_voxel(inside)
+                    claims = (*claims, Claim(prompt.label, label.id, voxel))
+        prompts = self.prompts
+        if isinstance(prompt, Stroke):
+            prompts = prompts.unpainted(prompt.mask)
+        target = prompt.label if prompt.include else 0
+        erased = EMPTY if prompt.include else self.mask(prompt.label) & marked
+        marked = marked if prompt.include else erased
+        changed = replace(self, prompts=prompts.plus(prompt), claims=claims)
+        return changed._set(marked, target).asking(prompt.label)
+
+    def with_prompts(self, prompts: Prompts) -> Document:
+        """Other prompts, some of them gone or moved; labels that it concerns are answered.
+
+        Raises
+        ------
+        DocumentError
+            Where one of those labels is done.
+        """
+        concerned = [
+            label.id
+            for label in self.labels
+            if prompts.of(label.id) != self.prompts.of(label.id)
+        ]
+        for label in concerned:
+            self.require_open(label)
+        marked = {
+            n: _union(_mask_of(p) for p in prompts.of(n) if p.include)
+            for n in {claim.label for claim in self.claims}
+        }
+        claims = tuple(c for c in self.claims if c.voxel in marked[c.label])
+        return replace(self, prompts=prompts, claims=claims).asking(*concerned)
+
+    def asking(self, *labels: int) -> Document:
+        """Labels to be answered; one without an included prompt has its answer: none.
+
+        What is done is not asked for.
+        """
+        included = set(self.prompts.included_labels())
+        still_open = [n for n in labels if not self.find(n).is_done]
+        asked = tuple(n for n in still_open if n in included)
+        others = tuple(n for n in self.waiting if n not in labels)
+        changed = replace(self, waiting=(*asked, *others))
+        for label in still_open:
+            if label not in included:
+                changed = changed.answered(label, EMPTY)
+        return changed
+
+    def answered(self, label: int, answer: Mask) -> Document:
+        """The engine's answer to a label's prompts, so far as it may be taken."""
+        own = self.mask(label)
+        claims = [claim for claim in self.claims if claim.label == label]
+        left = tuple(claim for claim in self.claims if claim.label != label)
+        waiting = tuple(n for n in self.waiting if n != label)
+        taken = answer - self.hand
+        masks = dict(self.masks)
+        for other in self.labels:
+            theirs = self.mask(other.id) if other.id != label else EMPTY
+            contested = taken & theirs
+            if not contested:
+                continue
+            seeds = [claim.voxel for claim in claims if claim.other == other.id]
+            won = EMPTY
+            if seeds and not other.is_done:
+                won = flooded(contested | (answer & own), seeds) & contested
+            taken = taken - (contested - won)
+            masks[other.id] = theirs - won
+        masks[label] = taken | (own & self.hand)
+        return replace(
+            self,
+            masks=_without_empty(masks),
+            waiting=waiting,
+            claims=left,
+        )
+
+    # Hand
+
+    def with_edit(self, mask: Mask, label: int) -> Document:
+        """Voxels set by hand, to a label or, with 0, to none; what is done stays as it is.
+
+        Raises
+        ------
+        DocumentError
+            Where the label is done.
+        """
+        if label:
+            self.require_open(label)
+        allowed = mask
+        for known in self.labels:
+            if known.is_done:
+                allowed = allowed - self.mask(known.id)
+        changed = self._set(allowed, label)
+        return replace(changed, hand=self.hand | allowed)
+
+    def continued_from(
+        self, labels: NDArray[np.integer[Any]], legend: Iterable[NamedLabel]
+    ) -> Document:
+        """Labels (z, y, x) from elsewhere as the start of a blank document.
+
+        They count as set by hand: clicks add to them and never take from them.
+
+        Raises
+        ------
+        DocumentError
+            Where there are none, or a number is over what a document can hold.
+        """
+        numbers = [int(n) for n in np.unique(labels) if n != 0]
+        if not numbers or min(numbers) < 0 or max(numbers) > MAX_LABEL:
+            raise DocumentError(
+                f"Expected labels from 1 to {MAX_LABEL}, got "
+                f"{f'{min(numbers)} to {max(numbers)}' if numbers else 'none'}."
+            )
+        named = {entry.id: entry for entry in legend}
+        meaning = self.labels[0].meaning
+        made, masks, hand = [], {}, EMPTY
+        for number in sorted({*numbers, *(n for n in named if n > 0)}):
+            label = new_label(number, meaning)
+            if number in named:
+                entry = named[number]
+                label = replace(label, name=entry.name, color=entry.color)
+            made.append(label)
+            mask = Mask.of(labels == number)
+            if mask:
+                masks[number] = mask
+                hand = hand | mask
+        next_id = max(self.next_id, made[-1].id + 1)
+        return Document(tuple(made), Prompts(), masks, hand, self.choices, next_id)
+
+    def _set(self, mask: Mask, label: int) -> Document:
+        """Voxels given to a label, or with 0 to none, and taken from all others."""
+        masks = {n: old if n == label else old - mask for n, old in self.masks.items()}
+        if label:
+            masks[label] = self.mask(label) | mask
+        return replace(self, masks=_without_empty(masks))
+
+    # Result
+
+    def labels_of(self, shape: tuple[int, int, int]) -> NDArray[np.uint8 | np.uint16]:
+        """The result: the number of each voxel's label (z, y, x), 0 for none."""
+        highest = max(label.id for label in self.labels)
+        result = np.zeros(shape, dtype=np.uint8 if highest < 256 else np.uint16)
+        for number, mask in self.masks.items():
+            for index, plane in mask.planes.items():
+                result[index][plane.box][plane.array()] = number
+        return result
+
+    def require_fits(self, shape: tuple[int, int, int]) -> None:
+        """Raise `DocumentError` where it cannot be of a volume of this shape."""
+        known = {label.id for label in self.labels}
+        named = {*self.masks, *self.waiting, *(prompt.label for prompt in self.prompts.all)}
+        if not named <= known:
+            raise DocumentError(
+                f"It names the labels {sorted(named - known)}, which it does not have."
+            )
+        try:
+            for mask in (*self.masks.values(), self.hand):
+                mask.require_inside(shape)
+        except ValueError as error:
+            raise DocumentError(f"Its labels are on another grid: {error}.") from error
+        self.prompts.require_inside(shape)
+        total = sum(mask.count for mask in self.masks.values())
+        if _union(self.masks.values()).count < total:
+            raise DocumentError("Two of its labels have the same voxels.")
+
+
+def _without_empty(masks: Mapping[int, Mask]) -> dict[int, Mask]:
+    return {n: mask for n, mask in masks.items() if mask}
+
+
+def _union(masks: Iterable[Mask]) -> Mask:
+    return reduce(or_, masks, EMPTY)
+
+
+def _mask_of(prompt: Prompt) -> Mask:
+    if isinstance(prompt, Point):
+        return Mask.of_voxels(np.array([prompt.voxel]))
+    return prompt.mask
+
+
+def _any_voxel(mask: Mask) -> Voxel:
+    index, plane = next(iter(mask.planes.items()))
+    row, column = np.argwhere(plane.array())[0]
+    return (index, plane.row + int(row), plane.column + int(column))

@@ -1,0 +1,222 @@
+"""What the user says of a volume: points and strokes that belong to a label, or do not.
+
+In: clicks and painted voxels (z, y, x), in the order in which they were made. Out: marks,
+as those who answer read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dinomed.annotation.labels import LabelId
+from napari_dinomed.annotation.packing import PackedMask
+from napari_dinomed.errors import PromptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.mask import Mask
+
+Voxel = tuple[int, int, int]
+Mark = tuple[Voxel, bool]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A click on a voxel (z, y, x): it belongs to the label, or it does not."""
+
+    voxel: Voxel
+    label: LabelId
+    include: bool = True
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """Painted voxels that belong to the label, or do not."""
+
+    mask: PackedMask
+    label: LabelId
+    include: bool = True
+
+
+Prompt = Point | Stroke
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """Voxels under strokes, and whether they belong.
+
+    Parameters
+    ----------
+    voxels
+        (n, 3).
+    belongs
+        (n,).
+    """
+
+    voxels: NDArray[np.int32]
+    belongs: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.voxels)
+
+    @property
+    def key(self) -> bytes:
+        """The same for the same voxels in the same order."""
+        digest = hashlib.blake2b(self.voxels.tobytes(), digest_size=16)
+        digest.update(self.belongs.tobytes())
+        return digest.digest()
+
+    def thinned(self, most: int) -> tuple[Mark, ...]:
+        """At most so many marks on either side, evenly chosen."""
+        kept: list[Mark] = []
+        for belongs in (True, False):
+            side = self.voxels[self.belongs == belongs]
+            chosen = side[:: max(1, -(-len(side) // most))]
+            kept.extend(((int(z), int(y), int(x)), belongs) for z, y, x in chosen)
+        return tuple(kept)
+
+
+NOT_PAINTED = Painted(np.zeros((0, 3), np.int32), np.zeros(0, np.bool_))
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """All that the user has said so far, in order; adding and removing give a new value."""
+
+    all: tuple[Prompt, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.all)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The clicks, in order."""
+        return tuple(prompt for prompt in self.all if isinstance(prompt, Point))
+
+    @property
+    def strokes(self) -> tuple[Stroke, ...]:
+        """The strokes, in order."""
+        return tuple(prompt for prompt in self.all if isinstance(prompt, Stroke))
+
+    def plus(self, prompt: Prompt) -> Prompts:
+        """These prompts and one more."""
+        return Prompts((*self.all, prompt))
+
+    def of(self, label: int) -> tuple[Prompt, ...]:
+        """What was said of one label."""
+        return tuple(prompt for prompt in self.all if prompt.label == label)
+
+    def without_label(self, label: int) -> Prompts:
+        """These prompts less everything said of a label."""
+        return Prompts(tuple(prompt for prompt in self.all if prompt.label != label))
+
+    def without_points(self, gone: Callable[[Point], bool]) -> Prompts:
+        """These prompts less some clicks."""
+        return Prompts(tuple(p for p in self.all if not (isinstance(p, Point) and gone(p))))
+
+    def unpainted(self, mask: Mask) -> Prompts:
+        """These prompts with voxels taken out of all strokes; empty ones go."""
+        kept: list[Prompt] = []
+        for prompt in self.all:
+            if isinstance(prompt, Stroke):
+                left = prompt.mask - mask
+                if left:
+                    same = left is prompt.mask
+                    kept.append(prompt if same else replace(prompt, mask=left))
+            else:
+                kept.append(prompt)
+        return Prompts(tuple(kept))
+
+    def until_last_of(self, label: int) -> Prompts:
+        """What had been said when the last was said of a label: what its answer heeds."""
+        last = max(
+            (n for n, prompt in enumerate(self.all) if prompt.label == label), default=-1
+        )
+        return Prompts(self.all[: last + 1])
+
+    def included_labels(self) -> tuple[int, ...]:
+        """Labels that at least one prompt includes, ascending."""
+        return tuple(sorted({prompt.label for prompt in self.all if prompt.include}))
+
+    def marks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Marked voxels (n, 3) and their classes (n,): a label, or 0 for an exclusion.
+
+        Points win over strokes, and later over earlier, where two mark the same voxel.
+        """
+        voxels = [np.zeros((0, 3), dtype=np.int64)]
+        classes = [np.zeros(0, dtype=np.int64)]
+        in_order: tuple[Prompt, ...] = (*self.strokes, *self.points)
+        for prompt in in_order:
+            part = _voxels_of(prompt)
+            target = prompt.label if prompt.include else 0
+            voxels.append(part.astype(np.int64))
+            classes.append(np.full(len(part), target, dtype=np.int64))
+        joined, kinds = np.concatenate(voxels), np.concatenate(classes)
+        last = _last_mentions(joined)
+        return joined[last], kinds[last]
+
+    def marks_for(self, label: int) -> tuple[tuple[Mark, ...], Painted]:
+        """Clicked and painted voxels that belong to one label, or do not.
+
+        What another label includes does not belong to this one; what another label
+        excludes says nothing of it. Both are in the order in which they were made.
+        """
+        clicked = tuple(
+            (point.voxel, point.include and point.label == label)
+            for point in self.points
+            if point.include or point.label == label
+        )
+        voxels, belongs = [NOT_PAINTED.voxels], [NOT_PAINTED.belongs]
+        for stroke in self.strokes:
+            if stroke.include or stroke.label == label:
+                part = stroke.mask.voxels()
+                voxels.append(part)
+                belongs.append(np.full(len(part), stroke.include and stroke.label == label))
+        return clicked, Painted(np.concatenate(voxels), np.concatenate(belongs))
+
+    def require_inside(self, shape: tuple[int, ...]) -> None:
+        """Raise `PromptError` where a prompt lies outside a volume of this shape."""
+        for voxel in self._corners():
+            if any(not 0 <= v < n for v, n in zip(voxel, shape, strict=True)):
+                raise PromptError(
+                    f"The prompt at voxel {voxel} (z, y, x) lies outside the volume of "
+                    f"{shape} voxels."
+                )
+
+    def require_labels(self, labels: Iterable[int]) -> None:
+        """Raise `PromptError` where a prompt names a label that does not exist."""
+        known = set(labels)
+        for prompt in self.all:
+            if prompt.label not in known:
+                raise PromptError(
+                    f"A prompt names label {prompt.label}, but the labels are "
+                    f"{sorted(known)}."
+                )
+
+    def _corners(self) -> Iterator[Voxel]:
+        yield from (point.voxel for point in self.points)
+        for stroke in self.strokes:
+            z, y, x = (part.stop - 1 for part in stroke.mask.box)
+            yield (z, y, x)
+
+
+def _voxels_of(prompt: Prompt) -> NDArray[np.integer]:
+    if isinstance(prompt, Point):
+        return np.array([prompt.voxel])
+    return prompt.mask.voxels()
+
+
+def _last_mentions(voxels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each voxel (n, 3) stands for the last time, ascending."""
+    if not len(voxels):
+        return np.zeros(0, dtype=np.int64)
+    numbers = np.ravel_multi_index(tuple(voxels.T), tuple(voxels.max(0) + 1))
+    _, first = np.unique(numbers[::-1], return_index=True)
+    return np.sort(len(voxels) - 1 - first)
