@@ -27,11 +27,14 @@ class Settings:
         Never reach for the network.
     accepted_licences
         Names of weights' licences that the user has accepted.
+    label_suffix
+        The format that labels were last saved in.
     """
 
     cache_limit: int = 20 * _GIB
     offline: bool = False
     accepted_licences: tuple[str, ...] = ()
+    label_suffix: str = ".nii.gz"
 
     def accepting(self, licence: str) -> Settings:
         """These settings with one more licence accepted."""
@@ -69,6 +72,7 @@ def load_settings() -> Settings:
             cache_limit=int(values["cache_limit"]),
             offline=bool(values["offline"]),
             accepted_licences=tuple(values["accepted_licences"]),
+            label_suffix=str(values["label_suffix"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DinomedError(

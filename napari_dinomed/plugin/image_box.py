@@ -1,13 +1,13 @@
-"""What is segmented and what describes it: image, window, encoder, features."""
+"""What is segmented and what describes it: image, windows, encoder, features."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from psygnal import Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QVBoxLayout,
+    QWidget,
 )
 
 from napari_dinomed.engine.messages import (
@@ -27,25 +28,21 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.features.catalog import LICENCE_NOTICES
-from napari_dinomed.plugin.workbench import window_limits
+from napari_dinomed.session.session import Activity, Phase
 from napari_dinomed.settings import load_settings, save_settings
-from napari_dinomed.volume import CT_PRESETS
+from napari_dinomed.volume import CT_PRESETS, choose_window
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
-    from napari_dinomed.engine.messages import Encoded
+    from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.session import Asks, Deliver
-    from napari_dinomed.session.state import Choices
 
 _FILE = "Weights from a file…"
+_NO_IMAGE = "Open an image to begin"
 
 
 class ImageBox(QGroupBox):
-    """Image, window, encoder, and the button that computes features."""
-
-    chosen = Signal(object)
+    """Image, windows, encoder, and the button that computes features."""
 
     def __init__(self, workbench: Workbench, engine: Asks, deliver: Deliver) -> None:
         super().__init__("Image")
@@ -54,55 +51,47 @@ class ImageBox(QGroupBox):
         self._deliver = deliver
         self._begun = 0.0
         self._encoders: dict[str, EncoderInfo] = {}
-        self.images, self.windows, self.encoders = QComboBox(), QComboBox(), QComboBox()
+        self.images, self.encoders = QComboBox(), QComboBox()
+        self.display, self.windows = QComboBox(), QComboBox()
         self.others = (QComboBox(), QComboBox())
         self.compute = QPushButton("Compute features")
         self.cancel = QPushButton("Cancel")
         self.bar = QProgressBar()
-        self.device = QLabel("")
+        self.state = QLabel(_NO_IMAGE)
+        self.state.setWordWrap(True)
         self._fill()
         self._lay_out()
         self._connect()
+        self._offer()
+        self._ask_for_encoders()
 
-    def offer(self, images: list[Image]) -> None:
-        """List the image layers; keep the one that is chosen."""
-        current = self._workbench.image
-        self.images.blockSignals(True)
-        self.images.clear()
-        for image in images:
-            self.images.addItem(image.name, image)
-        if current in images:
-            self.images.setCurrentIndex(images.index(current))
-        self.images.blockSignals(False)
-        for box in self.others:
-            kept = box.currentData()
-            box.clear()
-            box.addItem("nothing else", None)
-            for image in images:
-                if image is not self.images.currentData():
-                    box.addItem(image.name, image)
-            if kept in images:
-                box.setCurrentIndex(max(0, box.findData(kept)))
-        self.chosen.emit(self.images.currentData())
+    # Layout
 
     def _fill(self) -> None:
-        self.windows.addItem("usual for this image", "")
-        self.windows.addItem("auto", "auto")
-        for name in CT_PRESETS:
-            self.windows.addItem(f"CT {name}", name)
+        for box, usual in ((self.display, "as it is shown"), (self.windows, "usual")):
+            box.addItem(usual, "")
+            box.addItem("auto", "auto")
+            for name in CT_PRESETS:
+                box.addItem(f"CT {name}", name)
+        self.display.setToolTip("Grey values that you see; labels do not depend on it")
+        self.windows.setToolTip(
+            "Grey values that the encoder sees; another needs new features"
+        )
         self.encoders.addItem("3-D filters (built in, no weights)", "filters")
-        self.bar.hide()
-        self.cancel.hide()
+        for widget in (self.bar, self.cancel):
+            _keep_room(widget)
+            widget.hide()
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        form.addRow("Layer", self.images)
+        form.addRow("Clicks are on", self.images)
         beside = QHBoxLayout()
         for box in self.others:
             box.setToolTip("Another layer of the same voxels for the encoder to look at")
             beside.addWidget(box)
         form.addRow("Seen with", beside)
-        form.addRow("Window", self.windows)
+        form.addRow("Display", self.display)
+        form.addRow("Encoder sees", self.windows)
         form.addRow("Encoder", self.encoders)
         buttons = QHBoxLayout()
         buttons.addWidget(self.compute)
@@ -111,75 +100,89 @@ class ImageBox(QGroupBox):
         layout.addLayout(form)
         layout.addLayout(buttons)
         layout.addWidget(self.bar)
-        layout.addWidget(self.device)
+        layout.addWidget(self.state)
 
     def _connect(self) -> None:
-        self.images.currentIndexChanged.connect(
-            lambda _: self.chosen.emit(self.images.currentData())
+        workbench = self._workbench
+        self.images.activated.connect(lambda _: self._choose_image())
+        for box in self.others:
+            box.activated.connect(lambda _: self._choose_others())
+        self.display.activated.connect(lambda _: self._choose_display())
+        self.windows.activated.connect(
+            lambda _: workbench.choose(
+                "encoder's window", window=self.windows.currentData()
+            )
         )
-        for box in self.others:
-            box.activated.connect(self._choose_others)
-        self.windows.activated.connect(self._choose_window)
-        self.encoders.activated.connect(self._choose_encoder)
-        self.compute.clicked.connect(lambda: self._encode())
+        self.encoders.activated.connect(lambda _: self._choose_encoder())
+        self.compute.clicked.connect(lambda: self._compute())
         self.cancel.clicked.connect(lambda: self._cancel())
-        self._workbench.opened.connect(self._on_opened)
-        self._workbench.progressed.connect(self._on_progress)
-        self._workbench.encoded.connect(self._on_encoded)
-        for end in (
-            self._workbench.stopped,
-            self._workbench.labelled,
-            self._workbench.failed,
-        ):
-            end.connect(self._rest)
-        self._workbench.choices_changed.connect(self._on_choices)
+        workbench.images_changed.connect(self._offer)
+        workbench.bound.connect(self._on_bound)
+        workbench.acted.connect(self._on_activity)
+        workbench.document_changed.connect(self._on_document)
 
-    def _on_opened(self) -> None:
-        self._rest()
+    # Images
+
+    def _offer(self) -> None:
+        """List the image layers; begin with the first where none is chosen."""
+        workbench, images = self._workbench, self._workbench.images
+        if workbench.image is None and images:
+            self._bind(images[0])
+        self._list_images()
+
+    def _list_images(self) -> None:
+        current, images = self._workbench.image, self._workbench.images
+        self.images.clear()
+        if current is None:
+            self.images.addItem("–", None)
+        for image in images:
+            self.images.addItem(image.name, image)
+        if current in images:
+            self.images.setCurrentIndex(self.images.findText(current.name))
         for box in self.others:
-            box.setCurrentIndex(0)
-        self.device.setText("Features not computed yet: click to begin")
+            box.clear()
+            box.addItem("nothing else", None)
+            for image in images:
+                if image is not current:
+                    box.addItem(image.name, image)
         session = self._workbench.session
         if session is not None:
-            self._on_choices(session.choices)
-        call = self._engine.submit(Describe())
-        call.future.add_done_callback(lambda f: self._deliver(lambda: self._list(f)))
+            self._on_document(session.document)
+        for widget in (self.compute, self.display, self.windows, self.encoders):
+            widget.setEnabled(session is not None)
+        for box in self.others:
+            box.setEnabled(session is not None and len(images) > 1)
 
-    def _list(self, future: Any) -> None:
-        if future.exception() is not None:
-            return
-        described: Described = future.result()
-        self._encoders = {info.name: info for info in described.encoders}
-        chosen = self.encoders.currentData()
-        self.encoders.clear()
-        for info in described.encoders:
-            mark = "" if info.present else "  ⭳"
-            self.encoders.addItem(f"{info.title}{mark}", info.name)
-        self.encoders.addItem(_FILE, _FILE)
-        self._select(self.encoders, chosen)
+    def _choose_image(self) -> None:
+        image = self.images.currentData()
+        if image is not None:
+            self._bind(image)
+        self._list_images()
+
+    def _bind(self, image: Any) -> None:
+        try:
+            self._workbench.bind(image)
+        except DinomedError as error:
+            self._workbench.failed.emit(str(error))
 
     def _choose_others(self) -> None:
         chosen = [box.currentData() for box in self.others if box.currentData() is not None]
         try:
             self._workbench.see_with(chosen)
         except DinomedError as error:
-            for box in self.others:
-                box.setCurrentIndex(0)
+            self._list_images()
             self._workbench.failed.emit(str(error))
 
-    def _choose_window(self) -> None:
-        session = self._workbench.session
-        if session is None or self._workbench.image is None:
+    # Windows and encoder
+
+    def _choose_display(self) -> None:
+        session, image = self._workbench.session, self._workbench.image
+        if session is None or image is None:
             return
-        name = self.windows.currentData()
-        low, high = window_limits(session, name)
-        limits = self._workbench.image.contrast_limits_range
-        self._workbench.image.contrast_limits_range = (
-            min(low, limits[0]),
-            max(high, limits[1]),
-        )
-        self._workbench.image.contrast_limits = (low, high)
-        session.choose(window=name)
+        window = choose_window(session.volume, self.display.currentData() or None)
+        low, high = image.contrast_limits_range
+        image.contrast_limits_range = (min(window.low, low), max(window.high, high))
+        image.contrast_limits = (window.low, window.high)
 
     def _choose_encoder(self) -> None:
         session = self._workbench.session
@@ -189,16 +192,33 @@ class ImageBox(QGroupBox):
         if name == _FILE:
             name = self._ask_for_file()
         if name and self._is_ready(name):
-            session.choose(encoder=name)
-        self._on_choices(session.choices)
+            self._workbench.choose("encoder", encoder=name)
+        self._on_document(session.document)
 
     def _ask_for_file(self) -> str:
-        from qtpy.QtWidgets import QFileDialog
-
         path, _ = QFileDialog.getOpenFileName(
             self, "Weights of a vision transformer", "", "Weights (*.safetensors *.pth)"
         )
         return f"file:{path}" if path else ""
+
+    def _ask_for_encoders(self) -> None:
+        call = self._engine.submit(Describe())
+        call.future.add_done_callback(lambda f: self._deliver(lambda: self._list(f)))
+
+    def _list(self, future: Any) -> None:
+        if future.exception() is not None:
+            self._workbench.failed.emit(str(future.exception()))
+            return
+        described: Described = future.result()
+        self._encoders = {info.name: info for info in described.encoders}
+        self.encoders.clear()
+        for info in described.encoders:
+            mark = "" if info.present else "  ⭳"
+            self.encoders.addItem(f"{info.title}{mark}", info.name)
+        self.encoders.addItem(_FILE, _FILE)
+        session = self._workbench.session
+        if session is not None:
+            self._on_document(session.document)
 
     def _is_ready(self, name: str) -> bool:
         """Whether an encoder's weights are here; offers to fetch them where not."""
@@ -210,7 +230,7 @@ class ImageBox(QGroupBox):
         self._work(f"Fetching {info.title}")
         call = self._engine.submit(
             FetchWeights(name),
-            lambda event: self._deliver(lambda: self._on_progress(event)),
+            lambda event: self._deliver(lambda: self._on_fetching(event)),
         )
         call.future.add_done_callback(
             lambda future: self._deliver(lambda: self._on_fetched(name, future))
@@ -226,66 +246,117 @@ class ImageBox(QGroupBox):
         save_settings(load_settings().accepting(licence))
         return True
 
+    def _on_fetching(self, event: Any) -> None:
+        if isinstance(event, Progress):
+            self._show_progress(event)
+
     def _on_fetched(self, name: str, future: Any) -> None:
         self._rest()
         error = future.exception()
         if error is not None:
             self._workbench.failed.emit(str(error))
             return
-        self._on_opened()
-        if self._workbench.session is not None:
-            self._workbench.session.choose(encoder=name)
+        self._ask_for_encoders()
+        self._workbench.choose("encoder", encoder=name)
 
-    def _encode(self) -> None:
-        session = self._workbench.session
-        if session is not None:
-            self._work("Starting")
-            session.encode()
+    # Computing
+
+    def _compute(self) -> None:
+        if self._workbench.session is not None:
+            self._workbench.session.encode()
 
     def _cancel(self) -> None:
         if self._workbench.session is not None:
-            self._workbench.session.cancel_encoding()
-        self._rest()
+            self._workbench.session.cancel()
+
+    def _on_activity(self, activity: Activity) -> None:
+        is_busy = activity.phase in (Phase.ENCODING, Phase.ANSWERING)
+        if activity.phase is Phase.ENCODING or activity.progress is not None:
+            self._work("Computing features")
+        else:
+            self._rest()
+        if activity.progress is not None:
+            self._show_progress(activity.progress)
+        self.state.setText(_in_words(activity, self._waits()))
+        self.compute.setEnabled(not is_busy and self._workbench.session is not None)
+
+    def _waits(self) -> bool:
+        session = self._workbench.session
+        return session is not None and bool(session.document.waiting)
 
     def _work(self, what: str) -> None:
+        if not self.bar.isHidden():
+            return
         self._begun = time.monotonic()
         self.bar.setRange(0, 0)
         self.bar.setFormat(what)
         self.bar.show()
         self.cancel.show()
-        self.compute.setEnabled(False)
 
-    def _rest(self, *_: Any) -> None:
+    def _rest(self) -> None:
         self.bar.hide()
         self.cancel.hide()
-        self.compute.setEnabled(True)
 
-    def _on_progress(self, event: Any) -> None:
-        if not isinstance(event, Progress):
+    def _show_progress(self, progress: Progress) -> None:
+        if not progress.total:
+            self.bar.setRange(0, 0)
+            self.bar.setFormat(progress.text)
             return
-        if self.bar.isHidden():
-            self._work(event.what)
-        if event.total:
-            spent = time.monotonic() - self._begun
-            left = spent * (event.total - event.done) / max(1, event.done)
-            self.bar.setRange(0, event.total)
-            self.bar.setValue(event.done)
-            self.bar.setFormat(f"%v of %m {event.what}, {left:.0f} s left")
-        else:
-            self.bar.setFormat(event.what)
+        spent = time.monotonic() - self._begun
+        left = spent * (progress.total - progress.done) / max(1, progress.done)
+        self.bar.setRange(0, progress.total)
+        self.bar.setValue(progress.done)
+        self.bar.setFormat(f"%v of %m {progress.text}, {left:.0f} s left")
 
-    def _on_encoded(self, encoded: Encoded) -> None:
-        self._rest()
-        self.device.setText(f"Features ready · {encoded.device}")
+    # Showing
 
-    def _on_choices(self, choices: Choices) -> None:
-        session = self._workbench.session
-        if session is not None and not session.is_encoded:
-            self.device.setText("Features not computed yet: click to begin")
-        self._select(self.windows, choices.window)
+    def _on_bound(self) -> None:
+        self.display.setCurrentIndex(0)
+        self._list_images()
+        if self._workbench.session is None:
+            self._rest()
+            self.state.setText(_NO_IMAGE)
+
+    def _on_document(self, document: Document) -> None:
+        choices = document.choices
+        _select(self.windows, choices.window)
         if self.encoders.findData(choices.encoder) < 0:
             self.encoders.insertItem(0, choices.encoder.rpartition("/")[2], choices.encoder)
-        self._select(self.encoders, choices.encoder)
+        _select(self.encoders, choices.encoder)
+        session = self._workbench.session
+        for place, box in enumerate(self.others):
+            seen = choices.others[place] if place < len(choices.others) else None
+            number = 0
+            if seen is not None and session is not None:
+                number = self._number_of(box, seen)
+            box.setCurrentIndex(number)
 
-    def _select(self, box: QComboBox, value: str) -> None:
-        box.setCurrentIndex(max(0, box.findData(value)))
+    def _number_of(self, box: QComboBox, fingerprint: str) -> int:
+        """Where an image of this fingerprint stands in a box; 0 where it is not open."""
+        for number in range(1, box.count()):
+            if self._workbench.fingerprint_of(box.itemData(number)) == fingerprint:
+                return number
+        return 0
+
+
+def _in_words(activity: Activity, waits: bool) -> str:
+    if activity.phase is Phase.ENCODING:
+        return "Computing features; clicks are answered as soon as they are there"
+    if activity.phase is Phase.ANSWERING:
+        return "Answering your last click"
+    if waits:
+        return "Your last click is not answered yet: compute features to go on"
+    if activity.phase is Phase.READY:
+        return f"Features ready · {activity.device}"
+    return "Features not computed yet: click to begin"
+
+
+def _select(box: QComboBox, value: str) -> None:
+    box.setCurrentIndex(max(0, box.findData(value)))
+
+
+def _keep_room(widget: QWidget) -> None:
+    """Let nothing below jump when a widget comes and goes."""
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)

@@ -7,13 +7,13 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What a key can do on the prompt layers."""
+    """What a key can do on the layers of a document."""
 
     TOGGLE = "toggle"
     UNDO = "undo"
     REDO = "redo"
     NEW_LABEL = "new-label"
-    ACCEPT = "accept"
+    DONE = "done"
     HIDE = "hide"
 
 
@@ -28,10 +28,10 @@ class Key:
 
 KEYMAP: dict[Action, Key] = {
     Action.TOGGLE: Key(("T",), "T", "switch between include and exclude"),
-    Action.UNDO: Key(("Control-Z",), "Ctrl+Z", "take back the last prompt"),
-    Action.REDO: Key(("Control-Shift-Z",), "Ctrl+Shift+Z", "put it back"),
+    Action.UNDO: Key(("Control-Z",), "Ctrl+Z", "take back the last step"),
+    Action.REDO: Key(("Control-Shift-Z",), "Ctrl+Shift+Z", "make it again"),
     Action.NEW_LABEL: Key(("N",), "N", "begin a new label"),
-    Action.ACCEPT: Key(("Enter",), "Enter", "accept the preview into the labels layer"),
-    Action.HIDE: Key(("H",), "H", "show or hide the preview"),
+    Action.DONE: Key(("Enter",), "Enter", "lock the label as it is, or open it again"),
+    Action.HIDE: Key(("H",), "H", "show or hide the segmentation"),
 }
 LABEL_KEYS = tuple("123456789")

@@ -1,4 +1,4 @@
-"""The list of labels: colour, name, what a click on it means."""
+"""The list of labels: colour, name, what a click on it means, how large it is, lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
     QGroupBox,
-    QHBoxLayout,
+    QLabel,
     QLineEdit,
     QPushButton,
     QRadioButton,
@@ -19,12 +19,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_dinomed.annotation.labels import Label, Meaning
 from napari_dinomed.plugin.keymap import KEYMAP, Action
-from napari_dinomed.segment.prompts import Label, Meaning
+from napari_dinomed.volume import Geometry
 
 if TYPE_CHECKING:
+    from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.state import Annotation
 
 _MEANINGS = {Meaning.OBJECT: "this object", Meaning.ALL_LIKE_THIS: "all like this"}
 
@@ -44,14 +45,11 @@ class LabelsBox(QGroupBox):
         )
         self.add.clicked.connect(lambda: self._workbench.new_label())
         self.add.setEnabled(False)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.add)
         layout = QVBoxLayout(self)
         layout.addLayout(self._grid)
-        layout.addLayout(buttons)
-        workbench.annotation_changed.connect(self._show)
-        workbench.opened.connect(lambda: self.add.setEnabled(True))
-        workbench.closed.connect(self._clear)
+        layout.addWidget(self.add)
+        workbench.document_changed.connect(self._show)
+        workbench.bound.connect(self._on_bound)
         workbench.aim_changed.connect(self._on_aim)
 
     @property
@@ -59,29 +57,35 @@ class LabelsBox(QGroupBox):
         """Row of each label."""
         return self._rows
 
-    def _clear(self) -> None:
-        self.add.setEnabled(False)
-        self._remove_rows()
+    def _on_bound(self) -> None:
+        session = self._workbench.session
+        self.add.setEnabled(session is not None)
+        if session is None:
+            self._remove(set(self._rows))
 
-    def _show(self, annotation: Annotation) -> None:
-        shown = tuple(row.label for row in self._rows.values())
-        if shown == annotation.labels:
+    def _show(self, document: Document) -> None:
+        """Bring rows up to date where they stand, so that what is being typed stays."""
+        session = self._workbench.session
+        if session is None:
             return
-        self._remove_rows()
-        for number, label in enumerate(annotation.labels):
-            row = LabelRow(self._workbench, label)
-            self._rows[label.id] = row
-            for column, widget in enumerate(row.widgets):
-                self._grid.addWidget(widget, number, column)
+        self._remove(self._rows.keys() - {label.id for label in document.labels})
+        for place, label in enumerate(document.labels):
+            row = self._rows.get(label.id)
+            if row is None:
+                row = self._rows[label.id] = LabelRow(self._workbench, label)
+            if row.place != place:
+                row.place = place
+                for column, widget in enumerate(row.widgets):
+                    self._grid.addWidget(widget, place, column)
+            row.show(label, document.mask(label.id).count, session.volume.geometry)
         self._on_aim(self._workbench.label, self._workbench.include)
 
-    def _remove_rows(self) -> None:
-        for row in self._rows.values():
-            for widget in row.widgets:
+    def _remove(self, gone: set[int]) -> None:
+        for number in gone:
+            for widget in self._rows.pop(number).widgets:
                 self._grid.removeWidget(widget)
                 widget.setParent(None)
                 widget.deleteLater()
-        self._rows.clear()
 
     def _on_aim(self, label: int, include: bool) -> None:
         del include
@@ -90,43 +94,86 @@ class LabelsBox(QGroupBox):
 
 
 class LabelRow:
-    """Widgets of one label: aim, colour, name, meaning, remove."""
+    """Widgets of one label: aim, colour, name, meaning, size, lock, remove."""
 
     def __init__(self, workbench: Workbench, label: Label) -> None:
         self.label = label
+        self.place = -1
         self._workbench = workbench
         self.aimed = QRadioButton()
-        self.aimed.setToolTip("prompts are for this label (1 to 9 on the canvas)")
+        self.aimed.setToolTip(
+            "prompts and the brush are for this label (1 to 9 on the canvas)"
+        )
         self.color = QToolButton()
         self.color.setToolTip("change the colour")
-        self.name = QLineEdit(label.name)
+        self.name = QLineEdit()
         self.meaning = QComboBox()
         self.meaning.setToolTip("what a click on it means")
+        self.size = QLabel()
+        self.done = QToolButton()
+        self.done.setCheckable(True)
         self.remove = QToolButton()
         self.remove.setText("×")
-        self.remove.setToolTip("remove the label and its prompts")
+        self.remove.setToolTip("remove the label, its prompts and its voxels")
         for meaning, text in _MEANINGS.items():
             self.meaning.addItem(text, meaning)
-        self.meaning.setCurrentIndex(list(_MEANINGS).index(label.meaning))
-        self._paint(QColor.fromRgbF(*label.color))
         self._connect()
 
     @property
     def widgets(self) -> tuple[QWidget, ...]:
         """From left to right."""
-        return (self.aimed, self.color, self.name, self.meaning, self.remove)
+        return (
+            self.aimed,
+            self.color,
+            self.name,
+            self.meaning,
+            self.size,
+            self.done,
+            self.remove,
+        )
+
+    def show(self, label: Label, voxels: int, geometry: Geometry) -> None:
+        """Show a label and how many voxels it has."""
+        self.label = label
+        is_being_typed = self.name.hasFocus() and self.name.isModified()
+        if not is_being_typed and self.name.text() != label.name:
+            self.name.setText(label.name)
+        self.meaning.setCurrentIndex(list(_MEANINGS).index(label.meaning))
+        self.color.setStyleSheet(
+            f"background-color: {QColor.fromRgbF(*label.color).name()};"
+        )
+        self.size.setText(readable(voxels * geometry.voxel_volume, geometry.unit))
+        self.size.setToolTip(f"{voxels:,} voxels")
+        self.done.setChecked(label.is_done)
+        self.done.setText("done" if label.is_done else "open")
+        self.done.setToolTip(
+            "locked: nothing changes it; press to open it again"
+            if label.is_done
+            else f"{KEYMAP[Action.DONE].does} ({KEYMAP[Action.DONE].shown})"
+        )
+        for widget in (self.meaning, self.remove):
+            widget.setEnabled(not label.is_done)
 
     def _connect(self) -> None:
-        number, workbench = self.label.id, self._workbench
-        self.aimed.clicked.connect(lambda: workbench.aim(number))
+        workbench = self._workbench
+        self.aimed.clicked.connect(lambda: workbench.aim(self.label.id))
         self.color.clicked.connect(lambda: self._ask_color())
-        self.name.editingFinished.connect(
-            lambda: workbench.change_label(number, name=self.name.text())
-        )
+        self.name.editingFinished.connect(lambda: self._rename())
         self.meaning.activated.connect(
-            lambda: workbench.change_label(number, meaning=self.meaning.currentData())
+            lambda: workbench.change_label(
+                self.label.id, meaning=self.meaning.currentData()
+            )
         )
-        self.remove.clicked.connect(lambda: workbench.remove_label(number))
+        self.done.clicked.connect(lambda: workbench.toggle_done(self.label.id))
+        self.remove.clicked.connect(lambda: workbench.remove_label(self.label.id))
+
+    def _rename(self) -> None:
+        name = self.name.text().strip()
+        self.name.setModified(False)
+        if not name:
+            self.name.setText(self.label.name)
+        elif name != self.label.name:
+            self._workbench.change_label(self.label.id, name=name)
 
     def _ask_color(self) -> None:
         chosen = QColorDialog.getColor(QColor.fromRgbF(*self.label.color), self.color)
@@ -134,5 +181,13 @@ class LabelRow:
             color = (chosen.redF(), chosen.greenF(), chosen.blueF())
             self._workbench.change_label(self.label.id, color=color)
 
-    def _paint(self, color: QColor) -> None:
-        self.color.setStyleSheet(f"background-color: {color.name()};")
+
+def readable(volume: float, unit: str) -> str:
+    """A volume in the unit that its users think in: ml for patients, µm³ for cells."""
+    if not volume:
+        return "–"
+    if unit == "mm":
+        return f"{volume / 1000:.1f} ml"
+    if unit == "nm":
+        return f"{volume / 1e9:.3f} µm³"
+    return f"{volume:.4g} {unit}³"

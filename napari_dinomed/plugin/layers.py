@@ -15,7 +15,7 @@ from napari_dinomed.volume.volume import guess_modality, sample
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_dinomed.segment.prompts import Label
+    from napari_dinomed.annotation.labels import Label
 
 METADATA_KEY = "dinomed"
 AXES = ("z", "y", "x")
@@ -66,7 +66,7 @@ def _options(volume: Volume, name: str) -> dict[str, Any]:
 
 def widen_contrast_range(layer: Image) -> None:
     """Let the contrast sliders reach all grey values: napari clips them to the window."""
-    values = sample(layer.data)
+    values = sample(layer.data.reshape(shape_over(layer)))
     finite = values[np.isfinite(values)]
     low, high = layer.contrast_limits
     if finite.size:
@@ -85,9 +85,9 @@ def volume_of(layer: Image) -> Volume:
         Where the layer is not one grey 3-D volume (a single slice counts as one).
     """
     stored = layer.metadata.get(METADATA_KEY)
-    if isinstance(stored, Volume) and stored.array.shape == layer.data.shape:
+    if isinstance(stored, Volume) and stored.array.shape == shape_over(layer):
         return stored
-    if layer.rgb or layer.multiscale or layer.ndim != 3:
+    if layer.rgb or layer.multiscale or layer.ndim not in (2, 3):
         kind = (
             "colour"
             if layer.rgb
@@ -100,24 +100,50 @@ def volume_of(layer: Image) -> Volume:
             "Open one channel, one time point, or one level of it."
         )
     array = np.asarray(layer.data)
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
+    if array.ndim == 2:
+        array = array[np.newaxis]
     shape = (array.shape[0], array.shape[1], array.shape[2])
-    z, y, x = (abs(float(s)) for s in layer.scale)
+    z, y, x = (abs(float(s)) for s in placement_of(layer)["scale"])
     unit = _UNITS.get(str(layer.units[-1]), "px")
     modality = guess_modality(array, patient=unit == "mm")
     return Volume(array, Geometry.from_spacing(shape, (z, y, x), unit), modality)
 
 
 def placement_of(layer: Layer) -> dict[str, Any]:
-    """Keyword arguments that put another layer exactly over this one."""
+    """Keyword arguments that put a 3-D layer exactly over this one.
+
+    A single slice lies at 0 of an axis before its own, one voxel deep.
+    """
+    affine = np.asarray(layer.affine.affine_matrix)
+    rotate, shear = np.asarray(layer.rotate), np.asarray(layer.shear)
+    missing = 3 - layer.ndim
+    for _ in range(missing):
+        affine, rotate = _with_axis(affine), _with_axis(rotate)
+        shear = np.concatenate([[0.0, 0.0], shear])
     return {
-        "scale": layer.scale,
-        "translate": layer.translate,
-        "rotate": layer.rotate,
-        "shear": layer.shear,
-        "affine": layer.affine.affine_matrix,
-        "units": layer.units,
-        "axis_labels": layer.axis_labels,
+        "scale": (1.0,) * missing + tuple(layer.scale),
+        "translate": (0.0,) * missing + tuple(layer.translate),
+        "rotate": rotate,
+        "shear": shear,
+        "affine": affine,
+        "units": (layer.units[0],) * missing + tuple(layer.units),
+        "axis_labels": AXES[:missing] + tuple(layer.axis_labels),
     }
+
+
+def _with_axis(matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A matrix with one more axis before the others, which it leaves alone."""
+    grown = np.eye(len(matrix) + 1)
+    grown[1:, 1:] = matrix
+    return grown
+
+
+def shape_over(image: Layer) -> tuple[int, ...]:
+    """The shape (z, y, x) of what lies over an image."""
+    lengths = (int(n) for n in image.data.shape)
+    return (*(1,) * (3 - image.ndim), *lengths)
 
 
 def label_colors(labels: tuple[Label, ...]) -> DirectLabelColormap:
@@ -131,7 +157,7 @@ def label_colors(labels: tuple[Label, ...]) -> DirectLabelColormap:
 def labels_over(image: Image, name: str, dtype: Any = np.uint8) -> Labels:
     """An empty labels layer on an image's grid, in its place, with its volume."""
     return Labels(
-        np.zeros(image.data.shape, dtype=dtype),
+        np.zeros(shape_over(image), dtype=dtype),
         name=name,
         metadata=dict(image.metadata),
         **placement_of(image),

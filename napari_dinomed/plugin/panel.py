@@ -1,16 +1,16 @@
-"""The dock widget: image and features, labels, prompts, result, from top to bottom."""
+"""The dock widget: image and features, labels, tools, result, from top to bottom."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_dinomed.engine.client import EngineClient
-from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.bridge import Bridge
+from napari_dinomed.plugin.engines import APPLICATION
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
 from napari_dinomed.plugin.orientation import show_orientation
@@ -19,6 +19,8 @@ from napari_dinomed.plugin.result_box import ResultBox
 from napari_dinomed.plugin.workbench import Workbench
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari
 
     from napari_dinomed.session.session import Asks
@@ -34,23 +36,27 @@ class Panel(QWidget):
     napari_viewer
         The viewer that the panel is docked in.
     engine
-        Who computes; an engine process of its own if None.
+        Who computes; the engine that all panels share if None.
     """
 
     def __init__(
         self, napari_viewer: napari.viewer.Viewer, engine: Asks | None = None
     ) -> None:
         super().__init__()
-        self._viewer = napari_viewer
-        self._engine = engine if engine is not None else EngineClient()
+        self._was_docked = self._has_error = False
+        asked = engine if engine is not None else APPLICATION.lend()
         self._bridge = Bridge(self)
-        self.workbench = Workbench(napari_viewer, self._engine, self._bridge.deliver)
-        self.image_box = ImageBox(self.workbench, self._engine, self._bridge.deliver)
+        self.workbench = Workbench(napari_viewer, asked, self._bridge.deliver)
         self.labels_box = LabelsBox(self.workbench)
         self.prompts_box = PromptsBox(self.workbench)
         self.result_box = ResultBox(self.workbench)
         self._status = QLabel(_DISCLAIMER)
         self._status.setWordWrap(True)
+        self.workbench.said.connect(self._say)
+        self.workbench.failed.connect(self._complain)
+        self.workbench.recovered.connect(self._forget_error)
+        # Last: it begins with the first image, which the others must hear of.
+        self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
         layout = QVBoxLayout(self)
         for box in (
             self.image_box,
@@ -61,43 +67,52 @@ class Panel(QWidget):
         ):
             layout.addWidget(box)
         layout.addStretch()
-        self.workbench.said.connect(self._say)
-        self.workbench.failed.connect(self._complain)
-        self.image_box.chosen.connect(self._open)
-        self._viewer.layers.events.inserted.connect(self._refresh_images)
-        self._viewer.layers.events.removed.connect(self._refresh_images)
-        self._refresh_images()
         show_orientation(napari_viewer)
+        # Closing the window destroys the panel, and its slots, without asking it.
+        self._leave = partial(_leave, self.workbench, engine is None)
+        self.destroyed.connect(partial(self._leave, Workbench.abandon))
+
+    def event(self, event: QEvent) -> bool:
+        """Leave when the dock widget around the panel is closed."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._was_docked = True
+            elif self._was_docked:
+                self.shut_down()
+        return bool(super().event(event))
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
-        """Let the engine end with the panel."""
+        """Leave with the panel."""
         self.shut_down()
         super().closeEvent(event)
 
     def shut_down(self) -> None:
-        """Stop listening to the viewer and end the engine process."""
-        self._viewer.layers.events.inserted.disconnect(self._refresh_images)
-        self._viewer.layers.events.removed.disconnect(self._refresh_images)
-        self.workbench.detach()
-        if isinstance(self._engine, EngineClient):
-            self._engine.close()
-
-    def _refresh_images(self) -> None:
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        self.image_box.offer(images)
-
-    def _open(self, image: Image | None) -> None:
-        if image is None or image is self.workbench.image:
-            return
-        try:
-            self.workbench.open(image)
-        except DinomedError as error:
-            self._complain(str(error))
+        """Leave the viewer, and the engine with the last panel; a second time is none."""
+        self._leave(Workbench.close)
 
     def _say(self, text: str) -> None:
-        self._status.setText(text)
+        self._set_status(text)
         show_info(text)
 
     def _complain(self, text: str) -> None:
-        self._status.setText(text)
+        self._has_error = True
+        self._set_status(text)
         show_error(text)
+
+    def _forget_error(self) -> None:
+        if self._has_error:
+            self._has_error = False
+            self._set_status(_DISCLAIMER)
+
+    def _set_status(self, text: str) -> None:
+        self._status.setText(text)
+
+
+def _leave(
+    workbench: Workbench, is_borrowed: bool, way: Callable[[Workbench], None], *_: object
+) -> None:
+    """Leave a viewer, once, and give the engine back if it was borrowed."""
+    if not workbench.is_closed:
+        way(workbench)
+        if is_borrowed:
+            APPLICATION.give_back()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from napari.settings import get_plugin_settings
 
 _PLUGIN = "napari-dinomed"
@@ -10,9 +12,17 @@ NEUROLOGICAL = "neurological (patient's left on the left)"
 
 def is_neurological() -> bool:
     """Whether patients are shown as if seen from above, not from their feet."""
+    return bool(_chosen("display", "convention", "") == NEUROLOGICAL)
+
+
+def keeps_beside_image() -> bool:
+    """Whether documents are kept beside their images, not in the user's data folder."""
+    return bool(_chosen("documents", "beside_image", False))
+
+
+def _chosen(page: str, name: str, default: Any) -> Any:
     try:
-        chosen: str = get_plugin_settings(_PLUGIN).display.convention
+        return getattr(getattr(get_plugin_settings(_PLUGIN), page), name)
     except (AttributeError, KeyError):
         # The plugin is used from a script that did not go through napari's registry.
-        return False
-    return chosen == NEUROLOGICAL
+        return default

@@ -1,117 +1,130 @@
-"""Points on the canvas as prompts, and prompts as points on the canvas."""
+"""The *Prompts* layer: clicks, as points."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Points
 
+from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.plugin.layers import placement_of
-from napari_dinomed.segment.prompts import Point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari.layers import Image
 
-    from napari_dinomed.session.state import Annotation
+    from napari_dinomed.annotation.document import Document
 
 NAME = "Prompts"
 _SYMBOLS = {True: "disc", False: "x"}
+# Of a point on the screen, whatever the zoom.
 _SCREEN_PIXELS = (9, 16)
+_NEW = -1
+
+
+@dataclass(frozen=True)
+class ShownPoint:
+    """A point of the layer.
+
+    Parameters
+    ----------
+    point
+        What it says.
+    number
+        Which of the document's clicks it is; -1 for one just added.
+    """
+
+    point: Point
+    number: int
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the document does not know it yet."""
+        return self.number == _NEW
 
 
 class PromptLayer:
-    """A points layer kept equal to the points of an annotation.
+    """A points layer kept equal to the clicks of a document.
 
     Parameters
     ----------
     image
         The layer that is clicked on.
-    changed
-        Called with the points after the user added, moved or deleted some.
-    refused
-        Called with the reason when a click is not taken.
     """
 
-    def __init__(
-        self,
-        image: Image,
-        changed: Callable[[tuple[Point, ...]], None],
-        refused: Callable[[str], None],
-    ) -> None:
-        self._shape = image.data.shape
-        self._changed = changed
-        self._refused = refused
-        self._is_showing = False
+    def __init__(self, image: Image) -> None:
         self.layer = Points(
             ndim=3,
             name=NAME,
-            size=max(4.0, min(image.data.shape[1:]) / 40),
-            features={"label": np.zeros(0, int), "include": np.zeros(0, bool)},
+            size=max(4.0, min(image.data.shape[-2:]) / 40),
+            features={
+                "label": np.zeros(0, int),
+                "include": np.zeros(0, bool),
+                "number": np.zeros(0, int),
+            },
             border_color="white",
             border_width=0.12,
             **placement_of(image),
         )
         self.layer.canvas_size_limits = _SCREEN_PIXELS
-        self.layer.events.data.connect(self._on_data)
 
-    def arm(self, annotation: Annotation, label: int, include: bool) -> None:
+    def arm(self, document: Document, label: int, include: bool) -> None:
         """Make the next click mean this."""
-        color = annotation.find(label).color
+        color = document.find(label).color
         with self.layer.events.data.blocker():
             self.layer.selected_data = set()
-            self.layer.feature_defaults = {"label": label, "include": include}
+            self.layer.feature_defaults = {
+                "label": label,
+                "include": include,
+                "number": _NEW,
+            }
             self.layer.current_face_color = (*color, 1.0)
             self.layer.current_symbol = _SYMBOLS[include]
 
-    def show(self, annotation: Annotation) -> None:
-        """Make the canvas show the annotation's points, without calling back."""
-        points = annotation.prompts.points
-        self._is_showing = True
-        try:
-            if self._points() != points:
-                self._replace(points)
-            self._paint(annotation, points)
-        finally:
-            self._is_showing = False
+    def show(self, before: Document, after: Document) -> None:
+        """Show the clicks where they differ."""
+        if before.prompts.points != after.prompts.points:
+            self.paint(after)
+        elif before.labels != after.labels:
+            self._color(after)
 
-    def _replace(self, points: tuple[Point, ...]) -> None:
-        self.layer.selected_data = set()
-        self.layer.data = np.array([p.voxel for p in points], dtype=float).reshape(-1, 3)
-        self.layer.features = {
-            "label": [p.label for p in points],
-            "include": [p.include for p in points],
-        }
+    def paint(self, document: Document) -> None:
+        """Make the layer show a document's clicks, whatever it showed."""
+        points = document.prompts.points
+        with self.layer.events.data.blocker():
+            self.layer.selected_data = set()
+            self.layer.data = np.array([p.voxel for p in points], float).reshape(-1, 3)
+            self.layer.features = {
+                "label": [p.label for p in points],
+                "include": [p.include for p in points],
+                "number": np.arange(len(points)),
+            }
+        self._color(document)
 
-    def _paint(self, annotation: Annotation, points: tuple[Point, ...]) -> None:
+    def points(self) -> list[ShownPoint]:
+        """What the layer shows, moved and new points included."""
+        features = self.layer.features
+        rows = zip(
+            np.rint(self.layer.data).astype(int),
+            features["label"],
+            features["include"],
+            features["number"],
+            strict=True,
+        )
+        return [
+            ShownPoint(Point(_voxel(place), int(label), bool(include)), int(number))
+            for place, label, include, number in rows
+        ]
+
+    def _color(self, document: Document) -> None:
+        points = document.prompts.points
         if points:
-            colors = {label.id: (*label.color, 1.0) for label in annotation.labels}
+            colors = {label.id: (*label.color, 1.0) for label in document.labels}
             self.layer.face_color = np.array([colors[p.label] for p in points])
             self.layer.symbol = [_SYMBOLS[p.include] for p in points]
 
-    def _points(self) -> tuple[Point, ...]:
-        voxels = np.rint(self.layer.data).astype(int)
-        features = self.layer.features
-        return tuple(
-            Point((int(z), int(y), int(x)), int(label), bool(include))
-            for (z, y, x), label, include in zip(
-                voxels, features["label"], features["include"], strict=True
-            )
-        )
 
-    def _on_data(self, event: Any) -> None:
-        if self._is_showing or event.action not in ("added", "removed", "changed"):
-            return
-        points = self._points()
-        inside = tuple(point for point in points if self._holds(point))
-        if len(inside) < len(points):
-            self._refused("That click was outside the volume; it was not taken.")
-            self._is_showing = True
-            self._replace(inside)
-            self._is_showing = False
-        self._changed(inside)
-
-    def _holds(self, point: Point) -> bool:
-        return all(0 <= v < n for v, n in zip(point.voxel, self._shape, strict=True))
+def _voxel(place: Any) -> tuple[int, int, int]:
+    z, y, x = (int(n) for n in place)
+    return (z, y, x)

@@ -1,7 +1,8 @@
-"""From preview to result: readout, threshold, accept, save."""
+"""How prompts are read, and what becomes of the labels: readout, threshold, files."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +13,18 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QGroupBox,
-    QLabel,
+    QMenu,
     QPushButton,
     QVBoxLayout,
 )
 from superqt import QLabeledDoubleSlider
 
-from napari_dinomed.errors import DinomedError
 from napari_dinomed.io import label_formats
-from napari_dinomed.plugin.keymap import KEYMAP, Action
+from napari_dinomed.settings import load_settings, save_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_dinomed.engine.messages import Segmented
+    from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.state import Choices
 
 _HEADS = {
     "auto": "automatic",
@@ -36,12 +33,11 @@ _HEADS = {
     "blend": "both, averaged",
     "forest": "random forest",
 }
-_USUAL = "NIfTI"
-_SESSIONS = "Sessions (*.dinomed.json)"
+_DOCUMENTS = "Documents (*.dinomed.json)"
 
 
 class ResultBox(QGroupBox):
-    """Readout, threshold, and what becomes of the preview."""
+    """Readout, threshold, and files in and out."""
 
     def __init__(self, workbench: Workbench) -> None:
         super().__init__("Result")
@@ -53,17 +49,19 @@ class ResultBox(QGroupBox):
         self.threshold.setRange(0.05, 0.95)
         self.threshold.setValue(0.5)
         self.threshold.setToolTip("lower takes in more, higher less")
-        self.accept = QPushButton("Accept")
-        key = KEYMAP[Action.ACCEPT]
-        self.accept.setToolTip(f"{key.does} ({key.shown})")
         self.save = QPushButton("Save labels…")
+        self.save.setToolTip("write what is seen, on exactly the grid of the image's file")
+        self.save_inside = QPushButton()
         self.split = QPushButton("Split into instances")
         self.split.setToolTip(
             "number the things of the label in use, in a layer of its own"
         )
-        self.save_session = QPushButton("Save session…")
-        self.open_session = QPushButton("Open session…")
-        self.measures = QLabel("")
+        self.go_on = QPushButton("Continue from labels…")
+        self.go_on.setToolTip("begin with labels from a file, or from a layer of this grid")
+        self.save_copy = QPushButton("Save a copy…")
+        self.save_copy.setToolTip("labels, prompts and choices in a file of your own")
+        self.open_copy = QPushButton("Open a copy…")
+        self.take_over = QPushButton("Take over from the other window")
         self._lay_out()
         self._connect()
         self.setEnabled(False)
@@ -73,97 +71,139 @@ class ResultBox(QGroupBox):
         form.addRow("Readout", self.heads)
         form.addRow("Threshold", self.threshold)
         grid = QGridLayout()
-        grid.addWidget(self.accept, 0, 0)
-        grid.addWidget(self.save, 0, 1)
-        grid.addWidget(self.split, 1, 0, 1, 2)
-        grid.addWidget(self.save_session, 2, 0)
-        grid.addWidget(self.open_session, 2, 1)
+        grid.addWidget(self.take_over, 0, 0, 1, 2)
+        grid.addWidget(self.save, 1, 0)
+        grid.addWidget(self.split, 1, 1)
+        grid.addWidget(self.save_inside, 2, 0, 1, 2)
+        grid.addWidget(self.go_on, 3, 0, 1, 2)
+        grid.addWidget(self.save_copy, 4, 0)
+        grid.addWidget(self.open_copy, 4, 1)
+        for button in (self.take_over, self.save_inside):
+            button.hide()
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(self.measures)
         layout.addLayout(grid)
 
     def _connect(self) -> None:
         workbench = self._workbench
-        self.heads.activated.connect(lambda: self._choose(head=self.heads.currentData()))
-        self.threshold.sliderReleased.connect(
-            lambda: self._choose(threshold=round(self.threshold.value(), 2))
+        self.heads.activated.connect(
+            lambda: workbench.choose("readout", head=self.heads.currentData())
         )
-        self.accept.clicked.connect(lambda: self._try(lambda: workbench.accept()))
-        self.split.clicked.connect(lambda: self._try(lambda: workbench.split()))
+        self.threshold.sliderReleased.connect(lambda: self._choose_threshold())
+        self.threshold.editingFinished.connect(lambda: self._choose_threshold())
+        self.split.clicked.connect(lambda: workbench.split())
         self.save.clicked.connect(lambda: self._save_labels())
-        self.save_session.clicked.connect(lambda: self._save_session())
-        self.open_session.clicked.connect(lambda: self._open_session())
-        workbench.opened.connect(lambda: self.setEnabled(True))
-        workbench.closed.connect(lambda: self.setEnabled(False))
-        workbench.labelled.connect(self._on_labelled)
-        workbench.choices_changed.connect(self._on_choices)
+        self.save_inside.clicked.connect(lambda: self._save_inside())
+        self.go_on.clicked.connect(lambda: self._go_on())
+        self.save_copy.clicked.connect(lambda: self._save_copy())
+        self.open_copy.clicked.connect(lambda: self._open_copy())
+        self.take_over.clicked.connect(lambda: workbench.take_over())
+        workbench.bound.connect(self._on_bound)
+        workbench.document_changed.connect(self._on_document)
+        workbench.said.connect(lambda _: self._show_rights())
 
-    def _choose(self, **choices: object) -> None:
-        if self._workbench.session is not None:
-            self._workbench.session.choose(**choices)
+    def _choose_threshold(self) -> None:
+        value = round(self.threshold.value(), 2)
+        self._workbench.choose(f"threshold {value:.2f}", threshold=value)
 
-    def _on_choices(self, choices: Choices) -> None:
-        self.heads.setCurrentIndex(self.heads.findData(choices.head))
-        self.threshold.setValue(choices.threshold)
+    def _on_bound(self) -> None:
+        self.setEnabled(self._workbench.session is not None)
+        store = self._workbench.own_store
+        self.save_inside.setVisible(store is not None)
+        if store is not None:
+            self.save_inside.setText(f"Save labels into {store.name}")
 
-    def _on_labelled(self, segmented: Segmented) -> None:
+    def _on_document(self, document: Document) -> None:
+        self.heads.setCurrentIndex(self.heads.findData(document.choices.head))
+        self.threshold.setValue(document.choices.threshold)
+        self._show_rights()
+
+    def _show_rights(self) -> None:
         session = self._workbench.session
-        if session is None:
-            return
-        from napari_dinomed.report import measure
-
-        rows = measure(session.volume, segmented.labels, session.annotation.labels)
-        self.measures.setText(
-            "\n".join(
-                f"{row['name']}: {_readable(row['volume'], session.volume.geometry.unit)}"
-                for row in rows
-                if row["voxels"]
-            )
-        )
+        self.take_over.setVisible(session is not None and session.is_read_only)
 
     def _save_labels(self) -> None:
+        suffix = load_settings().label_suffix
+        path, chosen = QFileDialog.getSaveFileName(
+            self,
+            "Save labels",
+            str(self._workbench.suggested_path(suffix)),
+            filters(suffix),
+        )
+        if not path:
+            return
+        target = with_suffix(Path(path), chosen)
+        self._workbench.save_labels(target)
+        kept = suffix_of(target)
+        if kept and kept != suffix:
+            save_settings(replace(load_settings(), label_suffix=kept))
+
+    def _save_inside(self) -> None:
+        store = self._workbench.own_store
+        if store is not None:
+            self._workbench.save_labels(store)
+
+    def _go_on(self) -> None:
+        """Offer the labels layers that are there, and files."""
+        layers = self._workbench.labels_at_hand
+        if not layers:
+            self._go_on_from_file()
+            return
+        menu = QMenu(self)
+        for layer in layers:
+            action = menu.addAction(f"Layer {layer.name}")
+            action.triggered.connect(
+                lambda _=False, layer=layer: self._workbench.continue_from(layer)
+            )
+        menu.addAction("A file…").triggered.connect(lambda: self._go_on_from_file())
+        menu.exec(self.go_on.mapToGlobal(self.go_on.rect().bottomLeft()))
+
+    def _go_on_from_file(self) -> None:
+        folder = str(self._workbench.suggested_path("").parent)
+        path, _ = QFileDialog.getOpenFileName(self, "Continue from labels", folder)
+        if path:
+            self._workbench.continue_from_file(Path(path))
+
+    def _save_copy(self) -> None:
+        suggested = self._workbench.suggested_path(".dinomed.json")
         path, _ = QFileDialog.getSaveFileName(
-            self, "Save labels", "labels.nii.gz", _filters()
+            self, "Save a copy of the document", str(suggested), _DOCUMENTS
         )
         if path:
-            self._try(lambda: self._workbench.save_labels(Path(path)))
+            self._workbench.save_copy(Path(path))
 
-    def _save_session(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save session", "session.dinomed.json", _SESSIONS
-        )
-        session = self._workbench.session
-        if path and session is not None:
-            self._try(lambda: session.save(Path(path)))
-
-    def _open_session(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open session", "", _SESSIONS)
-        session = self._workbench.session
-        if path and session is not None:
-            self._try(lambda: session.resume(Path(path)))
-
-    def _try(self, work: Callable[[], object]) -> None:
-        try:
-            work()
-        except DinomedError as error:
-            self._workbench.failed.emit(str(error))
+    def _open_copy(self) -> None:
+        folder = str(self._workbench.suggested_path("").parent)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a document", folder, _DOCUMENTS)
+        if path:
+            self._workbench.open_copy(Path(path))
 
 
-def _readable(volume: float, unit: str) -> str:
-    """A volume in the unit that its users think in: ml for patients, µm³ for cells."""
-    if unit == "mm":
-        return f"{volume / 1000:.1f} ml"
-    if unit == "nm":
-        return f"{volume / 1e9:.3f} µm³"
-    return f"{volume:.4g} {unit}³"
+def filters(first: str) -> str:
+    """What a file dialog offers: every format that labels can be written in.
 
-
-def _filters() -> str:
-    """What a file dialog offers: every format that labels can be written in."""
+    The format that ``first`` is an ending of stands first.
+    """
     formats = label_formats()
-    first = {_USUAL: formats.pop(_USUAL)}
+    usual = next((name for name, ends in formats.items() if first in ends), "NIfTI")
+    ordered = {usual: formats.pop(usual)} | formats
     return ";;".join(
         f"{name} ({' '.join(f'*{suffix}' for suffix in suffixes)})"
-        for name, suffixes in (first | formats).items()
+        for name, suffixes in ordered.items()
     )
+
+
+def suffix_of(path: Path) -> str:
+    """The ending that chooses the format; empty where no format has it."""
+    endings = (end for ends in label_formats().values() for end in ends)
+    fitting = [end for end in endings if path.name.lower().endswith(end)]
+    return max(fitting, key=len, default="")
+
+
+def with_suffix(path: Path, chosen: str) -> Path:
+    """A name with the ending of the format chosen in the dialog, where it has none."""
+    if suffix_of(path):
+        return path
+    name = chosen.partition(" (")[0]
+    endings = label_formats().get(name, (".nii.gz",))
+    return path.with_name(path.name + max(endings, key=len))

@@ -1,4 +1,4 @@
-"""Brush strokes on the canvas as prompts: a labels layer whose paint is read, not kept."""
+"""The *Scribbles* layer: strokes that teach, as paint."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_dinomed.annotation.labels import Label
 from napari_dinomed.plugin.layers import label_colors, labels_over
-from napari_dinomed.segment.prompts import Label, Scribble
+from napari_dinomed.plugin.painting import boxes_of, repaint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari.layers import Image
-    from numpy.typing import NDArray
 
-    from napari_dinomed.session.session import Deliver
-    from napari_dinomed.session.state import Annotation
+    from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.mask import Box
 
 NAME = "Scribbles"
 BACKGROUND = 65_535
@@ -25,65 +23,47 @@ _GREY = Label(BACKGROUND, "background", (0.75, 0.75, 0.75))
 
 
 class ScribbleLayer:
-    """A labels layer kept equal to the scribbles of an annotation.
+    """A labels layer kept equal to the strokes of a document.
 
     Parameters
     ----------
     image
         The layer that is painted on.
-    changed
-        Called with the scribbles after the user painted or erased.
-    deliver
-        Runs a function soon: napari tells of some edits before it makes them.
     """
 
-    def __init__(
-        self,
-        image: Image,
-        changed: Callable[[tuple[Scribble, ...]], None],
-        deliver: Deliver,
-    ) -> None:
-        self._changed = changed
-        self._deliver = deliver
-        self._is_showing = False
-        self._label = 1
+    def __init__(self, image: Image) -> None:
         self.layer = labels_over(image, NAME, np.uint16)
-        self.layer.brush_size = max(2, min(image.data.shape[1:]) // 60)
-        self.layer.events.paint.connect(self._on_paint)
+        self.layer.brush_size = max(2, min(self.layer.data.shape[1:]) // 60)
 
     def arm(self, label: int, include: bool) -> None:
         """Make the next stroke mean this."""
-        self._label = label
-        self.layer.selected_label = label if include else BACKGROUND
+        value = label if include else BACKGROUND
+        if self.layer.selected_label != value:
+            self.layer.selected_label = value
 
-    def show(self, annotation: Annotation) -> None:
-        """Make the canvas show the annotation's scribbles, without calling back."""
-        self.layer.colormap = label_colors((*annotation.labels, _GREY))
-        if self._scribbles() == annotation.prompts.scribbles:
-            return
-        self._is_showing = True
-        try:
-            self.layer.data[...] = 0
-            for stroke in annotation.prompts.scribbles:
-                value = stroke.label if stroke.include else BACKGROUND
-                self.layer.data[tuple(np.array(stroke.voxels).T)] = value
+    def show(self, before: Document, after: Document) -> None:
+        """Paint the strokes that differ."""
+        old, new = before.prompts.strokes, after.prompts.strokes
+        known, kept = {id(stroke) for stroke in old}, {id(stroke) for stroke in new}
+        changed = [stroke.mask for stroke in old if id(stroke) not in kept]
+        changed += [stroke.mask for stroke in new if id(stroke) not in known]
+        self.paint(after, boxes_of(*changed))
+        if before.labels != after.labels:
+            self._name(after)
+
+    def show_all(self, document: Document) -> None:
+        """Paint a document's strokes into an empty layer."""
+        self.paint(document, boxes_of(*(s.mask for s in document.prompts.strokes)))
+        self._name(document)
+
+    def paint(self, document: Document, boxes: dict[int, Box]) -> None:
+        """Make boxes show a document's strokes, whatever was painted there."""
+        parts = [
+            (stroke.label if stroke.include else BACKGROUND, stroke.mask)
+            for stroke in document.prompts.strokes
+        ]
+        if repaint(self.layer.data, boxes, parts):
             self.layer.refresh()
-        finally:
-            self._is_showing = False
 
-    def _scribbles(self) -> tuple[Scribble, ...]:
-        data: NDArray[np.uint16] = np.asarray(self.layer.data)
-        painted = np.argwhere(data)
-        values = data[tuple(painted.T)]
-        return tuple(
-            Scribble(
-                tuple((int(z), int(y), int(x)) for z, y, x in painted[values == value]),
-                self._label if value == BACKGROUND else int(value),
-                include=bool(value != BACKGROUND),
-            )
-            for value in np.unique(values)
-        )
-
-    def _on_paint(self) -> None:
-        if not self._is_showing:
-            self._deliver(lambda: self._changed(self._scribbles()))
+    def _name(self, document: Document) -> None:
+        self.layer.colormap = label_colors((*document.labels, _GREY))

@@ -1,11 +1,13 @@
-"""Between a viewer and a session: layers that show it, and what the user does to them.
+"""Between a viewer and a session: binding an image, and what the user does to its document.
 
+In: a viewer's images and the user's acts. Out: one session at a time, and its layers.
 No widget is needed: everything here works on a `ViewerModel`.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,30 +16,34 @@ import numpy as np
 from napari.layers import Image, Labels
 from psygnal import Signal
 
-from napari_dinomed.engine.messages import Encoded, Progress, Segmented
+from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.io import write_labels
+from napari_dinomed.io import Origin, Source, read_labels, write_labels
+from napari_dinomed.io.ome_zarr import OmeZarrHeader
+from napari_dinomed.plugin.files import layer_name
+from napari_dinomed.plugin.hearing import Hearing
 from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
-from napari_dinomed.plugin.layers import labels_over, volume_of, widen_contrast_range
-from napari_dinomed.plugin.prompt_layer import PromptLayer
-from napari_dinomed.plugin.result import RESULT, PreviewLayer, accept, instances_over
-from napari_dinomed.plugin.scribble_layer import ScribbleLayer
+from napari_dinomed.plugin.layers import METADATA_KEY, volume_of, widen_contrast_range
+from napari_dinomed.plugin.preferences import keeps_beside_image
+from napari_dinomed.plugin.result_layer import instances_over
+from napari_dinomed.plugin.sheet import Sheet
+from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.instances import split_instances
-from napari_dinomed.segment.prompts import Label, legend_of
-from napari_dinomed.session.session import Session, View
-from napari_dinomed.session.state import Annotation, Choices
-from napari_dinomed.volume import choose_window
+from napari_dinomed.session.autosave import Autosave
+from napari_dinomed.session.session import Activity, Session, View
+from napari_dinomed.volume import Volume, require_same_grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
     from napari_dinomed.engine.messages import SliceLabels
-    from napari_dinomed.segment.prompts import Point, Scribble
     from napari_dinomed.session.session import Asks, Deliver
+    from napari_dinomed.volume import NamedLabel
 
 
 class Workbench:
@@ -50,65 +56,266 @@ class Workbench:
     engine
         Who computes.
     deliver
-        Runs a function on the viewer's thread.
+        Runs a function soon, on the viewer's thread.
     """
 
-    opened = Signal()
-    closed = Signal()
-    annotation_changed = Signal(Annotation)
-    choices_changed = Signal(Choices)
+    bound = Signal()
+    images_changed = Signal()
+    document_changed = Signal(Document)
     aim_changed = Signal(int, bool)
-    progressed = Signal(Progress)
-    encoded = Signal(Encoded)
-    stopped = Signal()
-    labelled = Signal(Segmented)
+    tool_changed = Signal(str)
+    acted = Signal(Activity)
     said = Signal(str)
     failed = Signal(str)
+    recovered = Signal()
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        engine: Asks,
-        deliver: Deliver = lambda work: work(),
-    ) -> None:
+    def __init__(self, viewer: ViewerModel, engine: Asks, deliver: Deliver) -> None:
         self.viewer = viewer
         self.session: Session | None = None
         self.image: Image | None = None
+        self.sheet: Sheet | None = None
         self.label = 1
         self.include = True
+        self.turns = Turns(deliver)
         self._engine = engine
         self._deliver = deliver
-        viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._hearing: Hearing | None = None
+        self._is_syncing = self.is_closed = False
+        self._seen_labels: weakref.WeakSet[Labels] = weakref.WeakSet()
+        self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
+        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.removed.connect(self._on_layers)
         viewer.dims.events.current_step.connect(self._on_view)
         viewer.dims.events.order.connect(self._on_view)
+        for action in (Action.UNDO, Action.REDO):
+            for keys in KEYMAP[action].keys:
+                viewer.bind_key(keys, self._key(action), overwrite=True)
 
-    def open(self, image: Image) -> None:
-        """Begin with an image layer: its session is taken up where it was left.
+    # Binding
+
+    @property
+    def images(self) -> list[Image]:
+        """Images that could be segmented."""
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+
+    def bind(self, image: Image) -> None:
+        """Begin with an image: its document is taken up where it was left.
 
         Raises
         ------
         VolumeError
             Where the layer is not a grey volume.
         """
+        if image is self.image:
+            return
         volume = volume_of(image)
-        self.close()
         volume.require_content()
+        self.unbind()
         source = getattr(image.source, "path", None)
+        beside = Path(source) if source and keeps_beside_image() else None
         session = Session(
-            volume, self._engine, Path(source) if source else None, self._deliver
+            volume,
+            self._engine,
+            Autosave(volume.fingerprint, beside),
+            self._deliver,
+            defaults_for(volume.modality).meaning,
         )
         self.session, self.image = session, image
+        session.noticed.connect(lambda text: self.said.emit(text))
+        session.failed.connect(lambda text: self.failed.emit(text))
+        session.open()
+        session.know(tuple(self._others_at_hand(session)))
         widen_contrast_range(image)
-        self._add_layers(image)
+        sheet = Sheet(self.viewer, image, session.document)
+        self.sheet = sheet
+        self._hearing = Hearing(self.viewer, sheet, session, self.turns, self, self._refuse)
         self._listen(session)
+        self._bind_keys(sheet)
         self._on_view()
-        session.resume_autosave()
-        if not session.annotation.labels:
-            self.new_label()
-        self._aim_at_something(session.annotation)
-        self._show(session.annotation)
-        self.viewer.layers.selection.active = self.prompts.layer
-        self.opened.emit()
+        self._aim_at_something()
+        self.point()
+        self.bound.emit()
+        self.document_changed.emit(session.document)
+        self.acted.emit(session.activity)
+
+    def unbind(self) -> None:
+        """Leave the image: its layers go, its document is kept."""
+        sheet = self._let_go()
+        if sheet is not None:
+            sheet.remove()
+            self.bound.emit()
+
+    def close(self) -> None:
+        """Leave the viewer for good: nobody is told any more."""
+        self._fall_silent()
+        self.unbind()
+        for action in (Action.UNDO, Action.REDO):
+            for keys in KEYMAP[action].keys:
+                self.viewer.bind_key(keys, None)
+
+    def abandon(self) -> None:
+        """Leave a viewer whose window is gone: its layers went with it."""
+        self._fall_silent()
+        self._let_go()
+
+    def _fall_silent(self) -> None:
+        self.is_closed = True
+        self.turns.end()
+        for signal in (
+            self.bound,
+            self.images_changed,
+            self.document_changed,
+            self.aim_changed,
+            self.tool_changed,
+            self.acted,
+            self.said,
+            self.failed,
+            self.recovered,
+        ):
+            signal.disconnect()
+        layers, dims = self.viewer.layers, self.viewer.dims
+        layers.events.inserted.disconnect(self._on_layers)
+        layers.events.removed.disconnect(self._on_layers)
+        dims.events.current_step.disconnect(self._on_view)
+        dims.events.order.disconnect(self._on_view)
+
+    def _let_go(self) -> Sheet | None:
+        """End the session; its layers, where there were any."""
+        session, sheet, hearing = self.session, self.sheet, self._hearing
+        self.session = self.image = self.sheet = self._hearing = None
+        if session is not None:
+            for signal in (session.changed, session.acted, session.slice_labelled):
+                signal.disconnect()
+            session.close()
+        if hearing is not None:
+            hearing.end()
+        return sheet
+
+    def _on_layers(self) -> None:
+        """Layers came or went: look at them once that is over."""
+        if self._is_syncing or (self.sheet is not None and self.sheet.is_showing):
+            return
+        self._is_syncing = True
+        self.turns.soon(self._sync)
+
+    def _sync(self) -> None:
+        """Make what is bound follow the layers that are there."""
+        self._is_syncing = False
+        if self.image is not None and self.image not in self.viewer.layers:
+            self.unbind()
+        if self.session is not None and self.sheet is not None:
+            self.session.know(tuple(self._others_at_hand(self.session)))
+            is_ours = self.viewer.layers.selection.active in self.sheet.layers
+            self.sheet.keep_up()
+            if not is_ours:
+                self.point()
+        self.images_changed.emit()
+        self._take_dropped_labels()
+
+    def _others_at_hand(self, session: Session) -> Iterable[Volume]:
+        """Images in the viewer that the document says it is seen with."""
+        wanted = set(session.document.choices.others)
+        for image in self.images if wanted else ():
+            if self.fingerprint_of(image) in wanted:
+                yield volume_of(image)
+
+    def _listen(self, session: Session) -> None:
+        def shown(before: Document, after: Document) -> None:
+            self.turns.run(lambda: self._show(before, after))
+
+        session.changed.connect(shown)
+        session.acted.connect(self._on_activity)
+        session.slice_labelled.connect(
+            lambda part: self.turns.run(lambda: self._show_early(part))
+        )
+
+    # What is meant
+
+    def aim(self, label: int | None = None, include: bool | None = None) -> None:
+        """Choose what the next click, stroke or touch of the brush means."""
+        self.label = self.label if label is None else label
+        self.include = self.include if include is None else include
+        if self.session is not None and self.sheet is not None:
+            self.sheet.arm(self.session.document, self.label, self.include)
+        self.aim_changed.emit(self.label, self.include)
+
+    def point(self) -> None:
+        """Click to place points."""
+        self._use("point", "prompts", "add")
+
+    def scribble(self) -> None:
+        """Draw strokes that teach."""
+        self._use("scribble", "scribbles", "paint")
+
+    def brush(self) -> None:
+        """Paint the label itself."""
+        self._use("brush", "result", "paint")
+
+    def erase(self) -> None:
+        """Rub out what is there."""
+        self._use("erase", "result", "erase")
+
+    def _use(self, tool: str, what: str, mode: str) -> None:
+        if self.sheet is not None:
+            layer = getattr(self.sheet, what).layer
+            self.viewer.layers.selection.active = layer
+            layer.mode = mode
+            self.tool_changed.emit(tool)
+
+    # What the user does
+
+    def undo(self) -> None:
+        """Take back the last step."""
+        self._do(lambda session: session.undo())
+
+    def redo(self) -> None:
+        """Make it again."""
+        self._do(lambda session: session.redo())
+
+    def new_label(self) -> None:
+        """Add a label and aim at it."""
+
+        def add(session: Session) -> None:
+            meaning = session.document.find(self.label).meaning
+            document = session.document.with_new_label(meaning)
+            session.change(document, "new label")
+            self.aim(document.next_id - 1, include=True)
+
+        self._do(add)
+
+    def change_label(self, label: int, **values: Any) -> None:
+        """Rename a label, or change its colour or meaning."""
+
+        def change(session: Session) -> None:
+            known = session.document.find(label)
+            changed = replace(known, **values)
+            what = ", ".join(values).replace("color", "colour")
+            name = f"{what} of {known.name}"
+            session.change(session.document.with_label(changed), name)
+
+        self._do(change)
+
+    def remove_label(self, label: int) -> None:
+        """Remove a label with its prompts and voxels; undo brings all of it back."""
+
+        def remove(session: Session) -> None:
+            name = f"remove {session.document.find(label).name}"
+            session.change(session.document.without_label(label), name)
+
+        self._do(remove)
+
+    def toggle_done(self, label: int) -> None:
+        """Lock a label as it is, or open it again."""
+
+        def toggle(session: Session) -> None:
+            is_done = session.document.find(label).is_done
+            (session.reopen if is_done else session.finish)(label)
+
+        self._do(toggle)
+
+    def choose(self, name: str, **choices: Any) -> None:
+        """Change how prompts are read, for the label in work and answers to come."""
+        self._do(lambda session: session.choose(self.label, name, **choices))
 
     def see_with(self, images: list[Image]) -> None:
         """Let the encoder look at other layers of the same grid as well.
@@ -118,95 +325,99 @@ class Workbench:
         VolumeError
             Where one is not a grey volume on that grid.
         """
-        self._require().see_with(tuple(volume_of(image) for image in images))
+        others = tuple(volume_of(image) for image in images)
+        self._require().see_with(self.label, others)
 
-    def close(self) -> None:
-        """Leave the image: the working layers go, what was accepted stays."""
-        session, self.session, self.image = self.session, None, None
-        if session is None:
-            return
-        session.close()
-        for layer in (self.prompts.layer, self.scribbles.layer, self.preview.layer):
+    def take_over(self) -> None:
+        """Go on here with what another window had."""
+        self._do(lambda session: session.take_over())
+
+    # Labels in and out
+
+    def continue_from(self, layer: Labels) -> None:
+        """Make a labels layer of the same grid the document's start; the layer goes."""
+
+        def go_on(session: Session) -> None:
+            stored = layer.metadata.get(METADATA_KEY)
+            volume = stored if isinstance(stored, Volume) else None
+            array = np.asarray(layer.data)
+            if array.shape != session.volume.array.shape:
+                raise DinomedError(
+                    f"Expected labels of {session.volume.array.shape} voxels, but "
+                    f"{layer.name!r} has {array.shape}. Open labels of this image."
+                )
+            if volume is not None:
+                require_same_grid(session.volume, volume)
+            legend = volume.legend if volume is not None else None
+            self._continue(session, array, legend or (), layer.name)
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        self.closed.emit()
 
-    def detach(self) -> None:
-        """Leave the viewer for good."""
-        self.close()
-        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        self.viewer.dims.events.current_step.disconnect(self._on_view)
-        self.viewer.dims.events.order.disconnect(self._on_view)
+        self._do(go_on)
 
-    def aim(self, label: int | None = None, include: bool | None = None) -> None:
-        """Choose what the next click or stroke means."""
-        session = self._require()
-        self.label = self.label if label is None else label
-        self.include = self.include if include is None else include
-        self.prompts.arm(session.annotation, self.label, self.include)
-        self.scribbles.arm(self.label, self.include)
-        self.aim_changed.emit(self.label, self.include)
+    def continue_from_file(self, path: Path) -> None:
+        """Make labels from a file the document's start."""
 
-    def point(self) -> None:
-        """Click to place points."""
-        self.viewer.layers.selection.active = self.prompts.layer
-        self.prompts.layer.mode = "add"
+        def go_on(session: Session) -> None:
+            labels, volume = read_labels(path)
+            require_same_grid(session.volume, volume)
+            self._continue(session, labels, volume.legend or (), path.name)
 
-    def paint(self) -> None:
-        """Draw scribbles with a brush."""
-        self.viewer.layers.selection.active = self.scribbles.layer
-        self.scribbles.layer.mode = "paint"
+        self._do(go_on)
 
-    def new_label(self) -> None:
-        """Add a label and aim at it."""
-        session = self._require()
-        meaning = (
-            session.annotation.find(self.label).meaning
-            if any(label.id == self.label for label in session.annotation.labels)
-            else defaults_for(session.volume.modality).meaning
+    def _continue(
+        self,
+        session: Session,
+        labels: NDArray[Any],
+        legend: tuple[NamedLabel, ...],
+        name: str,
+    ) -> None:
+        session.change(
+            session.document.continued_from(labels, legend), f"continue from {name}"
         )
-        session.change(session.annotation.with_new_label(meaning))
-        self.aim(max(session.annotation.labels, key=_newest).id, include=True)
+        self.aim(session.document.labels[0].id)
+        count = len(session.document.labels)
+        self.said.emit(f"Went on from {name}: {count} labels. Undo takes it back.")
 
-    def change_label(self, label: int, **values: Any) -> None:
-        """Rename a label, or change its colour or meaning."""
+    @property
+    def labels_at_hand(self) -> list[Labels]:
+        """Labels layers of the image's shape that could be gone on from."""
+        if self.session is None or self.sheet is None:
+            return []
+        shape = self.session.volume.array.shape
+        return [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Labels)
+            and layer not in self.sheet.layers
+            and layer.data.shape == shape
+        ]
+
+    def _take_dropped_labels(self) -> None:
+        """A file of labels that was opened over a blank document becomes its start."""
+        session = self.session
+        for layer in self.labels_at_hand:
+            is_known = layer in self._seen_labels
+            self._seen_labels.add(layer)
+            stored = layer.metadata.get(METADATA_KEY)
+            is_labels = isinstance(stored, Volume) and stored.legend is not None
+            if is_known or not is_labels or session is None:
+                continue
+            if session.document.is_blank and not session.is_read_only:
+                self.continue_from(layer)
+            else:
+                self.said.emit(
+                    f"{layer.name} are labels of this grid: go on from them by 'Continue "
+                    "from labels…'."
+                )
+
+    def result(self) -> NDArray[np.uint8 | np.uint16]:
+        """The labels (z, y, x): what is seen, measured and saved."""
         session = self._require()
-        changed = replace(session.annotation.find(label), **values)
-        session.change(session.annotation.with_label(changed))
-
-    def remove_label(self, label: int) -> None:
-        """Remove a label and its prompts; `undo` brings them back."""
-        session = self._require()
-        if len(session.annotation.labels) > 1:
-            session.change(session.annotation.without_label(label))
-
-    def accept(self) -> Labels:
-        """Write the preview into the labels layer that the user keeps."""
-        session, image = self._require(), self._require_image()
-        target = self.result_layer()
-        if target is None:
-            target = labels_over(image, RESULT, np.uint16)
-            below = self.viewer.layers.index(self.preview.layer)
-            self.viewer.layers.insert(below, target)
-            self.viewer.layers.selection.active = self.prompts.layer
-        changed = accept(self.preview.labels, session.annotation, target)
-        self.said.emit(f"{changed:,} voxels written to {target.name}; Ctrl+Z there undoes.")
-        return target
-
-    def result_layer(self) -> Labels | None:
-        """The labels layer that the user keeps, where there is one."""
-        image = self._require_image()
-        for layer in self.viewer.layers:
-            if (
-                isinstance(layer, Labels)
-                and layer.name.startswith(RESULT)
-                and layer.data.shape == image.data.shape
-            ):
-                return layer
-        return None
+        return session.document.labels_of(session.volume.geometry.shape)
 
     def save_labels(self, path: Path) -> None:
-        """Write the accepted labels, or the preview, on the grid of the image's file.
+        """Write the labels on the grid of the image's file, once answers are in.
 
         Raises
         ------
@@ -214,27 +425,75 @@ class Workbench:
             Where the file cannot be written.
         """
         session = self._require()
-        legend = legend_of(session.annotation.labels)
-        write_labels(path, self._kept_labels(), session.volume, legend)
-        self.said.emit(f"Saved {path}")
+
+        def save() -> None:
+            legend = legend_of(session.document.legend)
+            labels = session.document.labels_of(session.volume.geometry.shape)
+            write_labels(path, labels, session.volume, legend)
+            self.said.emit(f"Saved {path}")
+
+        session.after_answers(lambda: self._try(save))
+
+    def save_copy(self, path: Path) -> None:
+        """Write the document to a file of the user's choice."""
+
+        def save(session: Session) -> None:
+            session.save(path)
+            self.said.emit(f"Saved {path}")
+
+        self._do(save)
+
+    def open_copy(self, path: Path) -> None:
+        """Go on with a document from a file; undo goes back."""
+        self._do(lambda session: session.resume(path))
+
+    def suggested_path(self, suffix: str) -> Path:
+        """Where labels would be saved: beside the image, under its name."""
+        source = getattr(self._source(), "path", None)
+        if source is None:
+            return Path.home() / f"labels{suffix}"
+        place: Path = source
+        return place.with_name(f"{layer_name(place)}-labels{suffix}")
+
+    @property
+    def own_store(self) -> Path | None:
+        """The OME-Zarr that the image came from, into which labels can go."""
+        header = self.session.volume.header if self.session is not None else None
+        return header.root if isinstance(header, OmeZarrHeader) else None
+
+    def _source(self) -> Source | None:
+        """The file that the image came from."""
+        session, image = self.session, self.image
+        origin = session.volume.origin if session is not None else None
+        if isinstance(origin, Origin) and origin.source.paths:
+            return origin.source
+        path = getattr(image.source, "path", None) if image is not None else None
+        return Source((Path(path),)) if path else None
+
+    def fingerprint_of(self, image: Image) -> str:
+        """Hash of an image's volume, computed once; empty where it is not a volume."""
+        if image not in self._prints:
+            try:
+                self._prints[image] = volume_of(image).fingerprint
+            except DinomedError:
+                self._prints[image] = ""
+        return self._prints[image]
 
     def split(self) -> None:
-        """Number the things of the label in use, in a layer of their own.
+        """Number the things of the label in use, in a layer of their own."""
+        self._do(self._split)
 
-        Raises
-        ------
-        DinomedError
-            Where nothing has the label yet.
-        """
-        session = self._require()
-        label = session.annotation.find(self.label)
-        mask = self._kept_labels() == label.id
-        if not mask.any():
+    def _split(self, session: Session) -> None:
+        label = session.document.find(self.label)
+        mask = session.document.mask(label.id)
+        if not mask:
             raise DinomedError(f"Nothing is {label.name} yet: click on some of it first.")
         self.said.emit(f"Telling the things of {label.name} apart …")
+        shape = session.volume.geometry.shape
+        box = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
 
         def work() -> None:
-            instances = split_instances(mask, session.volume.geometry.spacing)
+            instances = split_instances(mask.array(box), session.volume.geometry.spacing)
             self._deliver(lambda: self._show_instances(session, label.name, instances))
 
         threading.Thread(target=work, name="instances", daemon=True).start()
@@ -242,148 +501,96 @@ class Workbench:
     def _show_instances(
         self, session: Session, name: str, instances: NDArray[np.int32]
     ) -> None:
-        if self.session is not session:
+        if self.session is not session or self.image is None or self.sheet is None:
             return
-        layer = instances_over(self._require_image(), name, instances, session.volume)
-        above = self.viewer.layers.index(self.preview.layer) + 1
+        layer = instances_over(self.image, name, instances, session.volume)
+        self._seen_labels.add(layer)
+        above = self.viewer.layers.index(self.sheet.result.layer) + 1
         self.viewer.layers.insert(above, layer)
-        self.viewer.layers.selection.active = self.prompts.layer
+        self.point()
         self.said.emit(f"{len(layer.features) - 1:,} things in {layer.name}")
 
-    def _kept_labels(self) -> NDArray[Any]:
-        """What was accepted, or, before anything was, the preview."""
-        kept = self.result_layer()
-        return np.asarray(kept.data) if kept is not None else self.preview.labels
+    def toggle_result(self) -> None:
+        """Show or hide the segmentation."""
+        if self.sheet is not None:
+            layer = self.sheet.result.layer
+            layer.visible = not layer.visible
 
-    def toggle_preview(self) -> None:
-        """Show or hide the preview."""
-        self.preview.layer.visible = not self.preview.layer.visible
+    # Inside
 
-    def _add_layers(self, image: Image) -> None:
-        session = self._require()
-        self.preview = PreviewLayer(image)
-        self.scribbles = ScribbleLayer(image, self._take_scribbles, self._deliver)
-        self.prompts = PromptLayer(image, self._take_points, self._refuse)
-        for layer in (self.preview.layer, self.scribbles.layer, self.prompts.layer):
-            self.viewer.layers.append(layer)
-        actions: dict[Action, Callable[[], None]] = {
+    def _bind_keys(self, sheet: Sheet) -> None:
+        for layer in sheet.layers:
+            for action, key in KEYMAP.items():
+                for keys in key.keys:
+                    layer.bind_key(keys, self._key(action), overwrite=True)
+        for layer in (sheet.prompts.layer, sheet.scribbles.layer):
+            for number in LABEL_KEYS:
+                layer.bind_key(
+                    number,
+                    lambda _, n=int(number): self._aim_at_number(n),
+                    overwrite=True,
+                )
+
+    def _key(self, action: Action) -> Callable[[Any], None]:
+        acts: dict[Action, Callable[[], None]] = {
             Action.TOGGLE: lambda: self.aim(include=not self.include),
-            Action.UNDO: session.undo,
-            Action.REDO: session.redo,
+            Action.UNDO: self.undo,
+            Action.REDO: self.redo,
             Action.NEW_LABEL: self.new_label,
-            Action.ACCEPT: lambda: self._try(self.accept),
-            Action.HIDE: self.toggle_preview,
+            Action.DONE: lambda: self.toggle_done(self.label),
+            Action.HIDE: self.toggle_result,
         }
-        for layer in (self.prompts.layer, self.scribbles.layer):
-            self._bind_keys(layer, actions)
-        self.prompts.layer.mode = "add"
-
-    def _bind_keys(self, layer: Any, actions: dict[Action, Callable[[], None]]) -> None:
-        for action, work in actions.items():
-            for keys in KEYMAP[action].keys:
-                layer.bind_key(keys, lambda _, work=work: work(), overwrite=True)
-        for key in LABEL_KEYS:
-            layer.bind_key(
-                key, lambda _, n=int(key): self._aim_at_number(n), overwrite=True
-            )
+        return lambda _: acts[action]()
 
     def _aim_at_number(self, number: int) -> None:
-        labels = self._require().annotation.labels
+        labels = self._require().document.labels
         if number <= len(labels):
             self.aim(labels[number - 1].id)
 
-    def _listen(self, session: Session) -> None:
-        session.annotation_changed.connect(self._show)
-        session.labels_cleared.connect(self._clear_preview)
-        session.slice_labelled.connect(self._show_slice)
-        session.volume_labelled.connect(self._show_volume)
-        for theirs, ours in (
-            (session.choices_changed, self.choices_changed),
-            (session.progressed, self.progressed),
-            (session.encoded, self.encoded),
-            (session.noticed, self.said),
-            (session.failed, self.failed),
-        ):
-            theirs.connect(lambda value, ours=ours: ours.emit(value))
-        session.stopped.connect(lambda: self.stopped.emit())
-
-    def _show(self, annotation: Annotation) -> None:
-        if self.session is None or self.session.annotation is not annotation:
+    def _show(self, before: Document, after: Document) -> None:
+        if self.session is None or self.sheet is None:
             return
-        self._aim_at_something(annotation)
-        self.prompts.show(annotation)
-        self.scribbles.show(annotation)
-        self.preview.color(annotation)
-        self.annotation_changed.emit(annotation)
+        self.sheet.show(before, after)
+        self._aim_at_something()
+        self.document_changed.emit(after)
 
-    def _aim_at_something(self, annotation: Annotation) -> None:
-        """Undo may have taken away the label that was aimed at."""
-        if annotation.labels:
-            known = [label.id for label in annotation.labels]
-            self.aim(self.label if self.label in known else known[-1])
+    def _show_early(self, part: SliceLabels) -> None:
+        if self.session is not None and self.sheet is not None:
+            self.sheet.show_early(part, self.session.document)
 
-    def _show_slice(self, part: SliceLabels) -> None:
-        if self.session is not None:
-            self.preview.show_slice(part)
+    def _aim_at_something(self) -> None:
+        """The label that was aimed at may be gone, or have another colour."""
+        document = self._require().document
+        self.aim(self.label if document.has(self.label) else document.labels[-1].id)
 
-    def _show_volume(self, segmented: Segmented) -> None:
-        if self.session is not None:
-            self.preview.show_volume(segmented.labels)
-            self.labelled.emit(segmented)
+    def _on_activity(self, activity: Activity) -> None:
+        self.acted.emit(activity)
 
-    def _clear_preview(self) -> None:
-        if self.session is not None:
-            self.preview.clear()
-            self.stopped.emit()
-
-    def _take_points(self, points: tuple[Point, ...]) -> None:
-        session = self._require()
-        session.change(session.annotation.with_points(points))
-
-    def _take_scribbles(self, scribbles: tuple[Scribble, ...]) -> None:
-        if self.session is not None:
-            self.session.change(self.session.annotation.with_scribbles(scribbles))
+    def _on_view(self) -> None:
+        if self.session is None or self.sheet is None or self.viewer.dims.ndisplay != 2:
+            return
+        axis = self.viewer.dims.order[0]
+        layer = self.sheet.result.layer
+        index = layer.world_to_data(self.viewer.dims.point)[axis]
+        last = self.session.volume.array.shape[axis] - 1
+        self.session.look_at(View(axis, min(max(round(index), 0), last)))
 
     def _refuse(self, reason: str) -> None:
         self.failed.emit(reason)
 
-    def _on_view(self) -> None:
-        if self.session is None or self.viewer.dims.ndisplay != 2:
-            return
-        axis = self.viewer.dims.order[0]
-        index = self._require_image().world_to_data(self.viewer.dims.point)[axis]
-        last = self.session.volume.array.shape[axis] - 1
-        self.session.look_at(View(axis, min(max(round(index), 0), last)))
+    def _do(self, work: Callable[[Session], None]) -> None:
+        """An act of the user; what it may not do is said."""
+        self._try(lambda: work(self._require()))
 
-    def _on_layer_removed(self, event: Any) -> None:
-        if self.session is None:
-            return
-        own = (self.image, self.prompts.layer, self.scribbles.layer, self.preview.layer)
-        if event.value in own:
-            self.close()
-
-    def _try(self, work: Callable[[], Any]) -> None:
+    def _try(self, work: Callable[[], None]) -> None:
         try:
             work()
         except DinomedError as error:
             self.failed.emit(str(error))
+        else:
+            self.recovered.emit()
 
     def _require(self) -> Session:
         if self.session is None:
-            raise DinomedError("Choose an image layer first.")
+            raise DinomedError("Open an image and choose it first.")
         return self.session
-
-    def _require_image(self) -> Image:
-        if self.image is None:
-            raise DinomedError("Choose an image layer first.")
-        return self.image
-
-
-def window_limits(session: Session, name: str) -> tuple[float, float]:
-    """Grey values of a window preset, for the image layer's contrast."""
-    window = choose_window(session.volume, name or None)
-    return (window.low, window.high)
-
-
-def _newest(label: Label) -> int:
-    return label.id

@@ -1,29 +1,33 @@
-"""A session on disk: ``.dinomed.json``, with all that is needed to go on or to repeat it.
+"""A document on disk: ``.dinomed.json``, with all that is needed to go on or to repeat it.
 
-It names no file and no patient: the volume is known by the hash of its voxels.
+In: a document and the volume that it is of. Out: JSON text that names no file and no
+patient: the volume is known by the hash of its voxels.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
+import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from napari_dinomed.annotation.document import Document
 from napari_dinomed.errors import DinomedError, ReadError
 from napari_dinomed.io.atomic import write_text
-from napari_dinomed.session.state import Annotation, Choices
-from napari_dinomed.settings import data_folder
 from napari_dinomed.volume import Geometry, Window
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SUFFIX = ".dinomed.json"
+VERSION: Literal[1] = 1
+# A click a second for three hours; more come from a program or from damage.
+MOST_PROMPTS = 10_000
 
 
 @dataclass(frozen=True)
-class SessionFile:
+class SavedDocument:
     """What is written.
 
     Parameters
@@ -32,81 +36,88 @@ class SessionFile:
         Hash of voxels and grid.
     geometry
         The grid.
-    choices
-        Encoder, window, readout, threshold.
     window
-        The grey values that were encoded.
+        The grey values that the encoder sees.
     encoder_signature
         What identifies the encoder, weights' SHA-256 included; empty before encoding.
-    annotation
-        Labels and prompts; voxels are (z, y, x) of the canonical grid.
+    document
+        Everything made; voxels are (z, y, x) of the canonical grid.
     """
 
     volume: str
     geometry: Geometry
-    choices: Choices
     window: Window
     encoder_signature: str
-    annotation: Annotation
-    version: Literal[1] = 1
+    document: Document
+    version: Literal[1] = VERSION
 
 
-_ADAPTER = TypeAdapter(SessionFile)
+_ADAPTER = TypeAdapter(SavedDocument)
 
 
-def save_session(path: Path, session: SessionFile) -> None:
-    """Write a session; an existing file is replaced only once all is written.
+def save_document(path: Path, saved: SavedDocument) -> None:
+    """Write a document; an existing file is replaced only once all is written.
 
     Raises
     ------
     WriteError
         Where the folder is missing, read-only or full.
     """
-    write_text(path, _ADAPTER.dump_json(session, indent=1).decode())
+    write_text(path, _ADAPTER.dump_json(saved).decode())
 
 
-def load_session(path: Path) -> SessionFile:
-    """Read a session.
+def load_document(path: Path) -> SavedDocument:
+    """Read a document.
 
     Raises
     ------
     ReadError
-        Where the file is missing, damaged, or of another version.
+        Where the file is missing, damaged, contradicts itself, or comes from a newer
+        version.
     """
+    values = _read_json(path)
+    _require_known(values, path.name)
     try:
-        session = _ADAPTER.validate_json(path.read_bytes())
-        session.annotation.prompts.require_inside(session.geometry.shape)
-        session.annotation.prompts.require_labels(
-            label.id for label in session.annotation.labels
-        )
-    except OSError as error:
-        raise ReadError(f"Cannot read {path}: {error.strerror or error}.") from error
+        saved = _ADAPTER.validate_python(values)
+        saved.document.require_fits(saved.geometry.shape)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ReadError(
-            f"{path.name} is not a session of napari-dinomed, or was damaged: "
-            f"{place or 'the file'}: {first['msg']}."
-        ) from error
-    except ReadError:
-        raise
+        raise _damaged(path.name, f"{place or 'the file'}: {first['msg']}") from error
     except DinomedError as error:
         raise ReadError(f"{path.name} contradicts itself: {error}") from error
-    return session
+    return saved
 
 
-def free_place(path: Path) -> Path:
-    """A name like this one that no file has yet."""
-    stem = path.name.removesuffix(SUFFIX)
-    numbered = (path.with_name(f"{stem}-{n}{SUFFIX}") for n in itertools.count(2))
-    return next(place for place in numbered if not place.exists())
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise ReadError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path.name, str(error)) from error
 
 
-def place_for(source: Path | None, fingerprint: str) -> Path:
-    """Where a volume's session is kept: beside its file, else with the settings."""
-    if source is not None and os.access(source.parent, os.W_OK):
-        stem = source.name.partition(".")[0]
-        return source.with_name(stem + SUFFIX)
-    folder = data_folder() / "sessions"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / (fingerprint + SUFFIX)
+def _require_known(values: Any, name: str) -> None:
+    """Raise `ReadError` where this version cannot read it; looks at little of it."""
+    if not isinstance(values, dict):
+        raise _damaged(name, "expected an object")
+    version = values.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise ReadError(
+            f"{name} was written by a newer version of napari-dinomed (format {version}; "
+            f"this one reads {VERSION}). Update napari-dinomed to open it."
+        )
+    try:
+        count = len(values["document"]["prompts"]["all"])
+    except (KeyError, TypeError):
+        return
+    if count > MOST_PROMPTS:
+        raise ReadError(
+            f"{name} holds {count:,} prompts; expected at most {MOST_PROMPTS:,}. Use the "
+            "labels of the volume instead of prompts for each voxel."
+        )
+
+
+def _damaged(name: str, why: str) -> ReadError:
+    return ReadError(f"{name} is not a document of napari-dinomed, or is damaged: {why}.")

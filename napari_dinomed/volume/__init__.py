@@ -1,6 +1,6 @@
 """What a volume is: voxels, where they lie in the world, how grey values are shown."""
 
-from napari_dinomed.volume.channels import seen_with
+from napari_dinomed.volume.channels import require_same_grid, seen_with
 from napari_dinomed.volume.geometry import Geometry
 from napari_dinomed.volume.volume import Modality, NamedLabel, Volume
 from napari_dinomed.volume.window import CT_PRESETS, Window, choose_window
@@ -13,5 +13,6 @@ __all__ = [
     "Volume",
     "Window",
     "choose_window",
+    "require_same_grid",
     "seen_with",
 ]

@@ -41,7 +41,12 @@ def seen_with(volume: Volume, others: Sequence[Volume]) -> Volume:
             f"Expected at most {MOST_OTHERS} images beside the first, got {len(others)}."
         )
     for other in others:
-        _require_same_grid(volume, other)
+        if volume.is_lazy or other.is_lazy:
+            raise VolumeError(
+                "Images that are too large for memory cannot be looked at together. Open a "
+                "coarser level of each."
+            )
+        require_same_grid(volume, other)
     return replace(
         volume,
         others=tuple(
@@ -51,12 +56,8 @@ def seen_with(volume: Volume, others: Sequence[Volume]) -> Volume:
     )
 
 
-def _require_same_grid(volume: Volume, other: Volume) -> None:
-    if volume.is_lazy or other.is_lazy:
-        raise VolumeError(
-            "Images that are too large for memory cannot be looked at together. Open a "
-            "coarser level of each."
-        )
+def require_same_grid(volume: Volume, other: Volume) -> None:
+    """Raise `VolumeError` where two volumes do not lie voxel on voxel."""
     own, theirs = volume.geometry, other.geometry
     corners = np.array(own.shape) * [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
     if own.shape == theirs.shape:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import collections
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -8,6 +10,23 @@ from napari.layers import Image
 from napari_dinomed.plugin.layers import image_options
 from napari_dinomed.plugin.workbench import Workbench
 from tests.fakes import FakeEngine
+
+
+class Loop:
+    """An event loop to be run by hand: what is delivered waits until then."""
+
+    def __init__(self):
+        self.waiting = collections.deque()
+
+    def deliver(self, work):
+        self.waiting.append(work)
+
+    def run(self):
+        for _ in range(10_000):
+            if not self.waiting:
+                return
+            self.waiting.popleft()()
+        raise AssertionError("the loop does not come to rest")
 
 
 @pytest.fixture
@@ -22,17 +41,37 @@ def image(ball_volume):
 
 
 @pytest.fixture
-def bench(image, engine):
-    viewer = ViewerModel()
-    viewer.layers.append(image)
-    workbench = Workbench(viewer, engine)
-    workbench.open(image)
-    return workbench
+def loop():
+    return Loop()
 
 
 @pytest.fixture
-def click():
+def bench(image, engine, loop):
+    viewer = ViewerModel()
+    viewer.layers.append(image)
+    workbench = Workbench(viewer, engine, loop.deliver)
+    workbench.bind(image)
+    loop.run()
+    yield workbench
+    if not workbench.is_closed:
+        workbench.close()
+
+
+@pytest.fixture
+def click(loop):
     def add(workbench, *voxel):
-        workbench.prompts.layer.add(np.array([voxel], dtype=float))
+        workbench.sheet.prompts.layer.add(np.array([voxel], dtype=float))
+        loop.run()
 
     return add
+
+
+@pytest.fixture
+def brush(loop):
+    def paint(workbench, box, value):
+        layer = workbench.sheet.result.layer
+        where = np.meshgrid(*(np.arange(*pair) for pair in box), indexing="ij")
+        layer.data_setitem(tuple(axis.ravel() for axis in where), value)
+        loop.run()
+
+    return paint

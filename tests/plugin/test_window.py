@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
+from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDropEvent, QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDialogButtonBox
+from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog
 
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.engine.messages import EncodeVolume, Progress, SegmentVolume, Stage
 from napari_dinomed.io import read_labels
 from napari_dinomed.plugin import orientation
 from napari_dinomed.plugin.panel import Panel
+from napari_dinomed.session.session import Phase
 from tests.fakes import FakeEngine
 from tests.io import made
 
@@ -91,13 +94,18 @@ def click_on(qtbot, viewer, layer, voxel) -> None:
         qtbot.wait(30)
 
 
-@contextlib.contextmanager
-def waiting(qtbot, signal):
-    """Go on once a signal of the workbench has come."""
-    heard = []
-    signal.connect(heard.append)
-    yield
-    qtbot.waitUntil(lambda: bool(heard), timeout=TIMEOUT)
+def settled(qtbot, panel) -> None:
+    """Wait until features are there and no answer is on its way."""
+
+    def is_settled():
+        session = panel.workbench.session
+        return session.activity.phase is Phase.READY and not session.document.waiting
+
+    qtbot.waitUntil(is_settled, timeout=TIMEOUT)
+
+
+def shown(panel) -> np.ndarray:
+    return np.asarray(panel.workbench.sheet.result.layer.data)
 
 
 def test_the_whole_job(open_panel, qtbot, shared_data, tmp_path):
@@ -107,26 +115,29 @@ def test_the_whole_job(open_panel, qtbot, shared_data, tmp_path):
     workbench = panel.workbench
     expert, _ = read_labels(shared_data / "ct_abdomen" / "example_seg.nii.gz")
     spleen = expert == 1
-    with waiting(qtbot, workbench.encoded):
-        panel.image_box.compute.click()
+    panel.image_box.compute.click()
+    settled(qtbot, panel)
     inside = [tuple(np.argwhere(spleen)[i]) for i in _deepest(spleen)]
     for voxel in inside:
-        with waiting(qtbot, workbench.labelled):
-            click_on(qtbot, viewer, workbench.image, voxel)
+        click_on(qtbot, viewer, workbench.sheet.result.layer, voxel)
+        settled(qtbot, panel)
     panel.prompts_box.exclude.click()
     for voxel in _around(spleen):
-        with waiting(qtbot, workbench.labelled):
-            click_on(qtbot, viewer, workbench.image, voxel)
-    points = workbench.session.annotation.prompts.points
+        click_on(qtbot, viewer, workbench.sheet.result.layer, voxel)
+        settled(qtbot, panel)
+    points = workbench.session.document.prompts.points
     assert [p.voxel for p in points[: len(inside)]] == inside
     assert [p.include for p in points] == [True] * len(inside) + [False] * 2
-    reached = dice(spleen, workbench.preview.labels == 1)
+    reached = dice(spleen, shown(panel) == 1)
     assert reached > SPLEEN_BOUND, reached
-    panel.result_box.accept.click()
-    kept = workbench.result_layer()
-    assert (np.asarray(kept.data) == workbench.preview.labels).all()
-    kept.undo()
-    assert not np.asarray(kept.data).any()
+    workbench.save_labels(tmp_path / "labels.nii.gz")
+    saved, _ = read_labels(tmp_path / "labels.nii.gz")
+    np.testing.assert_array_equal(saved, shown(panel))
+    size = panel.labels_box.rows[1].size
+    assert size.toolTip() == f"{(saved == 1).sum():,} voxels"
+    for _ in range(9):
+        panel.prompts_box.undo.click()
+    assert not shown(panel).any()
 
 
 def _deepest(mask) -> list[int]:
@@ -161,8 +172,9 @@ def test_a_click_lands_on_the_right_voxel_of_an_anisotropic_volume(
     viewer.dims.order = order
     viewer.reset_view()
     for voxel in ((7, 20, 30), (3, 41, 66)):
-        click_on(qtbot, viewer, panel.workbench.image, voxel)
-    points = panel.workbench.session.annotation.prompts.points
+        click_on(qtbot, viewer, panel.workbench.sheet.result.layer, voxel)
+    qtbot.wait(50)
+    points = panel.workbench.session.document.prompts.points
     assert [p.voxel for p in points] == [(7, 20, 30), (3, 41, 66)]
 
 
@@ -175,7 +187,7 @@ def test_the_panel_shows_and_changes_labels(open_panel, qtbot, ball_volume):
     assert panel.labels_box.rows[2].aimed.isChecked()
     panel.labels_box.rows[2].name.setText("tumour")
     panel.labels_box.rows[2].name.editingFinished.emit()
-    assert panel.workbench.session.annotation.find(2).name == "tumour"
+    assert panel.workbench.session.document.find(2).name == "tumour"
     panel.prompts_box.undo.click()
     panel.prompts_box.undo.click()
     assert list(panel.labels_box.rows) == [1]
@@ -190,8 +202,6 @@ def test_errors_are_messages_and_the_window_lives_on(open_panel, qtbot):
 
 
 def test_cancelling_gives_the_button_back(open_panel, qtbot, ball_volume):
-    from napari_dinomed.engine.messages import EncodeVolume
-
     volume, _ = ball_volume
     engine = FakeEngine(holds=(EncodeVolume,))
     _, panel = open_panel({"data": volume.array}, engine)
@@ -203,16 +213,197 @@ def test_cancelling_gives_the_button_back(open_panel, qtbot, ball_volume):
     assert not panel.image_box.cancel.isVisible()
 
 
-def test_learning_shows_how_far_it_is_until_labels_come(open_panel, qtbot, ball_volume):
-    from napari_dinomed.engine.messages import Progress, SegmentVolume
+def dock_of(viewer, panel):
+    return next(
+        dock
+        for dock in viewer.window._qt_window.findChildren(QtViewerDockWidget)
+        if dock.widget() is panel
+    )
 
+
+def engines() -> list[int]:
+    """Engine processes of this one."""
+    children = psutil.Process().children(recursive=True)
+    return [p.pid for p in children if "napari_dinomed.engine" in " ".join(p.cmdline())]
+
+
+def test_closing_the_viewer_with_an_image_open_returns(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    viewer, panel = open_panel({"data": volume.array}, FakeEngine())
+    viewer.close()
+    qtbot.wait(100)
+    assert panel.workbench.session is None
+    assert list(viewer.layers) == []
+
+
+def test_deleting_all_layers_leaves_a_panel_that_works(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    viewer, panel = open_panel({"data": volume.array}, FakeEngine())
+    viewer.layers.select_all()
+    viewer.layers.remove_selected()
+    qtbot.wait(100)
+    assert list(viewer.layers) == []
+    assert not panel.prompts_box.isEnabled()
+    assert not panel.image_box.compute.isEnabled()
+    viewer.add_image(volume.array, name="again")
+    qtbot.wait(100)
+    click_on(qtbot, viewer, panel.workbench.sheet.result.layer, (8, 24, 30))
+    qtbot.waitUntil(lambda: shown(panel).any())
+
+
+def test_an_image_opened_after_the_panel_takes_the_first_click(
+    make_napari_viewer, qtbot, ball_volume
+):
+    volume, _ = ball_volume
+    viewer = make_napari_viewer(show=True)
+    panel = Panel(viewer, FakeEngine())
+    viewer.window.add_dock_widget(panel, area="right")
+    viewer.add_image(volume.array)
+    qtbot.wait(300)
+    click_on(qtbot, viewer, panel.workbench.sheet.result.layer, (8, 24, 30))
+    qtbot.waitUntil(lambda: shown(panel).any())
+    panel.shut_down()
+
+
+def test_closing_the_dock_leaves_nothing_behind(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    viewer, panel = open_panel({"data": volume.array, "name": "ct"}, FakeEngine())
+    dock_of(viewer, panel).title.close_button.click()
+    qtbot.wait(100)
+    assert panel.workbench.is_closed
+    assert [layer.name for layer in viewer.layers] == ["ct"]
+    again = Panel(viewer, FakeEngine())
+    viewer.window.add_dock_widget(again, area="right")
+    qtbot.wait(100)
+    assert not again.workbench.session.is_read_only
+    again.shut_down()
+
+
+def test_viewers_share_one_engine_which_ends_with_the_last(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    first, one = open_panel({"data": volume.array})
+    _, two = open_panel({"data": volume.array + 1})
+    for panel in (one, two):
+        panel.image_box.compute.click()
+    for panel in (one, two):
+        settled(qtbot, panel)
+    assert len(engines()) == 1
+    first.close()
+    qtbot.wait(100)
+    one.shut_down()
+    assert len(engines()) == 1
+    two.shut_down()
+    qtbot.waitUntil(lambda: not engines(), timeout=10_000)
+
+
+def test_a_name_is_typed_to_its_end_while_answers_come(open_panel, qtbot, ball_volume):
+    """Rows stay where they are, and so does what is being typed."""
+    volume, _ = ball_volume
+    engine = FakeEngine(holds=(SegmentVolume,))
+    viewer, panel = open_panel({"data": volume.array}, engine)
+    click_on(qtbot, viewer, panel.workbench.sheet.result.layer, (8, 24, 30))
+    qtbot.waitUntil(lambda: engine.of(SegmentVolume))
+    row = panel.labels_box.rows[1]
+    place = row.name.mapToGlobal(QPoint(0, 0))
+    QTest.mouseDClick(row.name, Qt.MouseButton.LeftButton)
+    row.name.selectAll()
+    QTest.keyClicks(row.name, "Nie")
+    engine.of(SegmentVolume)[-1].answer()
+    qtbot.wait(50)
+    assert panel.labels_box.rows[1] is row
+    assert row.name.mapToGlobal(QPoint(0, 0)) == place
+    QTest.keyClicks(row.name, "re 1")
+    QTest.keyClick(row.name, Qt.Key.Key_Return)
+    qtbot.wait(50)
+    document = panel.workbench.session.document
+    assert [label.name for label in document.labels] == ["Niere 1"]
+
+
+def test_progress_shows_and_goes_without_moving_anything(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    engine = FakeEngine(holds=(EncodeVolume,))
+    _, panel = open_panel({"data": volume.array}, engine)
+    row = panel.labels_box.rows[1].name
+    place = row.mapToGlobal(QPoint(0, 0))
+    panel.image_box.compute.click()
+    qtbot.waitUntil(panel.image_box.bar.isVisible)
+    assert row.mapToGlobal(QPoint(0, 0)) == place
+    panel.image_box.cancel.click()
+    engine.of(EncodeVolume)[0].on_event(Progress(3, 16, Stage.SLICES))
+    qtbot.wait(50)
+    assert panel.image_box.bar.isHidden()
+    assert panel.image_box.compute.isEnabled()
+
+
+def test_undo_says_what_it_takes_back(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    viewer, panel = open_panel({"data": volume.array}, FakeEngine())
+    assert not panel.prompts_box.undo.isEnabled()
+    click_on(qtbot, viewer, panel.workbench.sheet.result.layer, (8, 24, 30))
+    qtbot.waitUntil(panel.prompts_box.undo.isEnabled)
+    assert panel.prompts_box.undo.text() == "Undo: 1st click on Label 1"
+    panel.prompts_box.undo.click()
+    assert panel.prompts_box.redo.text() == "Redo: 1st click on Label 1"
+
+
+def test_the_display_is_not_what_the_encoder_sees(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    engine = FakeEngine()
+    _, panel = open_panel({"data": volume.array}, engine)
+    panel.image_box.compute.click()
+    qtbot.waitUntil(lambda: len(engine.of(EncodeVolume)) == 1)
+    box = panel.image_box.display
+    box.setCurrentIndex(box.findData("bone"))
+    box.activated.emit(box.currentIndex())
+    qtbot.wait(50)
+    assert tuple(panel.workbench.image.contrast_limits) == (-500, 1300)
+    assert panel.workbench.session.document.choices.window == ""
+    assert panel.workbench.session.is_encoded
+
+
+def test_weights_that_are_refused_do_not_stay_chosen(
+    open_panel, qtbot, ball_volume, tmp_path, monkeypatch
+):
+    volume, _ = ball_volume
+    (tmp_path / "a.safetensors").write_bytes(b"nothing")
+    monkeypatch.setattr(
+        QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "a.safetensors"), "")
+    )
+    _, panel = open_panel({"data": volume.array})
+    box = panel.image_box.encoders
+    box.setCurrentIndex(box.count() - 1)
+    box.activated.emit(box.currentIndex())
+    panel.image_box.compute.click()
+    qtbot.waitUntil(lambda: "a.safetensors" in panel._status.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: box.currentData() == "filters")
+
+
+def test_where_labels_would_be_saved(open_panel, qtbot, tmp_path, monkeypatch):
+    affine = np.diag([1.0, 1, 1, 1])
+    scan = made.write_nrrd(tmp_path / "DOE.1.nrrd", SLICES, affine)
+    _, panel = open_panel(scan)
+    offered = []
+
+    def choose(_, __, suggested, formats):
+        offered.append((suggested, formats))
+        return str(tmp_path / "out.seg.nrrd"), "NRRD (*.seg.nrrd)"
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    panel.result_box.save.click()
+    panel.result_box.save.click()
+    assert offered[0][0] == str(tmp_path / "DOE.1-labels.nii.gz")
+    assert offered[1][0] == str(tmp_path / "DOE.1-labels.seg.nrrd")
+    assert (tmp_path / "out.seg.nrrd").exists()
+
+
+def test_learning_shows_how_far_it_is_until_labels_come(open_panel, qtbot, ball_volume):
     volume, _ = ball_volume
     engine = FakeEngine(holds=(SegmentVolume,))
     _, panel = open_panel({"data": volume.array}, engine)
-    panel.workbench.prompts.layer.add(np.array([[5.0, 20.0, 30.0]]))
-    qtbot.waitUntil(lambda: len(engine.of(SegmentVolume)) == 2)
+    panel.workbench.sheet.prompts.layer.add(np.array([[5.0, 20.0, 30.0]]))
+    qtbot.waitUntil(lambda: len(engine.of(SegmentVolume)) == 1)
     asked = engine.of(SegmentVolume)[-1]
-    asked.on_event(Progress(3, 300, "lessons"))
+    asked.on_event(Progress(3, 300, Stage.LESSONS))
     qtbot.waitUntil(panel.image_box.bar.isVisible)
     assert "lessons" in panel.image_box.bar.format()
     asked.answer()
@@ -227,14 +418,14 @@ def test_no_torch_in_the_windows_process():
         "from napari_dinomed import demo\n"
         "from qtpy.QtWidgets import QApplication\n"
         "viewer = napari.Viewer()\n"
-        "done = []\n"
         "panel = demo.fill(viewer, demo.find_sample('em'))\n"
-        "panel.workbench.labelled.connect(done.append)\n"
+        "document = lambda: panel.workbench.session.document\n"
+        "done = lambda: document().prompts and not document().waiting\n"
         "end = time.monotonic() + 100\n"
-        "while not done and time.monotonic() < end:\n"
+        "while not done() and time.monotonic() < end:\n"
         "    QApplication.instance().processEvents(); time.sleep(0.01)\n"
+        "assert document().masks\n"
         "panel.shut_down(); viewer.close()\n"
-        "assert done and done[0].labels.any()\n"
         "assert 'torch' not in sys.modules\n"
         "assert 'timm' not in sys.modules\n"
     )

@@ -1,289 +1,588 @@
-"""What a user does to layers, without a window: `ViewerModel` and a fake engine."""
+"""A window without a window: what layers show, what a hand does, what is bound."""
 
 from __future__ import annotations
 
-import threading
+from dataclasses import replace
 
-import nibabel as nib
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Points
 
-from napari_dinomed.engine.messages import EncodeVolume, OpenVolume, SegmentVolume
-from napari_dinomed.errors import DinomedError, VolumeError
-from napari_dinomed.io import read_volume
+from napari_dinomed.annotation.labels import State
+from napari_dinomed.engine.messages import EncodeVolume, SegmentVolume, SliceLabels
+from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.plugin.files import get_reader
+from napari_dinomed.plugin.layers import image_options, labels_over, volume_of
+from napari_dinomed.plugin.result_box import filters, suffix_of, with_suffix
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
-from napari_dinomed.segment.prompts import Meaning, Point
+from napari_dinomed.session.session import View
+from napari_dinomed.volume import Volume
 from tests.fakes import FakeEngine
+from tests.io import made
+
+INSIDE, OTHER = (8, 24, 30), (3, 10, 40)
+OWN = ["Segmentation", "Scribbles", "Prompts"]
 
 
-def test_every_layer_lies_exactly_over_the_image(bench, image):
-    for layer in (bench.prompts.layer, bench.scribbles.layer, bench.preview.layer):
-        np.testing.assert_allclose(layer.scale, image.scale)
-        np.testing.assert_allclose(layer.translate, image.translate)
+def names(workbench):
+    return [layer.name for layer in workbench.viewer.layers]
+
+
+def shown(workbench):
+    return np.asarray(workbench.sheet.result.layer.data)
+
+
+def document(workbench):
+    return workbench.session.document
+
+
+def assert_shown(workbench):
+    """The layer is the document is what would be saved."""
+    np.testing.assert_array_equal(shown(workbench), workbench.result())
+
+
+def listen(signal):
+    heard = []
+    signal.connect(lambda *values: heard.append(values[0] if values else None))
+    return heard
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A patient's volume from a file, and the file."""
+    array = np.random.default_rng(0).normal(0, 50, (6, 20, 24)).astype(np.int16)
+    axial = [[0, 0, -0.7, 60], [0, -0.8, 0, 80], [2.5, 0, 0, -9], [0, 0, 0, 1.0]]
+    return read_volume(made.write_nrrd(tmp_path / "a.nrrd", array, np.array(axial)))
+
+
+@pytest.fixture
+def open_on(engine, loop):
+    benches = []
+
+    def open_volume(volume):
+        viewer = ViewerModel()
+        viewer.layers.append(Image(volume.array, **image_options(volume, "scan")))
+        bench = Workbench(viewer, engine, loop.deliver)
+        bench.bind(viewer.layers[0])
+        loop.run()
+        benches.append(bench)
+        return bench
+
+    yield open_volume
+    for bench in benches:
+        bench.close()
+
+
+@pytest.fixture
+def scanned(scan, open_on):
+    return open_on(scan)
+
+
+def test_binding_adds_three_layers_exactly_over_the_image(bench, image):
+    assert names(bench) == ["ball", *OWN]
+    for layer in bench.sheet.layers:
+        np.testing.assert_array_equal(layer.scale, image.scale)
+        np.testing.assert_array_equal(layer.translate, image.translate)
         assert layer.units == image.units
-        assert layer.axis_labels == image.axis_labels
     assert bench.viewer.layers.extent.units is not None
+    assert bench.viewer.layers.selection.active is bench.sheet.prompts.layer
+    assert bench.sheet.prompts.layer.mode == "add"
 
 
-def test_a_click_becomes_a_prompt_and_then_labels(bench, click):
-    click(bench, 8, 24, 30)
-    assert bench.session.annotation.prompts.points == (Point((8, 24, 30), 1),)
-    assert bench.preview.labels[8, 24, 30] == 1
+def test_a_click_paints_and_is_what_is_saved(scanned, click, tmp_path):
+    click(scanned, 3, 9, 9)
+    assert document(scanned).mask(1).count == 125
+    assert_shown(scanned)
+    scanned.save_labels(tmp_path / "labels.nii.gz")
+    saved, _ = read_labels(tmp_path / "labels.nii.gz")
+    np.testing.assert_array_equal(saved, shown(scanned))
 
 
-def test_excluding_and_other_labels(bench, click):
-    click(bench, 8, 24, 30)
-    bench.aim(include=False)
-    click(bench, 2, 3, 4)
+def test_undo_reaches_the_floor_and_no_further(bench, click, loop):
+    click(bench, *INSIDE)
+    click(bench, *OTHER)
+    for _ in range(9):
+        bench.undo()
+        loop.run()
+    assert len(bench.sheet.prompts.layer.data) == 0
+    assert not shown(bench).any()
+    assert len(document(bench).labels) == 1
+    for _ in range(9):
+        bench.redo()
+    assert len(bench.sheet.prompts.layer.data) == 2
+    assert_shown(bench)
+    click(bench, 5, 5, 5)
+    assert_shown(bench)
+
+
+def test_the_first_undo_after_reopening_takes_nothing(bench, click, image, loop):
+    click(bench, *INSIDE)
+    before = document(bench)
+    bench.unbind()
+    bench.bind(image)
+    loop.run()
+    bench.undo()
+    loop.run()
+    assert document(bench) == before
+    assert_shown(bench)
+    assert len(bench.sheet.prompts.layer.data) == 1
+
+
+def test_an_erasure_outlives_clicks_on_another_label(bench, click, brush):
+    click(bench, *INSIDE)
+    brush(bench, ((8, 9), (22, 26), (28, 31)), 0)
+    hole = shown(bench)[8, 22:26, 28:31]
+    assert not hole.any()
     bench.new_label()
-    click(bench, 5, 6, 7)
-    assert bench.session.annotation.prompts.points == (
-        Point((8, 24, 30), 1),
-        Point((2, 3, 4), 1, include=False),
-        Point((5, 6, 7), 2),
-    )
-    assert [str(s) for s in bench.prompts.layer.symbol] == ["disc", "x", "disc"]
-    colors = bench.prompts.layer.face_color
-    assert np.allclose(colors[0], colors[1])
-    assert not np.allclose(colors[0], colors[2])
+    click(bench, 8, 24, 36)
+    click(bench, *OTHER)
+    assert not hole.any()
+    assert_shown(bench)
 
 
-def test_undo_and_redo_reach_the_canvas(bench, click):
-    click(bench, 8, 24, 30)
-    click(bench, 9, 24, 30)
-    bench.session.undo()
-    assert len(bench.prompts.layer.data) == 1
-    bench.session.undo()
-    assert len(bench.prompts.layer.data) == 0
-    assert not bench.preview.labels.any()
-    bench.session.redo()
-    assert len(bench.prompts.layer.data) == 1
-    assert bench.preview.labels[8, 24, 30] == 1
+def test_the_brush_follows_the_label_that_is_aimed_at(bench, loop):
+    bench.new_label()
+    layer = bench.sheet.result.layer
+    bench.brush()
+    assert layer.selected_label == 2
+    assert bench.viewer.layers.selection.active is layer
+    layer.brush_size = 3
+    layer.paint((4, 10, 10), layer.selected_label)
+    loop.run()
+    assert document(bench).mask(2).count > 0
+    layer.selected_label = 1
+    loop.run()
+    assert bench.label == 1
 
 
-def test_deleting_and_moving_points_on_the_canvas(bench, click):
-    click(bench, 8, 24, 30)
-    click(bench, 9, 10, 11)
-    layer = bench.prompts.layer
+def test_paint_of_a_number_without_a_label_begins_one(bench, brush):
+    brush(bench, ((2, 3), (4, 8), (4, 8)), 77)
+    assert [label.id for label in document(bench).labels] == [1, 2]
+    assert document(bench).mask(2).count == 16
+    assert bench.label == 2
+    assert_shown(bench)
+
+
+def test_a_brush_stroke_is_one_step_and_undone_here(bench, loop):
+    layer = bench.sheet.result.layer
+    with layer.block_history():
+        for column in (10, 14, 18):
+            layer.paint((4, 10, column), 1)
+    loop.run()
+    assert bench.session.history.undoes == "brush on Label 1"
+    bench.undo()
+    assert not shown(bench).any()
+    bench.redo()
+    assert_shown(bench)
+
+
+def test_what_is_done_stays_whatever_is_painted_over_it(bench, click, brush, loop):
+    click(bench, *INSIDE)
+    bench.toggle_done(1)
+    loop.run()
+    assert document(bench).find(1).state is State.DONE
+    before = shown(bench).copy()
+    said = listen(bench.failed)
+    bench.new_label()
+    for value in (0, 1, 2):
+        brush(bench, ((8, 9), (22, 26), (28, 31)), value)
+        np.testing.assert_array_equal(shown(bench) == 1, before == 1)
+        assert "locked" in said[-1]
+    click(bench, 8, 24, 33)
+    np.testing.assert_array_equal(shown(bench) == 1, before == 1)
+    bench.remove_label(1)
+    assert document(bench).has(1)
+    assert_shown(bench)
+
+
+def test_a_click_into_what_is_done_is_refused_and_leaves_no_point(bench, click, loop):
+    click(bench, *INSIDE)
+    bench.toggle_done(1)
+    bench.new_label()
+    loop.run()
+    said = listen(bench.failed)
+    click(bench, *INSIDE)
+    assert "done and locked" in said[-1]
+    assert len(bench.sheet.prompts.layer.data) == 1
+
+
+def test_a_removed_label_leaves_nothing_and_its_number_is_not_given_again(bench, click):
+    click(bench, *INSIDE)
+    bench.new_label()
+    click(bench, *OTHER)
+    bench.remove_label(1)
+    assert not (shown(bench) == 1).any()
+    bench.new_label()
+    assert bench.label == 3
+    assert [label.id for label in document(bench).labels] == [2, 3]
+    assert_shown(bench)
+    bench.undo()
+    bench.undo()
+    assert (shown(bench) == 1).any()
+
+
+def test_clicks_on_one_label_leave_the_others_as_they_are(bench, click):
+    click(bench, *INSIDE)
+    before = (shown(bench) == 1).copy()
+    bench.new_label()
+    click(bench, 8, 24, 33)
+    np.testing.assert_array_equal(shown(bench) == 1, before)
+    bench.remove_label(1)
+    two = (shown(bench) == 2).copy()
+    np.testing.assert_array_equal(shown(bench) == 2, two)
+    assert_shown(bench)
+
+
+def test_the_slice_in_view_is_shown_before_the_volume_and_put_right_after(
+    bench, click, engine, loop
+):
+    click(bench, *OTHER)
+    engine.holds = (SegmentVolume,)
+    bench.session.look_at(View(1, 24))
+    click(bench, *INSIDE)
+    asked = engine.of(SegmentVolume)[-1]
+    plane = np.zeros((16, 56), np.uint8)
+    plane[6:11, 28:33] = 1
+    asked.on_event(SliceLabels(1, 24, plane, asked.request.generation))
+    loop.run()
+    assert (shown(bench)[:, 24] == 1).sum() == 25
+    assert shown(bench)[8, 23, 30] == 0
+    before = shown(bench).copy()
+    bench.undo()
+    assert_shown(bench)
+    assert before.sum() > shown(bench).sum()
+
+
+def test_scribbles_say_what_belongs_and_what_does_not(bench, loop):
+    layer = bench.sheet.scribbles.layer
+    bench.scribble()
+    layer.data_setitem((np.array([4, 4]), np.array([5, 6]), np.array([7, 7])), 1)
+    loop.run()
+    bench.aim(include=False)
+    assert layer.selected_label == BACKGROUND
+    layer.data_setitem((np.array([9]), np.array([5]), np.array([7])), BACKGROUND)
+    loop.run()
+    first, second = document(bench).prompts.strokes
+    assert (first.label, first.include, first.mask.count) == (1, True, 2)
+    assert (second.label, second.include, second.mask.count) == (1, False, 1)
+    bench.undo()
+    assert np.count_nonzero(layer.data) == 2
+    layer.data_setitem((np.array([4]), np.array([5]), np.array([7])), 0)
+    loop.run()
+    assert document(bench).prompts.strokes[0].mask.count == 1
+
+
+def test_points_can_be_moved_and_deleted(bench, click, loop):
+    click(bench, *INSIDE)
+    click(bench, *OTHER)
+    layer = bench.sheet.prompts.layer
     layer.selected_data = {0}
     layer.remove_selected()
-    assert bench.session.annotation.prompts.points == (Point((9, 10, 11), 1),)
-    layer.data = np.array([[3.2, 10.0, 11.0]])
-    assert bench.session.annotation.prompts.points == (Point((3, 10, 11), 1),)
+    loop.run()
+    assert [p.voxel for p in document(bench).prompts.points] == [OTHER]
+    layer.data = np.array([[4.0, 11, 41]])
+    loop.run()
+    assert [p.voxel for p in document(bench).prompts.points] == [(4, 11, 41)]
+    assert bench.session.history.undoes == "move a click"
+    assert_shown(bench)
 
 
-@pytest.mark.parametrize("voxel", [(-1, 5, 5), (16, 5, 5), (8, 48, 5)])
-def test_a_click_outside_is_refused_and_leaves_nothing(bench, click, voxel):
-    said = []
-    bench.failed.connect(said.append)
-    click(bench, 8, 24, 30)
-    click(bench, *voxel)
-    assert len(bench.session.annotation.prompts.points) == 1
-    assert len(bench.prompts.layer.data) == 1
-    assert "outside" in said[0]
+def test_a_click_outside_is_not_taken(bench, click):
+    said = listen(bench.failed)
+    click(bench, 99, 0, 0)
+    assert "outside" in said[-1]
+    assert len(bench.sheet.prompts.layer.data) == 0
 
 
-def stroke_on(bench, voxel, value):
-    with bench.scribbles.layer.block_history():
-        bench.scribbles.layer.paint(voxel, value)
+def test_a_click_in_3d_is_not_taken(bench, click):
+    bench.viewer.dims.ndisplay = 3
+    said = listen(bench.failed)
+    click(bench, *INSIDE)
+    assert "2-D" in said[-1]
+    assert document(bench).is_blank
+    assert len(bench.sheet.prompts.layer.data) == 0
 
 
-def test_scribbles_are_read_from_paint(bench):
-    bench.paint()
-    stroke_on(bench, (8, 24, 30), bench.label)
-    (stroke,) = bench.session.annotation.prompts.scribbles
-    assert stroke.include
-    assert (8, 24, 30) in stroke.voxels
-    bench.aim(include=False)
-    assert bench.scribbles.layer.selected_label == BACKGROUND
-    stroke_on(bench, (8, 5, 5), BACKGROUND)
-    kinds = {s.include for s in bench.session.annotation.prompts.scribbles}
-    assert kinds == {True, False}
-    bench.session.undo()
-    assert not (np.asarray(bench.scribbles.layer.data) == BACKGROUND).any()
+def test_numbers_aim_at_labels(bench):
+    def press(layer, key):
+        next(act for keys, act in layer.keymap.items() if str(keys) == key)(layer)
 
-
-def test_accepting_is_one_undo_step_and_keeps_other_labels(bench, click):
-    click(bench, 8, 24, 30)
-    first = bench.accept()
-    first.data[0, 0, 0] = 9
-    np.testing.assert_allclose(first.scale, bench.image.scale)
-    assert first.units == bench.image.units
-    before = np.array(first.data)
-    click(bench, 3, 10, 11)
-    assert bench.accept() is first
-    assert (np.asarray(first.data) == 1).sum() == 250
-    assert first.data[0, 0, 0] == 9
-    first.undo()
-    np.testing.assert_array_equal(first.data, before)
-    first.redo()
-    assert (np.asarray(first.data) == 1).sum() == 250
-
-
-def test_what_the_user_painted_by_hand_survives_clicks(bench, click):
-    click(bench, 8, 24, 30)
-    kept = bench.accept()
-    kept.paint((2, 2, 2), 5)
-    click(bench, 8, 24, 36)
-    assert kept.data[2, 2, 2] == 5
-
-
-def test_the_plane_in_view_is_asked_for(bench, engine, click):
-    bench.viewer.dims.set_current_step(0, 5)
-    click(bench, 5, 24, 30)
-    request = engine.of(SegmentVolume)[-1].request
-    assert (request.view_axis, request.view_index) == (0, 5)
-    bench.viewer.dims.order = (1, 0, 2)
-    bench.viewer.dims.set_current_step(1, 20)
-    click(bench, 5, 20, 30)
-    request = engine.of(SegmentVolume)[-1].request
-    assert (request.view_axis, request.view_index) == (1, 20)
-
-
-def test_the_things_of_a_label_get_a_layer_of_their_own(bench, click):
-    with pytest.raises(DinomedError, match="click on some of it"):
-        bench.split()
-    click(bench, 8, 24, 30)
-    bench.accept().data[0, 0, 0] = 1
-    said = []
-    bench.said.connect(said.append)
-    bench.split()
-    for thread in threading.enumerate():
-        if thread.name == "instances":
-            thread.join(10)
-    layer = next(part for part in bench.viewer.layers if part.name.startswith("Instances"))
-    np.testing.assert_allclose(layer.scale, bench.image.scale)
-    assert layer.data[8, 24, 30] == 1
-    assert layer.data[0, 0, 0] == 2
-    assert layer.features["voxels"].tolist() == [0, 125, 1]
-    assert "2 things" in said[-1]
-    assert bench.viewer.layers.selection.active is bench.prompts.layer
-
-
-def test_removing_the_image_closes_and_keeps_what_was_accepted(bench, click):
-    click(bench, 8, 24, 30)
-    kept = bench.accept()
-    bench.viewer.layers.remove(bench.image)
-    assert bench.session is None
-    assert list(bench.viewer.layers) == [kept]
-
-
-def test_opening_again_goes_on_where_it_was_left(bench, image, click):
-    click(bench, 8, 24, 30)
-    bench.close()
-    bench.open(image)
-    assert bench.session.annotation.prompts.points == (Point((8, 24, 30), 1),)
-    assert len(bench.prompts.layer.data) == 1
-    assert bench.preview.labels[8, 24, 30] == 1
-
-
-def test_opening_again_does_not_add_a_label(bench, image):
-    bench.close()
-    bench.open(image)
-    assert [label.id for label in bench.session.annotation.labels] == [1]
-
-
-def test_saving_writes_the_images_own_grid(bench, click, tmp_path):
-    click(bench, 8, 24, 30)
-    bench.accept()
-    bench.save_labels(tmp_path / "labels.nii.gz")
-    saved = nib.load(tmp_path / "labels.nii.gz")
-    assert saved.shape == (56, 48, 16)
-    np.testing.assert_allclose(saved.header.get_zooms(), (0.7, 0.7, 3.0), rtol=1e-6)
-    assert np.asarray(saved.dataobj)[30, 24, 8] == 1
-
-
-def test_keys_on_the_prompt_layer(bench, click):
-    def press(key):
-        binding = next(b for k, b in bench.prompts.layer.keymap.items() if str(k) == key)
-        binding(bench.prompts.layer)
-
-    press("T")
-    assert not bench.include
-    press("N")
-    assert [label.id for label in bench.session.annotation.labels] == [1, 2]
-    assert (bench.label, bench.include) == (2, True)
-    press("1")
-    assert bench.label == 1
-    click(bench, 8, 24, 30)
-    press("Ctrl+Z")
-    assert not bench.session.annotation.prompts
-    press("H")
-    assert not bench.preview.layer.visible
-
-
-def test_labels_can_be_renamed_recoloured_and_removed(bench, click):
-    click(bench, 8, 24, 30)
-    bench.change_label(1, name="spleen", meaning=Meaning.ALL_LIKE_THIS)
-    assert bench.session.annotation.find(1).name == "spleen"
     bench.new_label()
-    assert bench.session.annotation.find(2).meaning is Meaning.ALL_LIKE_THIS
-    bench.remove_label(1)
-    assert [label.id for label in bench.session.annotation.labels] == [2]
-    assert len(bench.prompts.layer.data) == 0
-    assert bench.label == 2
-    bench.remove_label(2)
-    assert len(bench.session.annotation.labels) == 1
-    bench.session.undo()
-    assert len(bench.prompts.layer.data) == 1
+    press(bench.sheet.prompts.layer, "1")
+    assert bench.label == 1
+    for layer in bench.sheet.layers:
+        press(layer, "N")
+        press(layer, "T")
+    assert bench.label == 5
+    press(bench.sheet.result.layer, "Ctrl+Z")
+    assert bench.label == 4
+    press(bench.viewer, "Ctrl+Z")
+    assert bench.label == 3
+
+
+def test_renaming_computes_nothing_and_names_the_layer(bench, click, engine):
+    click(bench, *INSIDE)
+    count = len(engine.asked)
+    bench.change_label(1, name="spleen", color=(1.0, 0.0, 0.0))
+    assert len(engine.asked) == count
+    layer = bench.sheet.result.layer
+    assert list(layer.features["name"]) == ["background", "spleen"]
+    np.testing.assert_allclose(layer.get_color(1)[:3], (1, 0, 0), atol=0.01)
+
+
+def test_a_window_to_look_with_is_not_the_encoders(bench, click, engine, image):
+    click(bench, *INSIDE)
+    count = len(engine.of(EncodeVolume))
+    image.contrast_limits = (0, 50)
+    assert len(engine.of(EncodeVolume)) == count
+    bench.choose("encoder's window", window="bone")
+    assert len(engine.of(EncodeVolume)) == count + 1
+
+
+# What is bound
+
+
+def second_image(bench, name="other"):
+    volume = volume_of(bench.image)
+    moved = replace(volume, array=volume.array[::-1].copy(), header=None)
+    return Image(moved.array, **image_options(moved, name))
+
+
+def test_another_image_leaves_none_of_the_firsts_layers(bench, click, loop):
+    click(bench, *INSIDE)
+    first, other = bench.image, second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    bench.bind(other)
+    loop.run()
+    assert names(bench) == ["ball", "other", *OWN]
+    assert document(bench).is_blank
+    bench.bind(first)
+    loop.run()
+    assert names(bench) == ["ball", "other", *OWN]
+    assert document(bench).mask(1).count == 125
+    assert_shown(bench)
+
+
+def test_an_image_on_top_goes_below_and_clicks_go_on(bench, click, loop):
+    bench.viewer.layers.append(second_image(bench))
+    bench.viewer.layers.selection.active = bench.viewer.layers[-1]
+    loop.run()
+    assert names(bench) == ["ball", "other", *OWN]
+    assert bench.viewer.layers.selection.active is bench.sheet.prompts.layer
+    assert bench.image.name == "ball"
+
+
+def test_removing_the_image_takes_everything_with_it(bench, engine, loop, click):
+    engine.holds = (EncodeVolume,)
+    click(bench, *INSIDE)
+    bench.viewer.layers.remove(bench.image)
+    loop.run()
+    assert names(bench) == []
+    assert bench.session is None
+    assert engine.of(EncodeVolume)[0].future.done()
+
+
+def test_clearing_all_layers_ends(bench, loop, click):
+    click(bench, *INSIDE)
+    bench.viewer.layers.clear()
+    loop.run()
+    assert names(bench) == []
+    assert bench.session is None
+
+
+def test_a_layer_of_the_document_comes_back(bench, click, loop):
+    click(bench, *INSIDE)
+    bench.viewer.layers.remove(bench.sheet.result.layer)
+    loop.run()
+    assert sorted(names(bench)) == sorted(["ball", *OWN])
+    assert_shown(bench)
+
+
+def test_closing_leaves_the_image_and_no_ears(bench, image, click, loop):
+    click(bench, *INSIDE)
+    layer = bench.sheet.result.layer
+    bench.close()
+    loop.run()
+    assert names(bench) == ["ball"]
+    layer.data_setitem((np.array([0]), np.array([0]), np.array([0])), 1)
+    bench.viewer.layers.clear()
+    loop.run()
+
+
+def test_an_image_opened_after_the_panel_is_ready_for_the_first_click(engine, loop, image):
+    viewer = ViewerModel()
+    workbench = Workbench(viewer, engine, loop.deliver)
+    workbench.images_changed.connect(
+        lambda: workbench.bind(workbench.images[0]) if workbench.images else None
+    )
+    viewer.layers.append(image)
+    viewer.layers.selection.active = image
+    loop.run()
+    assert viewer.layers.selection.active is workbench.sheet.prompts.layer
+    workbench.close()
 
 
 @pytest.mark.parametrize(
-    "layer",
+    "array",
     [
-        Image(np.zeros((4, 5, 3), np.uint8), rgb=True),
-        Image(np.zeros((2, 3, 4, 5), np.uint8)),
-        Image(np.zeros((2, 3, 4), np.uint8)),
-        Image(np.full((2, 3, 4), np.nan, np.float32), contrast_limits=(0, 1)),
+        np.random.default_rng(0).random((6, 9, 9)) > 0.5,
+        np.random.default_rng(0).normal(100, 9, (40, 50)),
     ],
-    ids=["colour", "4-D", "constant", "not-a-number"],
+    ids=["boolean", "2-D"],
 )
-def test_images_that_cannot_be_segmented(layer):
+def test_images_that_are_masks_or_single_slices(array, engine, loop):
     viewer = ViewerModel()
-    viewer.layers.append(layer)
-    workbench = Workbench(viewer, FakeEngine())
-    with pytest.raises(VolumeError):
-        workbench.open(layer)
-    assert list(viewer.layers) == [layer]
+    image = Image(array, scale=(0.5,) * array.ndim, translate=(3,) * array.ndim)
+    viewer.layers.append(image)
+    workbench = Workbench(viewer, engine, loop.deliver)
+    workbench.bind(image)
+    workbench.sheet.prompts.layer.add(np.array([[0.0, 4, 4]]))
+    loop.run()
+    assert document(workbench).mask(1)
+    assert_shown(workbench)
+    np.testing.assert_array_equal(
+        workbench.sheet.result.layer.scale[-array.ndim :], image.scale
+    )
+    workbench.close()
 
 
-def test_an_image_from_another_reader_has_the_layers_scale():
-    array = np.random.default_rng(0).integers(0, 255, (3, 20, 30)).astype(np.uint8)
-    layer = Image(array, scale=(50, 4, 4), units=("nm",) * 3)
+# Labels in and out
+
+
+def test_going_on_from_a_layer_of_labels(bench, loop, click):
+    layer = labels_over(bench.image, "mine", np.int32)
+    layer.data[2:4, 5:9, 5:9] = 4
+    bench.viewer.layers.append(layer)
+    loop.run()
+    assert bench.labels_at_hand == [layer]
+    bench.continue_from(layer)
+    loop.run()
+    assert layer not in bench.viewer.layers
+    assert document(bench).mask(4).count == 32
+    assert_shown(bench)
+    click(bench, *INSIDE)
+    assert (shown(bench)[2:4, 5:9, 5:9] == 4).all()
+    bench.undo()
+    bench.undo()
+    assert not shown(bench).any()
+
+
+@pytest.mark.parametrize("name", ["l.seg.nrrd", "l.nii.gz"])
+def test_saved_labels_are_taken_up_by_opening_them(
+    scan, scanned, open_on, click, loop, tmp_path, name
+):
+    click(scanned, 3, 9, 9)
+    scanned.change_label(1, name="spleen", color=(0.0, 0.5, 1.0))
+    saved = shown(scanned).copy()
+    path = str(tmp_path / name)
+    scanned.save_labels(tmp_path / name)
+    bench = open_on(replace(scan, array=scan.array + 1))
+    ((array, options, kind),) = get_reader(path)(path)
+    assert kind == "labels"
+    bench.viewer.layers.append(Labels(array, **options))
+    loop.run()
+    assert names(bench) == ["scan", *OWN]
+    assert document(bench).find(1).name == "spleen"
+    np.testing.assert_array_equal(shown(bench), saved)
+
+
+def test_labels_of_another_grid_are_refused(bench):
+    layer = Labels(np.ones((2, 3, 4), int), name="small")
+    said = listen(bench.failed)
+    bench.continue_from(layer)
+    assert "small" in said[-1]
+    assert document(bench).is_blank
+
+
+def test_going_on_from_a_file(scanned, click, tmp_path):
+    click(scanned, 3, 9, 9)
+    scanned.save_labels(tmp_path / "l.nii.gz")
+    saved = shown(scanned).copy()
+    scanned.undo()
+    scanned.continue_from_file(tmp_path / "l.nii.gz")
+    np.testing.assert_array_equal(shown(scanned), saved)
+    said = listen(scanned.failed)
+    scanned.continue_from_file(tmp_path / "none.nii.gz")
+    assert "none.nii.gz" in said[-1]
+
+
+def test_instances_get_numbers_of_their_own(bench, click, loop):
+    click(bench, *INSIDE)
+    click(bench, *OTHER)
+    made_layers = listen(bench.said)
+    bench.split()
+    for _ in range(200):
+        loop.run()
+        if any("things" in text for text in made_layers if "apart" not in text):
+            break
+        __import__("time").sleep(0.02)
+    layer = bench.viewer.layers["Instances of Label 1"]
+    assert layer.data.max() == 2
+    assert layer not in bench.sheet.layers
+    assert not document(bench).has(2)
+
+
+def test_nothing_to_split_is_said(bench):
+    said = listen(bench.failed)
+    bench.split()
+    assert "Nothing is Label 1 yet" in said[-1]
+
+
+def test_saving_where_one_cannot_is_said(bench, click, tmp_path):
+    click(bench, *INSIDE)
+    said = listen(bench.failed)
+    bench.save_labels(tmp_path / "none" / "l.nii.gz")
+    assert "not there" in said[-1]
+    recovered = listen(bench.recovered)
+    bench.new_label()
+    assert recovered
+
+
+def test_names_for_saving(tmp_path):
+    assert suffix_of(tmp_path / "a.ome.tif") == ".ome.tif"
+    assert suffix_of(tmp_path / "a.1") == ""
+    assert with_suffix(tmp_path / "a.1", "NIfTI (*.nii *.nii.gz)").name == "a.1.nii.gz"
+    assert with_suffix(tmp_path / "a.nii", "NRRD (*.nrrd)").name == "a.nii"
+    assert filters(".seg.nrrd").startswith("NRRD")
+
+
+def test_two_windows_on_one_volume(bench, click, image, engine, loop, ball_volume):
+    click(bench, *INSIDE)
     viewer = ViewerModel()
-    viewer.layers.append(layer)
-    workbench = Workbench(viewer, FakeEngine())
-    workbench.open(layer)
-    assert workbench.session.volume.geometry.spacing == (50, 4, 4)
-    assert workbench.session.volume.geometry.unit == "nm"
-    assert workbench.session.annotation.labels[0].meaning is Meaning.ALL_LIKE_THIS
-    assert isinstance(workbench.accept(), Labels)
+    volume, _ = ball_volume
+    again = Image(volume.array, **image_options(volume, "ball"))
+    viewer.layers.append(again)
+    second = Workbench(viewer, FakeEngine(), loop.deliver)
+    said, failed = listen(second.said), listen(second.failed)
+    second.bind(again)
+    loop.run()
+    assert "another window" in said[0]
+    assert_shown(second)
+    click(second, *OTHER)
+    assert "only looks" in failed[-1]
+    assert len(second.sheet.prompts.layer.data) == 1
+    second.sheet.result.layer.data_setitem((np.array([0]), np.array([0]), np.array([0])), 1)
+    loop.run()
+    assert_shown(second)
+    second.take_over()
+    loop.run()
+    click(second, *OTHER)
+    assert_shown(second)
+    first_said = listen(bench.said)
+    bench.new_label()
+    assert "Another window" in first_said[-1]
+    second.close()
 
 
-def test_another_layer_is_looked_at_as_well(bench, image, engine, click):
-    click(bench, 8, 24, 30)
-    assert not engine.of(OpenVolume)[-1].request.others.size
-    bench.see_with([image])
-    request = engine.of(OpenVolume)[-1].request
-    assert request.others.shape == (1, *image.data.shape)
-    assert len(engine.of(EncodeVolume)) == 2
-    assert bench.preview.labels[8, 24, 30] == 1
-    bench.see_with([])
-    assert not engine.of(OpenVolume)[-1].request.others.size
+def test_points_of_the_layer_carry_no_leftovers(bench, click):
+    click(bench, *INSIDE)
+    layer = bench.sheet.prompts.layer
+    assert isinstance(layer, Points)
+    assert list(layer.features["number"]) == [0]
 
 
-def test_a_layer_of_another_grid_is_refused(bench, image):
-    smaller = Image(image.data[:-1], scale=image.scale, units=image.units)
-    with pytest.raises(VolumeError, match="same grid"):
-        bench.see_with([smaller])
-
-
-def test_names_and_colours_are_saved_with_the_labels(bench, click, tmp_path):
-    click(bench, 8, 24, 30)
-    bench.change_label(1, name="spleen", color=(1.0, 0.0, 0.0))
-    bench.save_labels(tmp_path / "labels.seg.nrrd")
-    (label,) = read_volume(tmp_path / "labels.seg.nrrd").legend
-    assert (label.id, label.name, label.color) == (1, "spleen", (1.0, 0.0, 0.0))
+def test_a_volume_reads_back_as_itself(bench):
+    assert isinstance(volume_of(bench.image), Volume)

@@ -1,0 +1,44 @@
+"""One engine for all panels and viewers of an application; it ends with the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari_dinomed.engine.client import EngineClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(eq=False)
+class SharedEngine:
+    """Lends one client to many.
+
+    Parameters
+    ----------
+    make
+        Makes the client when the first asks for it.
+    """
+
+    make: Callable[[], EngineClient] = EngineClient
+    users: int = 0
+    client: EngineClient | None = field(default=None, repr=False)
+
+    def lend(self) -> EngineClient:
+        """The client; to be given back once."""
+        if self.client is None:
+            self.client = self.make()
+        self.users += 1
+        return self.client
+
+    def give_back(self) -> None:
+        """One user less; the engine ends with the last."""
+        self.users -= 1
+        if self.users == 0 and self.client is not None:
+            client, self.client = self.client, None
+            client.close()
+
+
+APPLICATION = SharedEngine()
+"""The engine of this process' windows; no process runs before a panel asks something."""

@@ -1,0 +1,105 @@
+"""The *Segmentation* layer: it shows a document's voxels, and a hand paints on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.plugin.layers import label_colors, labels_over
+from napari_dinomed.plugin.painting import boxes_of, joined, repaint
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.mask import Box
+    from napari_dinomed.engine.messages import SliceLabels
+    from napari_dinomed.volume import Volume
+
+NAME = "Segmentation"
+_OPACITY = 0.5
+
+
+class ResultLayer:
+    """A labels layer kept equal to a document's voxels.
+
+    Parameters
+    ----------
+    image
+        The layer that is segmented.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.layer: Labels = labels_over(image, NAME, np.uint16)
+        self.layer.opacity = _OPACITY
+        self.layer.brush_size = max(2, min(self.layer.data.shape[1:]) // 60)
+        self._early: dict[int, Box] = {}
+
+    def arm(self, label: int) -> None:
+        """Make the brush paint a label."""
+        if self.layer.selected_label != label:
+            self.layer.selected_label = label
+
+    def show(self, before: Document, after: Document) -> None:
+        """Paint what differs, and what was shown early."""
+        boxes: dict[int, Box] = {}
+        for number in before.masks.keys() | after.masks.keys():
+            changes = before.mask(number).changes(after.mask(number))
+            boxes = joined(boxes, dict(changes))
+        self.paint(after, boxes)
+        if before.labels != after.labels:
+            self._name(after)
+
+    def show_all(self, document: Document) -> None:
+        """Paint a document into an empty layer."""
+        self.paint(document, boxes_of(*document.masks.values()))
+        self._name(document)
+
+    def paint(self, document: Document, boxes: dict[int, Box]) -> None:
+        """Make boxes show a document, whatever was painted there."""
+        boxes, self._early = joined(boxes, self._early), {}
+        if repaint(self.layer.data, boxes, document.masks.items()):
+            self.layer.refresh()
+
+    def show_early(self, part: SliceLabels, document: Document, label: int) -> None:
+        """Paint a label's answer in one plane, before that in the volume is known."""
+        plane = np.expand_dims(np.asarray(part.labels) == label, part.axis)
+        start = [0, 0, 0]
+        start[part.axis] = part.index
+        found = Mask.of(plane, start)
+        early = document.answered(label, found)
+        box = [slice(0, n) for n in self.layer.data.shape]
+        box[part.axis] = slice(part.index, part.index + 1)
+        here = dict.fromkeys(range(box[0].start, box[0].stop), (box[1], box[2]))
+        boxes = joined(here, {n: b for n, b in self._early.items() if n not in here})
+        if repaint(self.layer.data, boxes, early.masks.items()):
+            self.layer.refresh()
+        self._early = here
+
+    def _name(self, document: Document) -> None:
+        """Names and colours of the labels."""
+        self.layer.colormap = label_colors(document.labels)
+        self.layer.features = {
+            "index": [0, *(label.id for label in document.labels)],
+            "name": ["background", *(label.name for label in document.labels)],
+        }
+
+
+def instances_over(
+    image: Image, name: str, instances: NDArray[np.int32], volume: Volume
+) -> Labels:
+    """A labels layer of numbered things, whose features are their volumes."""
+    layer = labels_over(image, f"Instances of {name}", np.int32)
+    layer.data = instances
+    voxels = np.bincount(instances.ravel())
+    voxels[0] = 0
+    features: dict[str, Any] = {
+        "index": np.arange(len(voxels)),
+        "voxels": voxels,
+        f"volume ({volume.geometry.unit}³)": voxels * volume.geometry.voxel_volume,
+    }
+    layer.features = features
+    return layer

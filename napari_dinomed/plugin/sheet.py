@@ -1,0 +1,101 @@
+"""The layers of one document: the one place that turns a document into layers.
+
+In: documents, and early answers in a plane. Out: three layers above a viewer's images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from napari.layers import Image, Layer
+
+from napari_dinomed.plugin.prompt_layer import PromptLayer
+from napari_dinomed.plugin.result_layer import ResultLayer
+from napari_dinomed.plugin.scribble_layer import ScribbleLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import ViewerModel
+
+    from napari_dinomed.annotation.document import Document
+    from napari_dinomed.engine.messages import SliceLabels
+
+
+class Sheet:
+    """Layers that show a document over an image.
+
+    Parameters
+    ----------
+    viewer
+        Where they are shown.
+    image
+        What they lie over.
+    document
+        What they show.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image, document: Document) -> None:
+        self.is_showing = False
+        self._viewer = viewer
+        self.result = ResultLayer(image)
+        self.scribbles = ScribbleLayer(image)
+        self.prompts = PromptLayer(image)
+        self.result.show_all(document)
+        self.scribbles.show_all(document)
+        self.prompts.paint(document)
+        self.keep_up()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """From the lowest to the uppermost."""
+        return (self.result.layer, self.scribbles.layer, self.prompts.layer)
+
+    def show(self, before: Document, after: Document) -> None:
+        """Show what differs between two documents."""
+        with self._showing():
+            self.result.show(before, after)
+            self.scribbles.show(before, after)
+            self.prompts.show(before, after)
+
+    def show_early(self, part: SliceLabels, document: Document) -> None:
+        """Show the answer in the plane in view, of the label that waits first."""
+        if document.waiting:
+            with self._showing():
+                self.result.show_early(part, document, document.waiting[0])
+
+    def arm(self, document: Document, label: int, include: bool) -> None:
+        """Make clicks, strokes and the brush mean this."""
+        with self._showing():
+            self.prompts.arm(document, label, include)
+            self.scribbles.arm(label, include)
+            self.result.arm(label)
+
+    def keep_up(self) -> None:
+        """Have all layers in the viewer, above every image."""
+        with self._showing():
+            layers = self._viewer.layers
+            for layer in self.layers:
+                if layer not in layers:
+                    layers.append(layer)
+            images = [layers.index(layer) for layer in layers if isinstance(layer, Image)]
+            if images and max(images) > min(layers.index(layer) for layer in self.layers):
+                for layer in self.layers:
+                    layers.move(layers.index(layer), len(layers))
+
+    def remove(self) -> None:
+        """Take the layers out of the viewer."""
+        with self._showing():
+            for layer in self.layers:
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+
+    @contextlib.contextmanager
+    def _showing(self) -> Iterator[None]:
+        """What layers tell meanwhile is our own doing, not the user's."""
+        outer, self.is_showing = self.is_showing, True
+        try:
+            yield
+        finally:
+            self.is_showing = outer

@@ -1,0 +1,133 @@
+"""Where a document is kept while it is worked on, and who may write it.
+
+In: the hash of a volume. Out: a place that two volumes never share, read when the volume is
+opened and written at every change. Opening writes nothing. A second window on the volume
+is told; and whoever finds that another has written since keeps its hands off.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from napari_dinomed.errors import DocumentError, WriteError
+from napari_dinomed.session.file import SUFFIX, load_document, save_document
+from napari_dinomed.settings import data_folder
+
+if TYPE_CHECKING:
+    from napari_dinomed.session.file import SavedDocument
+
+# Of the hash, in the name of a file that lies beside an image: enough to tell apart the
+# volumes of one folder.
+_HASH_LETTERS = 12
+
+Stamp = tuple[int, int, int] | None
+
+
+class Autosave:
+    """The file of one volume's document.
+
+    Parameters
+    ----------
+    fingerprint
+        Hash of the volume.
+    beside
+        The image's file, where documents are to lie beside images.
+    """
+
+    def __init__(self, fingerprint: str, beside: Path | None = None) -> None:
+        self.path = _place(fingerprint, beside)
+        self._lock = FileLock(_lock_folder() / f"{fingerprint}.lock")
+        self._seen: Stamp = None
+
+    def claim(self) -> bool:
+        """Become the one window on the volume; False where another one is."""
+        if self._lock.is_locked:
+            return True
+        try:
+            self._lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._lock.release()
+
+    def read(self) -> SavedDocument | None:
+        """What was kept; None where nothing was. Errors as `load_document`."""
+        self._seen = self._stamp()
+        return load_document(self.path) if self._seen is not None else None
+
+    def write(self, saved: SavedDocument) -> None:
+        """Keep a document.
+
+        Raises
+        ------
+        DocumentError
+            Where another window or machine has written since this one read or wrote.
+        WriteError
+            Where there is no room, or no leave to write.
+        """
+        if self._stamp() != self._seen:
+            raise DocumentError(
+                "Another window has changed this volume's labels since they were opened "
+                "here. This window only looks now; take over to go on with what is saved."
+            )
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(
+                f"Cannot make the folder {self.path.parent}: {error.strerror or error}."
+            ) from error
+        save_document(self.path, saved)
+        self._seen = self._stamp()
+
+    def set_aside(self) -> Path | None:
+        """Move a file that cannot be read to a name of its own, so that it stays."""
+        if self._stamp() is None:
+            return None
+        stem = self.path.name.removesuffix(SUFFIX)
+        numbers = (
+            self.path.with_name(f"{stem}.kept-{n}{SUFFIX}") for n in range(1, 10_000)
+        )
+        kept = next(place for place in numbers if not place.exists())
+        try:
+            os.replace(self.path, kept)
+        except OSError as error:
+            raise WriteError(
+                f"Cannot move {self.path} aside: {error.strerror or error}."
+            ) from error
+        self._seen = None
+        return kept
+
+    def _stamp(self) -> Stamp:
+        """What changes whenever the file is replaced; None where there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _place(fingerprint: str, beside: Path | None) -> Path:
+    """Where a document lies: where it was kept before, else where it is wanted."""
+    usual = data_folder() / "documents" / (fingerprint + SUFFIX)
+    if beside is None or usual.exists():
+        return usual
+    stem = beside.name.partition(".")[0]
+    wanted = beside.with_name(f"{stem}.{fingerprint[:_HASH_LETTERS]}{SUFFIX}")
+    writable = os.access(beside.parent, os.W_OK)
+    return wanted if wanted.exists() or writable else usual
+
+
+def _lock_folder() -> Path:
+    """Locks last as long as the machine runs, and are no one's document."""
+    user = getattr(os, "getuid", lambda: "user")()
+    folder = Path(tempfile.gettempdir()) / f"napari-dinomed-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -1,0 +1,28 @@
+"""Names of steps, as undo shows them: «2nd click on spleen»."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_dinomed.annotation.prompts import Point
+
+if TYPE_CHECKING:
+    from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.prompts import Prompt
+
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th … 11th … 21st."""
+    teens = 10 < number % 100 < 14
+    return f"{number}{'th' if teens else _ENDINGS.get(number % 10, 'th')}"
+
+
+def name_of(prompt: Prompt, document: Document) -> str:
+    """What it is to add a prompt to a document."""
+    kind = type(prompt)
+    number = 1 + sum(isinstance(p, kind) for p in document.prompts.of(prompt.label))
+    what = "click" if kind is Point else "stroke"
+    side = "" if prompt.include else "excluding "
+    return f"{ordinal(number)} {side}{what} on {document.find(prompt.label).name}"

@@ -1,0 +1,339 @@
+"""Who may change a voxel, and that a document is always one that can be saved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from napari_dinomed.annotation.document import Claim, Document
+from napari_dinomed.annotation.history import History
+from napari_dinomed.annotation.labels import Meaning, State
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
+from napari_dinomed.errors import DocumentError, PromptError
+from napari_dinomed.volume import NamedLabel
+
+SHAPE = (4, 8, 9)
+
+
+def box(*bounds) -> Mask:
+    array = np.zeros(SHAPE, bool)
+    array[tuple(slice(*pair) for pair in bounds)] = True
+    return Mask.of(array)
+
+
+LEFT = box((0, 4), (1, 7), (0, 5))
+RIGHT = box((0, 4), (1, 7), (3, 9))
+IN_LEFT, IN_RIGHT, IN_BOTH = (1, 3, 1), (1, 3, 7), (1, 3, 4)
+
+
+def clicked(document, voxel, label, include=True):
+    return document.with_prompt(Point(voxel, label, include))
+
+
+@pytest.fixture
+def spleen():
+    """One label, clicked and answered."""
+    return clicked(Document.begun(), IN_LEFT, 1).answered(1, LEFT)
+
+
+@pytest.fixture
+def two(spleen):
+    """A second label beside it, whose answer reaches into the first."""
+    return clicked(spleen.with_new_label(), IN_RIGHT, 2).answered(2, RIGHT)
+
+
+def test_a_click_is_seen_at_once_and_waits_for_its_answer():
+    document = clicked(Document.begun(), IN_LEFT, 1)
+    assert document.mask(1) == Mask.of_voxels(np.array([IN_LEFT]))
+    assert document.waiting == (1,)
+    answered = document.answered(1, LEFT)
+    assert answered.mask(1) == LEFT
+    assert answered.waiting == ()
+
+
+def test_an_answer_changes_its_label_alone(spleen, two):
+    assert two.mask(1) is spleen.mask(1)
+    assert two.mask(2) == RIGHT - LEFT
+
+
+def test_another_label_gives_way_where_it_is_clicked(spleen):
+    document = clicked(spleen.with_new_label(), IN_BOTH, 2)
+    assert document.claims == (Claim(2, 1, IN_BOTH),)
+    document = document.answered(2, RIGHT)
+    assert document.mask(2) == RIGHT
+    assert document.mask(1) == LEFT - RIGHT
+    assert document.claims == ()
+    later = clicked(document, IN_RIGHT, 2).answered(2, RIGHT | LEFT)
+    assert later.mask(1) is document.mask(1)
+
+
+def test_only_the_part_that_was_clicked_gives_way(spleen):
+    """Of two parts that lie in the other label, the one without a click stays."""
+    near, far = box((1, 2), (3, 4), (4, 5)), box((3, 4), (6, 7), (0, 2))
+    document = clicked(spleen.with_new_label(), IN_BOTH, 2).answered(2, near | far)
+    assert document.mask(2) == near
+    assert document.mask(1) == LEFT - near
+
+
+def test_a_click_taken_away_claims_nothing(spleen):
+    document = clicked(spleen.with_new_label(), IN_BOTH, 2)
+    document = clicked(document, IN_RIGHT, 2)
+    document = document.with_prompts(
+        document.prompts.without_points(lambda point: point.voxel == IN_BOTH)
+    )
+    assert document.claims == ()
+    one = document.answered(2, RIGHT).mask(1)
+    assert one == LEFT - Mask.of_voxels(np.array([IN_BOTH]))
+
+
+def test_undo_gives_the_neighbour_back_to_the_bit(spleen):
+    history = History(spleen)
+    history = history.then(spleen.with_new_label(), "new label")
+    document = clicked(history.present, IN_BOTH, 2)
+    history = history.then(document, "1st click").amended(document.answered(2, RIGHT))
+    assert history.present.mask(1) != LEFT
+    assert history.undone().present.masks == spleen.masks
+    assert history.undone().redone().present == history.present
+
+
+def test_what_a_hand_has_set_no_answer_changes(two):
+    hole, extra = box((1, 2), (2, 4), (1, 3)), box((0, 1), (0, 1), (0, 9))
+    document = two.with_edit(hole, 0).with_edit(extra, 1)
+    for label, answer in ((1, LEFT), (2, RIGHT | LEFT | extra), (1, box((0, 1)))):
+        document = clicked(document, (3, 6, 1 if label == 1 else 8), label)
+        document = document.answered(label, answer)
+        result = document.labels_of(SHAPE)
+        assert (result[tuple(hole.voxels().T)] == 0).all()
+        assert (result[tuple(extra.voxels().T)] == 1).all()
+
+
+def test_a_label_that_is_done_changes_for_nobody(two):
+    done = two.with_label(replace(two.find(1), state=State.DONE))
+    for act in (
+        lambda: clicked(done, IN_RIGHT, 1),
+        lambda: clicked(done, IN_LEFT, 2),
+        lambda: done.without_label(1),
+        lambda: done.with_edit(RIGHT, 1),
+        lambda: done.with_prompts(Prompts()),
+    ):
+        with pytest.raises(DocumentError, match="done and locked"):
+            act()
+    assert done.with_edit(LEFT | RIGHT, 2).mask(1) is two.mask(1)
+    assert done.with_edit(LEFT | RIGHT, 0).mask(1) is two.mask(1)
+    assert clicked(done, IN_RIGHT, 2).answered(2, LEFT | RIGHT).mask(1) is two.mask(1)
+    assert clicked(done, IN_LEFT, 2, include=False).mask(1) is two.mask(1)
+
+
+def test_removing_a_label_removes_its_voxels_and_grows_no_other(two):
+    document = two.without_label(1)
+    assert document.mask(2) is two.mask(2)
+    assert not (document.labels_of(SHAPE) == 1).any()
+    assert not document.prompts.of(1)
+
+
+def test_numbers_are_never_given_again(two):
+    document = two.without_label(2).with_new_label()
+    assert [label.id for label in document.labels] == [1, 3]
+    alone = document.without_label(1).without_label(3)
+    assert [label.id for label in alone.labels] == [4]
+    assert not alone.masks
+
+
+def test_there_is_no_document_without_a_label():
+    with pytest.raises(DocumentError, match="Expected labels"):
+        Document(())
+    with pytest.raises(DocumentError, match="Expected labels"):
+        replace(Document.begun(), next_id=1)
+
+
+def test_taking_the_last_included_click_back_takes_its_answer_but_not_the_hand(spleen):
+    painted = box((0, 1), (0, 1), (0, 3))
+    document = spleen.with_edit(painted, 1).with_prompts(Prompts())
+    assert document.waiting == ()
+    assert document.mask(1) == painted
+
+
+def test_excluding_marks_the_voxel_at_once(spleen):
+    document = clicked(spleen, IN_LEFT, 1, include=False)
+    assert IN_LEFT not in document.mask(1)
+    assert document.waiting == (1,)
+
+
+def test_the_label_clicked_last_is_answered_first(two):
+    document = clicked(clicked(two, (0, 2, 2), 1), (0, 2, 8), 2)
+    assert document.waiting == (2, 1)
+
+
+def test_strokes_do_not_overlap():
+    document = Document.begun().with_prompt(Stroke(LEFT, 1))
+    document = document.with_prompt(Stroke(RIGHT, 1, include=False))
+    first, second = document.prompts.strokes
+    assert first.mask == LEFT - RIGHT
+    assert second.mask == RIGHT
+
+
+def test_labels_from_elsewhere_are_a_start_that_clicks_only_add_to():
+    labels = np.zeros(SHAPE, np.int64)
+    labels[1:3, 2:5, 2:5] = 7
+    labels[0, 0, 0] = 3
+    legend = (
+        NamedLabel(7, "liver", (1.0, 0.5, 0.0)),
+        NamedLabel(9, "gone", (0.0, 0.0, 1.0)),
+    )
+    document = Document.begun(Meaning.OBJECT).continued_from(labels, legend)
+    assert [(label.id, label.name) for label in document.labels] == [
+        (3, "Label 3"),
+        (7, "liver"),
+        (9, "gone"),
+    ]
+    assert document.next_id == 10
+    np.testing.assert_array_equal(document.labels_of(SHAPE), labels)
+    after = clicked(document, (3, 7, 8), 7).answered(7, box((3, 4), (6, 8), (7, 9)))
+    assert (after.labels_of(SHAPE)[labels == 7] == 7).all()
+    assert after.mask(7).count == document.mask(7).count + 4
+
+
+@pytest.mark.parametrize(
+    "labels", [np.zeros(SHAPE, int), np.full(SHAPE, -1), np.full(SHAPE, 10**5)]
+)
+def test_labels_that_cannot_be_continued_from(labels):
+    with pytest.raises(DocumentError, match="Expected labels from 1"):
+        Document.begun().continued_from(labels, ())
+
+
+def test_a_document_of_another_grid(two):
+    two.require_fits(SHAPE)
+    with pytest.raises(DocumentError, match="another grid"):
+        two.require_fits((4, 8, 8))
+    with pytest.raises(PromptError, match="outside"):
+        clicked(Document.begun(), (9, 0, 0), 1).answered(1, LEFT).require_fits(SHAPE)
+    with pytest.raises(DocumentError, match="does not have"):
+        replace(two, masks={5: LEFT}).require_fits(SHAPE)
+    with pytest.raises(DocumentError, match="same voxels"):
+        replace(two, masks={1: LEFT, 2: RIGHT}).require_fits(SHAPE)
+
+
+def test_no_step_for_no_change(two):
+    history = History(two)
+    assert history.then(two, "nothing") is history
+    assert history.undone() is history
+    assert history.redone() is history
+    assert history.undoes == history.redoes == ""
+
+
+def test_steps_have_names(two):
+    history = History(two).then(two.with_new_label(), "new label")
+    assert history.undoes == "new label"
+    assert history.undone().redoes == "new label"
+
+
+voxels = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
+areas = st.builds(
+    lambda a, b: box(*((min(p), max(p) + 1) for p in zip(a, b, strict=True))),
+    voxels,
+    voxels,
+)
+numbers = st.integers(0, 3)
+
+
+class Editing(RuleBasedStateMachine):
+    """Any acts in any order: masks never overlap, hand and locks hold, undo is exact."""
+
+    def __init__(self):
+        super().__init__()
+        self.history = History(Document.begun())
+
+    @property
+    def document(self):
+        return self.history.present
+
+    def pick(self, number):
+        labels = self.document.labels
+        return labels[number % len(labels)].id
+
+    def step(self, make):
+        before = self.document
+        try:
+            after = make(before)
+        except DocumentError:
+            return before
+        for label in before.labels:
+            if label.is_done and after.has(label.id):
+                assert after.mask(label.id) == before.mask(label.id)
+        self.history = self.history.then(after, "step")
+        if after != before:
+            assert self.history.undone().present is before
+        return before
+
+    @rule(number=numbers, voxel=voxels, include=st.booleans())
+    def click(self, number, voxel, include):
+        label = self.pick(number)
+        self.step(lambda d: d.with_prompt(Point(voxel, label, include)))
+
+    @rule(number=numbers, area=areas, include=st.booleans())
+    def scribble(self, number, area, include):
+        label = self.pick(number)
+        self.step(lambda d: d.with_prompt(Stroke(area, label, include)))
+
+    @precondition(lambda self: self.document.waiting)
+    @rule(answer=areas, other=areas)
+    def answer(self, answer, other):
+        label, before = self.document.waiting[0], self.document
+        claimed = {claim.other for claim in before.claims if claim.label == label}
+        after = before.answered(label, answer | other)
+        for known in before.labels:
+            if known.id != label and known.id not in claimed:
+                assert after.mask(known.id) == before.mask(known.id)
+        own = before.mask(label) & before.hand
+        assert after.mask(label) & before.hand == own
+        self.history = self.history.amended(after)
+
+    @rule(number=numbers, area=areas, erase=st.booleans())
+    def edit(self, number, area, erase):
+        label = 0 if erase else self.pick(number)
+        self.step(lambda d: d.with_edit(area, label))
+
+    @rule()
+    def add(self):
+        before = self.step(lambda d: d.with_new_label())
+        assert self.document.labels[-1].id == before.next_id
+
+    @rule(number=numbers)
+    def remove(self, number):
+        label = self.pick(number)
+        self.step(lambda d: d.without_label(label))
+
+    @rule(number=numbers)
+    def lock(self, number):
+        known = self.document.find(self.pick(number))
+        state = State.OPEN if known.is_done else State.DONE
+        self.step(lambda d: d.with_label(replace(known, state=state)))
+
+    @rule()
+    def undo_and_redo(self):
+        now = self.history
+        assert now.undone().redone() == now or not now.past
+
+    @rule()
+    def undo(self):
+        self.history = self.history.undone()
+
+    @invariant()
+    def it_can_be_saved(self):
+        self.document.require_fits(SHAPE)
+
+    @invariant()
+    def figures_are_of_the_result(self):
+        result = self.document.labels_of(SHAPE)
+        for label in self.document.labels:
+            assert (result == label.id).sum() == self.document.mask(label.id).count
+
+
+Editing.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestEditing = Editing.TestCase

@@ -1,0 +1,262 @@
+"""Any acts in any order, on layers and document: the layers equal the document.
+
+`ViewerModel` behaves as napari's window does; the engine answers when it likes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_dinomed.engine.messages import (
+    CloseVolume,
+    EncodeVolume,
+    OpenVolume,
+    SegmentVolume,
+)
+from napari_dinomed.plugin.layers import image_options
+from napari_dinomed.plugin.workbench import Workbench
+from napari_dinomed.session.file import load_document
+from napari_dinomed.volume import Geometry, Volume
+from tests.fakes import FakeEngine
+from tests.plugin.conftest import Loop
+
+SHAPE = (4, 10, 12)
+OWN = {"Segmentation", "Scribbles", "Prompts"}
+voxels = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
+places = st.integers(0, 3)
+
+
+def volume_number(number: int) -> Volume:
+    array = np.random.default_rng(number).normal(100, 20, SHAPE).astype(np.int16)
+    return Volume(array, Geometry.from_spacing(SHAPE, (2.0, 1.0, 1.0), "mm"), "MR")
+
+
+VOLUMES = tuple(volume_number(number) for number in range(2))
+
+
+class Window(RuleBasedStateMachine):
+    @initialize()
+    def open(self):
+        self.folder = tempfile.TemporaryDirectory()
+        os.environ["NAPARI_DINOMED_HOME"] = self.folder.name
+        self.engine, self.loop, self.viewer = FakeEngine(), Loop(), ViewerModel()
+        self.bench = Workbench(self.viewer, self.engine, self.loop.deliver)
+        self.images = [
+            Image(volume.array, **image_options(volume, f"image {number}"))
+            for number, volume in enumerate(VOLUMES)
+        ]
+        self.saved = {}
+        self.acted = False
+        self.viewer.layers.append(self.images[0])
+        self.bench.bind(self.images[0])
+        self.loop.run()
+
+    def teardown(self):
+        if hasattr(self, "bench"):
+            self.bench.close()
+            self.loop.run()
+            assert not OWN & {layer.name for layer in self.viewer.layers}
+            opened = {asked.request.volume for asked in self.engine.of(OpenVolume)}
+            closed = {asked.request.volume for asked in self.engine.of(CloseVolume)}
+            assert opened == closed
+            self.folder.cleanup()
+
+    @property
+    def is_bound(self):
+        return self.bench.session is not None
+
+    @property
+    def document(self):
+        return self.bench.session.document
+
+    def act(self):
+        """What the user did is over; the event loop runs."""
+        self.acted = True
+        self.loop.run()
+
+    # On the canvas
+
+    @precondition(lambda self: self.is_bound)
+    @rule(voxel=voxels, include=st.booleans())
+    def click(self, voxel, include):
+        self.bench.aim(include=include)
+        self.bench.sheet.prompts.layer.add(np.array([voxel], dtype=float))
+        self.act()
+
+    @precondition(lambda self: self.is_bound)
+    @rule(voxel=voxels, value=places, size=st.integers(1, 4))
+    def brush(self, voxel, value, size):
+        layer = self.bench.sheet.result.layer
+        layer.brush_size = size
+        layer.paint(voxel, value)
+        self.act()
+
+    @precondition(lambda self: self.is_bound)
+    @rule(voxel=voxels, size=st.integers(1, 4), erase=st.booleans())
+    def scribble(self, voxel, size, erase):
+        layer = self.bench.sheet.scribbles.layer
+        layer.brush_size = size
+        layer.paint(voxel, 0 if erase else layer.selected_label)
+        self.act()
+
+    @precondition(lambda self: self.is_bound and len(self.bench.sheet.prompts.layer.data))
+    @rule(number=places)
+    def delete_point(self, number):
+        layer = self.bench.sheet.prompts.layer
+        layer.selected_data = {number % len(layer.data)}
+        layer.remove_selected()
+        self.act()
+
+    # In the panel
+
+    @precondition(lambda self: self.is_bound)
+    @rule(what=st.sampled_from(["undo", "redo", "new_label"]))
+    def step(self, what):
+        getattr(self.bench, what)()
+        self.act()
+
+    @precondition(lambda self: self.is_bound)
+    @rule(number=places, what=st.sampled_from(["remove_label", "toggle_done", "aim"]))
+    def on_label(self, number, what):
+        labels = self.document.labels
+        getattr(self.bench, what)(labels[number % len(labels)].id)
+        self.act()
+
+    @precondition(lambda self: self.is_bound)
+    @rule(number=places, name=st.sampled_from(["liver", "spleen"]))
+    def rename(self, number, name):
+        labels = self.document.labels
+        self.bench.change_label(labels[number % len(labels)].id, name=name)
+        self.act()
+
+    @precondition(lambda self: self.is_bound)
+    @rule(threshold=st.sampled_from([0.3, 0.5]), encoder=st.sampled_from(["filters", "b"]))
+    def choose(self, threshold, encoder):
+        self.bench.choose("choice", threshold=threshold, encoder=encoder)
+        self.act()
+
+    # The engine
+
+    @rule(held=st.sets(st.sampled_from([OpenVolume, EncodeVolume, SegmentVolume])))
+    def hold(self, held):
+        self.engine.holds = tuple(held)
+
+    @rule(data=st.data())
+    def answer(self, data):
+        open_calls = [asked for asked in self.engine.asked if not asked.future.done()]
+        if open_calls:
+            data.draw(st.sampled_from(open_calls)).answer()
+            self.loop.run()
+
+    @precondition(lambda self: self.is_bound)
+    @rule(what=st.sampled_from(["encode", "cancel"]))
+    def compute(self, what):
+        getattr(self.bench.session, what)()
+        self.loop.run()
+
+    # Layers
+
+    @rule(number=st.integers(0, 1))
+    def switch(self, number):
+        image = self.images[number]
+        if image not in self.viewer.layers:
+            self.viewer.layers.append(image)
+        self.loop.run()
+        self.bench.bind(image)
+        self.loop.run()
+
+    @precondition(lambda self: len(self.viewer.layers))
+    @rule(number=st.integers(0, 9))
+    def remove_layer(self, number):
+        layers = self.viewer.layers
+        layers.remove(layers[number % len(layers)])
+        self.loop.run()
+
+    @rule()
+    def clear(self):
+        self.viewer.layers.clear()
+        self.loop.run()
+
+    @precondition(lambda self: self.is_bound)
+    @rule()
+    def reopen(self):
+        image, before = self.bench.image, self.document
+        self.bench.unbind()
+        self.loop.run()
+        self.bench.bind(image)
+        self.loop.run()
+        if before.is_blank and before.choices == self.document.choices:
+            return
+        assert self.document == before
+
+    # What always holds
+
+    @invariant()
+    def layers_equal_the_document(self):
+        if not self.is_bound:
+            return
+        sheet, document = self.bench.sheet, self.document
+        np.testing.assert_array_equal(sheet.result.layer.data, document.labels_of(SHAPE))
+        assert [one.point for one in sheet.prompts.points()] == list(
+            document.prompts.points
+        )
+        painted = sum(stroke.mask.count for stroke in document.prompts.strokes)
+        assert np.count_nonzero(sheet.scribbles.layer.data) == painted
+        numbers = set(np.unique(sheet.result.layer.data)) - {0}
+        assert numbers <= {label.id for label in document.labels}
+        assert document.has(self.bench.label)
+        document.require_fits(SHAPE)
+
+    @invariant()
+    def no_layer_is_an_orphan(self):
+        if not hasattr(self, "viewer"):
+            return
+        own = [layer.name for layer in self.viewer.layers if layer not in self.images]
+        assert sorted(own) == (sorted(OWN) if self.is_bound else [])
+        if self.is_bound:
+            order = list(self.viewer.layers)
+            assert min(map(order.index, self.bench.sheet.layers)) > max(
+                order.index(image) for image in self.images if image in order
+            )
+
+    @invariant()
+    def nothing_saved_changes_without_an_act(self):
+        if not hasattr(self, "folder"):
+            return
+        files = {p: p.read_bytes() for p in Path(self.folder.name).rglob("*.dinomed.json")}
+        if not self.acted and files != self.saved:
+            answered = self.is_bound and not self.document.is_blank
+            assert answered, "a file changed, and nobody had said anything"
+        self.saved, self.acted = files, False
+        if self.is_bound and self.bench.session.history.past:
+            kept = [load_document(path).document for path in files]
+            assert self.document in kept
+
+    @invariant()
+    def no_thread_is_left(self):
+        assert threading.active_count() < 20
+
+
+Window.TestCase.settings = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestWindow = Window.TestCase

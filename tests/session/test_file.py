@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Stroke
+from napari_dinomed.errors import ReadError
+from napari_dinomed.session.file import (
+    MOST_PROMPTS,
+    SavedDocument,
+    load_document,
+    save_document,
+)
+from napari_dinomed.session.steps import ordinal
+from napari_dinomed.volume import Geometry, Window
+
+SHAPE = (6, 20, 30)
+
+
+def filled() -> Document:
+    area = np.zeros(SHAPE, bool)
+    area[2:4, 3:9, 5:25] = True
+    document = Document.begun().with_prompt(Point((2, 4, 6), 1)).answered(1, Mask.of(area))
+    document = document.with_new_label().with_prompt(Stroke(Mask.of(area[:3]), 2))
+    return document.with_edit(Mask.of(area[:, ::2]), 0)
+
+
+def saved(document=None, shape=SHAPE) -> SavedDocument:
+    geometry = Geometry.from_spacing(shape, (3.0, 1.0, 1.0), "mm")
+    return SavedDocument("hash", geometry, Window(0, 1), "signature", document or filled())
+
+
+def test_there_and_back(tmp_path):
+    path = tmp_path / "a.dinomed.json"
+    save_document(path, saved())
+    assert load_document(path) == saved()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda v: v.pop("geometry"), "damaged"),
+        (lambda v: v.update(version=99), "newer version"),
+        (lambda v: v["document"]["labels"].clear(), "contradicts|damaged"),
+        (lambda v: v["document"]["labels"].pop(), "does not have"),
+        (lambda v: v["document"]["prompts"]["all"][0].update(voxel=[99, 0, 0]), "outside"),
+        (lambda v: v["document"]["prompts"]["all"][0].update(label=0), "damaged"),
+        (lambda v: v["document"]["masks"].update({"1": "AAAA"}), "damaged"),
+        (lambda v: v["document"]["masks"].update({"1": "?"}), "damaged"),
+        (
+            lambda v: v["document"]["masks"].update({"1": v["document"]["hand"]}),
+            "same voxels",
+        ),
+        (
+            lambda v: v["document"]["prompts"]["all"].extend(
+                [{"voxel": [0, 0, 0], "label": 1, "include": True}] * 1_000_000
+            ),
+            "1,000,00",
+        ),
+    ],
+    ids=[
+        "part missing",
+        "newer",
+        "no label",
+        "unknown label",
+        "outside",
+        "label 0",
+        "cut mask",
+        "no mask",
+        "overlap",
+        "a million prompts",
+    ],
+)
+def test_documents_that_are_not_taken(tmp_path, damage, said):
+    path = tmp_path / "s.dinomed.json"
+    save_document(path, saved())
+    values = json.loads(path.read_text())
+    if damage is None:
+        document = filled().with_edit(Mask.of_voxels(np.array([[2, 3, 5]])), 2)
+        save_document(path, saved(document))
+        values = json.loads(path.read_text())
+        values["document"]["masks"]["1"] = values["document"]["masks"]["2"]
+    else:
+        damage(values)
+    path.write_text(json.dumps(values))
+    with pytest.raises(ReadError, match=said) as error:
+        load_document(path)
+    assert "\n" not in str(error.value)
+    assert "s.dinomed.json" in str(error.value)
+
+
+def test_labels_on_another_grid(tmp_path):
+    path = tmp_path / "s.dinomed.json"
+    save_document(path, saved(shape=(6, 20, 10)))
+    with pytest.raises(ReadError, match="another grid"):
+        load_document(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "{}", "\x00"])
+def test_what_is_no_document(tmp_path, text):
+    path = tmp_path / "s.dinomed.json"
+    path.write_text(text)
+    with pytest.raises(ReadError, match="not a document"):
+        load_document(path)
+
+
+def test_a_document_that_is_not_there(tmp_path):
+    with pytest.raises(ReadError, match="Cannot read"):
+        load_document(tmp_path / "none.dinomed.json")
+
+
+def test_as_many_prompts_as_anyone_makes(tmp_path):
+    path = tmp_path / "s.dinomed.json"
+    document = Document.begun()
+    prompts = tuple(Point((n % 6, n // 6 % 20, n % 30), 1) for n in range(MOST_PROMPTS))
+    document = document.with_prompts(type(document.prompts)(prompts))
+    save_document(path, saved(document))
+    assert len(load_document(path).document.prompts.points) == MOST_PROMPTS
+
+
+def test_a_painted_slice_costs_little(tmp_path):
+    """A whole slice of 2048 by 2048: a change and its file, in time and in bytes."""
+    path = tmp_path / "s.dinomed.json"
+    disc = np.hypot(*np.ogrid[-1024:1024, -1024:1024]) < 1000
+    document = Document.begun()
+    seconds = []
+    for index in range(4):
+        begun = time.perf_counter()
+        document = document.with_prompt(Stroke(Mask.of(disc[None], (index, 0, 0)), 1))
+        save_document(path, saved(document, (6, 2048, 2048)))
+        seconds.append(time.perf_counter() - begun)
+    assert path.stat().st_size / 4 < 100_000
+    # Ten times what was seen alone on two cores: noise must not fail it.
+    assert min(seconds) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")],
+)
+def test_ordinals(number, said):
+    assert ordinal(number) == said
