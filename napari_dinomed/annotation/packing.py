@@ -9,14 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator
+from pydantic import PlainSerializer, PlainValidator, SerializationInfo, ValidationInfo
 
 from napari_dinomed.annotation.mask import Mask
-
-if TYPE_CHECKING:
-    from pydantic import SerializationInfo, ValidationInfo
 
 
 @dataclass(eq=False)
