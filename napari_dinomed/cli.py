@@ -21,11 +21,12 @@ from rich.progress import (
 from rich.table import Table
 
 from napari_dinomed import __version__
-from napari_dinomed.engine.messages import HeadName, Notice
+from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.engine.messages import HeadName, Notice, Stage
 from napari_dinomed.engine.messages import Progress as Step
 from napari_dinomed.errors import DinomedError, PromptError, WriteError
 from napari_dinomed.features.stack import Planes
-from napari_dinomed.segment.prompts import Meaning, Prompts
 from napari_dinomed.settings import load_settings, save_settings
 
 if TYPE_CHECKING:
@@ -156,9 +157,9 @@ def segment(
     ] = None,
 ) -> None:
     """Label a volume from prompts, on exactly the grid of its file."""
+    from napari_dinomed.annotation.labels import legend_of
     from napari_dinomed.io import Pick, read_volume, require_writable, write_labels
     from napari_dinomed.report import measure
-    from napari_dinomed.segment.prompts import legend_of
     from napari_dinomed.session.written import annotate
     from napari_dinomed.volume import seen_with
 
@@ -173,16 +174,16 @@ def segment(
     opened = seen_with(opened, [read_volume(other) for other in also or []])
     given = _collect_prompts(opened.geometry, point or [], world or [], prompts)
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
-    annotation = annotate(given, meaning)
+    named = annotate(given, meaning)
     opened.require_content()
     # Only now: the model's libraries take seconds to import.
     from napari_dinomed import headless
 
     with _progress_bar() as on_event:
         job = headless.prepare(opened, encoder, window, device, on_event, planes)
-    labels = job.segment(annotation, head, threshold)
-    write_labels(out, labels, opened, legend_of(annotation.labels))
-    _print_measures(measure(opened, labels, annotation.labels))
+    labels = job.segment(named, given, head, threshold)
+    write_labels(out, labels, opened, legend_of(named))
+    _print_measures(measure(opened, labels, named))
     _out.print(f"Wrote {out}", markup=False, soft_wrap=True)
     if instances is not None:
         from napari_dinomed.segment.instances import split_labels
@@ -284,7 +285,7 @@ def weights_get(
         ):
             save_settings(load_settings().accepting(licence))
     with _progress_bar() as on_event:
-        pin = fetch_weights(name, lambda a, b: on_event(Step(a, b, "bytes")))
+        pin = fetch_weights(name, lambda a, b: on_event(Step(a, b, Stage.FETCHING)))
     _out.print(f"{name} is ready: SHA-256 {pin.sha256}, revision {pin.revision}")
 
 
@@ -553,9 +554,9 @@ def _collect_prompts(
 
     collected = prompts_from_file(file, geometry) if file else Prompts()
     for text in points:
-        collected = collected.with_point(point_from_text(text, geometry, world=False))
+        collected = collected.plus(point_from_text(text, geometry, world=False))
     for text in world:
-        collected = collected.with_point(point_from_text(text, geometry, world=True))
+        collected = collected.plus(point_from_text(text, geometry, world=True))
     if not collected:
         raise PromptError("Expected at least one --point, --world or --prompts.")
     return collected
@@ -593,7 +594,7 @@ def _progress_bar() -> Iterator[Callable[[Event], None]]:
             elif isinstance(event, Step):
                 bars.update(
                     task,
-                    description=event.what.capitalize(),
+                    description=event.text.capitalize(),
                     completed=event.done,
                     total=event.total or None,
                 )

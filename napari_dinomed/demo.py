@@ -8,11 +8,13 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.labels import Label, Meaning, new_label
+from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.segment.prompts import Label, Meaning, Point, Prompts
-from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Volume, phantom
 
 if TYPE_CHECKING:
@@ -36,15 +38,24 @@ class Sample:
     volume
         The volume.
     truth
-        (z, y, x): label ids of the annotation, 0 elsewhere.
-    annotation
-        Labels and prompts.
+        (z, y, x): label ids, 0 elsewhere.
+    labels, prompts
+        What the user might have said.
     """
 
     name: str
     volume: Volume
     truth: NDArray[np.uint8]
-    annotation: Annotation
+    labels: tuple[Label, ...]
+    prompts: Prompts
+
+    @property
+    def document(self) -> Document:
+        """The same as a document, all labels to be answered."""
+        next_id = max(label.id for label in self.labels) + 1
+        return reduce(
+            Document.with_prompt, self.prompts.all, Document(self.labels, next_id=next_id)
+        )
 
 
 def find_sample(kind: str) -> Sample:
@@ -95,12 +106,12 @@ def fill(viewer: Any, sample: Sample) -> Any:
     from napari_dinomed.plugin.layers import image_options
 
     viewer.add_image(sample.volume.array, **image_options(sample.volume, sample.name))
-    viewer.dims.set_current_step(0, sample.annotation.prompts.points[0].voxel[0])
+    viewer.dims.set_current_step(0, sample.prompts.points[0].voxel[0])
     panel = Panel(viewer)
     viewer.window.add_dock_widget(panel, name="Segment by clicking", area="right")
     session = panel.workbench.session
     if session is not None:
-        session.change(sample.annotation)
+        session.change(sample.document)
     return panel
 
 
@@ -127,9 +138,8 @@ def write(
     except OSError as error:
         raise WriteError(f"Cannot make the folder {folder}: {error.strerror}.") from error
     job = headless.prepare(sample.volume, "filters", on_event=on_event)
-    labels = job.segment(sample.annotation)
-    named = sample.annotation.labels
-    overlay = overlay_picture(sample.volume, job.window, labels, named)
+    labels = job.segment(sample.labels, sample.prompts)
+    overlay = overlay_picture(sample.volume, job.window, labels, sample.labels)
     write_labels(folder / "labels.nii.gz", labels, sample.volume)
     write_picture(folder / "overlay.png", overlay)
     report = {
@@ -137,10 +147,10 @@ def write(
         "grid": str(sample.volume.geometry),
         "encoder": job.encoded.encoder,
         "device": job.encoded.device,
-        "prompts": len(sample.annotation.prompts.points),
+        "prompts": len(sample.prompts.points),
         "labels": [
             row | {"dice": dice(sample.truth == row["label"], labels == row["label"])}
-            for row in measure(sample.volume, labels, named)
+            for row in measure(sample.volume, labels, sample.labels)
         ],
         "seconds": round(time.perf_counter() - begun, 2),
     }
@@ -168,7 +178,7 @@ def _ct() -> Sample:
         Point((14, 43, 99), 1, include=False),
         Point((27, 110, 80), 1, include=False),
     )
-    return Sample("CT phantom", volume, truth, Annotation(labels, Prompts(points)))
+    return Sample("CT phantom", volume, truth, labels, Prompts(points))
 
 
 def _em() -> Sample:
@@ -183,7 +193,7 @@ def _em() -> Sample:
         Point((8, 140, 90), 1, include=False),
         Point((8, 40, 158), 1, include=False),
     )
-    return Sample("EM phantom", volume, truth, Annotation((label,), Prompts(points)))
+    return Sample("EM phantom", volume, truth, (label,), Prompts(points))
 
 
 _SAMPLES: dict[str, Callable[[], Sample]] = {"ct": _ct, "em": _em}

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.annotation.prompts import Prompts
     from napari_dinomed.engine.messages import Event, HeadName
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.segment.tokens import TokenBank
-    from napari_dinomed.session.state import Annotation
     from napari_dinomed.volume import Window
 
     OnEvent = Callable[[Event], None]
@@ -47,19 +48,16 @@ class Job:
         return self.engine.banks(_NAME)
 
     def segment(
-        self, annotation: Annotation, head: HeadName = "auto", threshold: float = 0.5
+        self,
+        labels: tuple[Label, ...],
+        prompts: Prompts,
+        head: HeadName = "auto",
+        threshold: float = 0.5,
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Labels (z, y, x) of an annotation; errors as `fit_segmenter`."""
-        request = SegmentVolume(
-            _NAME,
-            annotation.prompts,
-            annotation.labels,
-            head,
-            threshold,
-            preview=False,
-        )
+        """Labels (z, y, x) of the whole volume; errors as `make_segmenter`."""
+        request = SegmentVolume(_NAME, prompts, labels, head, threshold, preview=False)
         segmented: Segmented = self.engine.run(request)
-        return segmented.labels
+        return segmented.paste(self.volume.array.shape)
 
 
 def prepare(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.prompts import Label
+    from napari_dinomed.annotation.labels import Label
     from napari_dinomed.volume import Volume, Window
 
     Picture = NDArray[np.uint8]

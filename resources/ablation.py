@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import clicked_cases, load_suite
 from napari_dinomed.bench.interactive import mean_outcome, product, run_case
 from napari_dinomed.bench.suite import Setup, open_case, prepare_case
@@ -25,7 +26,6 @@ from napari_dinomed.segment import alike, grow, support
 from napari_dinomed.segment.alike import AlikeFinder
 from napari_dinomed.segment.grow import Grower
 from napari_dinomed.segment.level import LevelPrior
-from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.refine import WalkerOptions
 from napari_dinomed.segment.support import SupportField
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import Case
 from napari_dinomed.bench.interactive import product, run_case
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.volume import Geometry, Volume
 
 SHAPE = (8, 256, 256)

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.engine.client import Call
 from napari_dinomed.engine.messages import (
+    Begun,
     Closed,
     CloseVolume,
     Describe,
@@ -18,14 +20,16 @@ from napari_dinomed.engine.messages import (
     EncoderInfo,
     EncodeVolume,
     Opened,
+    OpenSource,
     OpenVolume,
     Progress,
     Segmented,
     SegmentVolume,
     SliceLabels,
+    Stage,
     to_plain,
 )
-from napari_dinomed.errors import Cancelled
+from napari_dinomed.errors import Cancelled, DinomedError, EngineError
 
 
 @dataclass
@@ -42,27 +46,34 @@ class Asked:
             self.future.set_exception(Cancelled("withdrawn"))
 
     def answer(self):
-        if not self.future.done():
-            self.future.set_result(self.engine.result(self.request, self.on_event))
+        if self.future.done():
+            return
+        try:
+            result = self.engine.result(self.request, self.on_event or (lambda event: None))
+        except DinomedError as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
 
 
 @dataclass
 class FakeEngine:
     """Labels a cube around every included point.
 
-    ``holds`` names kinds of requests that wait for `Asked.answer`.
+    ``holds`` names kinds of requests that wait for `Asked.answer`. ``opened`` has the
+    volumes that are open, and ``encodings`` the generation of each one's encoding.
     """
 
     holds: tuple[type, ...] = ()
     asked: list[Asked] = field(default_factory=list)
+    opened: dict[str, Any] = field(default_factory=dict)
+    encodings: dict[str, int] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
 
     def submit(self, request, on_event=None) -> Call:
         to_plain(request)  # what cannot be sent fails here as it would on the wire
         asked = Asked(request, Future(), on_event, self)
         self.asked.append(asked)
-        if isinstance(request, OpenVolume):
-            self.shape = request.voxels.shape
         if not isinstance(request, self.holds or ()):
             asked.answer()
         return Call(asked.future, asked.cancel)
@@ -71,9 +82,15 @@ class FakeEngine:
         return [asked for asked in self.asked if isinstance(asked.request, kind)]
 
     def result(self, request, on_event):
-        if isinstance(request, OpenVolume):
+        if isinstance(request, OpenVolume | OpenSource):
+            self.opened[request.volume] = request
+            self.encodings.pop(request.volume, None)
+            if isinstance(request, OpenVolume):
+                self.shape = request.voxels.shape
             return Opened("fingerprint")
         if isinstance(request, CloseVolume):
+            self.opened.pop(request.volume, None)
+            self.encodings.pop(request.volume, None)
             return Closed()
         if isinstance(request, Describe):
             filters = EncoderInfo("filters", "Filters", 20, 0, "BSD", True, None)
@@ -82,15 +99,45 @@ class FakeEngine:
             )
             return Described("CPU", (filters, small))
         if isinstance(request, EncodeVolume):
-            on_event(Progress(self.shape[0], self.shape[0], "slices"))
-            return Encoded(request.encoder, "signature", "CPU", (4, 4), 20, 0)
+            return self._encode(request, on_event)
         assert isinstance(request, SegmentVolume)
-        labels = np.zeros(self.shape, np.uint8)
-        for point in request.prompts.points:
-            cube = tuple(slice(max(0, v - 2), v + 3) for v in point.voxel)
-            labels[cube] = point.label if point.include else 0
-        plane = labels.take(request.view_index, request.view_axis)
-        on_event(
-            SliceLabels(request.view_axis, request.view_index, plane, request.generation)
+        return self._segment(request, on_event)
+
+    def _encode(self, request, on_event):
+        if request.volume not in self.opened:
+            raise EngineError("Open the volume first; the engine does not have it.")
+        self.encodings[request.volume] = request.generation
+        on_event(Begun(request.generation))
+        on_event(Progress(self.shape[0], self.shape[0], Stage.SLICES))
+        return Encoded(
+            request.encoder, "signature", "CPU", (4, 4), 20, 0, request.generation
         )
-        return Segmented(labels, request.generation, 0.01)
+
+    def _segment(self, request, on_event):
+        if request.volume not in self.encodings:
+            raise EngineError("Compute the volume's features first, then click.")
+        if self.encodings[request.volume] != request.encoding:
+            raise Cancelled("other features")
+        prompts = request.prompts
+        asked = set(prompts.included_labels()) & {
+            *(request.wanted or prompts.included_labels())
+        }
+        labels = np.zeros(
+            self.shape, np.uint8 if max(asked, default=0) < 256 else np.uint16
+        )
+        for label in sorted(asked):
+            for voxel, belongs in prompts.marks_for(label)[0]:
+                cube = tuple(slice(max(0, v - 2), v + 3) for v in voxel)
+                if belongs:
+                    labels[cube] = label
+                else:
+                    labels[cube][labels[cube] == label] = 0
+        plane = labels.take(request.view_index, request.view_axis)
+        if request.preview:
+            event = SliceLabels(
+                request.view_axis, request.view_index, plane, request.generation
+            )
+            on_event(event)
+        box = Mask.of(labels > 0).box
+        start = tuple(part.start for part in box)
+        return Segmented(start, labels[box], request.generation, 0.01)

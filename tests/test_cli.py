@@ -124,7 +124,7 @@ def test_the_prompts_of_the_demo_lie_on_what_they_say(kind):
     from napari_dinomed import demo
 
     sample = demo.find_sample(kind)
-    for point in sample.annotation.prompts.points:
+    for point in sample.prompts.points:
         assert (sample.truth[point.voxel] == point.label) == point.include
 
 

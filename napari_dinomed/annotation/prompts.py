@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,7 +67,7 @@ class Painted:
     def __len__(self) -> int:
         return len(self.voxels)
 
-    @property
+    @cached_property
     def key(self) -> bytes:
         """The same for the same voxels in the same order."""
         digest = hashlib.blake2b(self.voxels.tobytes(), digest_size=16)

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.segment.examples import gather_examples
 from napari_dinomed.segment.heads import ForestHead, KnnHead
 from napari_dinomed.segment.level import connected
-from napari_dinomed.segment.prompts import Meaning, Prompts
 from napari_dinomed.segment.refine import WalkerOptions, random_walker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.prompts import Prompts
     from napari_dinomed.bench.interactive import Method
     from napari_dinomed.segment.heads import Head
     from napari_dinomed.segment.tokens import TokenBank
@@ -106,6 +107,6 @@ def _kept(mask: Bools, prompts: Prompts, meaning: Meaning) -> Bools:
     voxels, classes = prompts.marks()
     included = voxels[classes > 0]
     if meaning is Meaning.OBJECT:
-        mask = connected(mask, [(int(z), int(y), int(x)) for z, y, x in included])
+        mask = connected(mask, included)
     mask[tuple(voxels.T)] = classes > 0
     return mask

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io import read_labels, read_volume
-from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.volume import Geometry, Volume
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_dinomed.segment.prompts import Point
+from napari_dinomed.annotation.prompts import Point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dinomed.annotation.labels import new_label
+from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.bench.clicks import next_click
 from napari_dinomed.bench.metrics import (
     MOST_CLICKS,
@@ -19,14 +21,12 @@ from napari_dinomed.bench.metrics import (
     largest_loss,
     surface_dice,
 )
-from napari_dinomed.segment.prompts import Prompts
-from napari_dinomed.session.state import Annotation, new_label
 
 if TYPE_CHECKING:
+    from napari_dinomed.annotation.labels import Meaning
     from napari_dinomed.bench.case import Case
     from napari_dinomed.engine.messages import HeadName
     from napari_dinomed.headless import Job
-    from napari_dinomed.segment.prompts import Meaning
 
 Method = Callable[[Prompts], NDArray[np.bool_]]
 OnMask = Callable[["Case", int, NDArray[np.bool_]], None]
@@ -70,7 +70,7 @@ def product(job: Job, meaning: Meaning, head: HeadName = "auto") -> Method:
     """The product itself as a method: clicks in, mask out."""
 
     def segment(prompts: Prompts) -> NDArray[np.bool_]:
-        labels = job.segment(Annotation((new_label(1, meaning),), prompts), head)
+        labels = job.segment((new_label(1, meaning),), prompts, head)
         return np.asarray(labels == 1)
 
     return segment
@@ -108,7 +108,7 @@ def run_case(
         if point is None:
             rows.append((*rows[-1][:2], 0.0))
             continue
-        prompts = prompts.with_point(point)
+        prompts = prompts.plus(point)
         begun = time.perf_counter()
         mask = method(prompts)
         seconds = time.perf_counter() - begun

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_dinomed.annotation.labels import Meaning, new_label
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Prompts, Stroke
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.segment.heads import Examples, ForestHead
-from napari_dinomed.segment.prompts import Meaning, Prompts, Scribble
-from napari_dinomed.session.state import Annotation, new_label
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.bench.case import Case
     from napari_dinomed.headless import Job
-    from napari_dinomed.segment.prompts import Voxel
 
     Bools = NDArray[np.bool_]
 
@@ -36,24 +36,19 @@ def run_labels(case: Case, job: Job, count: int) -> float:
     """Dice on all other slices after so many were painted, every second pixel of them."""
     slices = labelled_slices(case.truth, count)
     painted = [
-        Scribble(_voxels(case.truth, slices, belongs), 1, include=belongs)
+        Stroke(_painted(case.truth, slices, belongs), 1, include=belongs)
         for belongs in (True, False)
     ]
-    strokes = tuple(stroke for stroke in painted if stroke.voxels)
-    label = new_label(1, Meaning.ALL_LIKE_THIS)
-    labels = job.segment(Annotation((label,), Prompts(scribbles=strokes)))
+    prompts = Prompts(tuple(stroke for stroke in painted if stroke.mask))
+    labels = job.segment((new_label(1, Meaning.ALL_LIKE_THIS),), prompts)
     return _on_the_others(case.truth, np.asarray(labels == 1), slices)
 
 
 def run_forest(case: Case, filters: Job, count: int) -> float:
     """The same by random trees on filter responses, the recipe of pixel classification."""
     slices = labelled_slices(case.truth, count)
-    voxels = np.array(
-        [
-            *_voxels(case.truth, slices, belongs=True),
-            *_voxels(case.truth, slices, belongs=False),
-        ]
-    )
+    painted = [_painted(case.truth, slices, belongs) for belongs in (True, False)]
+    voxels = np.concatenate([mask.voxels() for mask in painted]).astype(np.int64)
     random = np.random.default_rng(0)
     if len(voxels) > _FOREST_LEARNS:
         voxels = random.permutation(voxels)[:_FOREST_LEARNS]
@@ -67,12 +62,12 @@ def run_forest(case: Case, filters: Job, count: int) -> float:
     return _on_the_others(case.truth, proba.numpy() > 0.5, slices)
 
 
-def _voxels(truth: Bools, slices: list[int], belongs: bool) -> tuple[Voxel, ...]:
-    return tuple(
-        (index, int(y) * _THINNING, int(x) * _THINNING)
-        for index in slices
-        for y, x in np.argwhere(truth[index, ::_THINNING, ::_THINNING] == belongs)
-    )
+def _painted(truth: Bools, slices: list[int], belongs: bool) -> Mask:
+    """Every second pixel of some slices that belongs, or that does not."""
+    painted = np.zeros_like(truth)
+    thin = (slices, slice(None, None, _THINNING), slice(None, None, _THINNING))
+    painted[thin] = truth[thin] == belongs
+    return Mask.of(painted)
 
 
 def _on_the_others(truth: Bools, mask: Bools, slices: list[int]) -> float:

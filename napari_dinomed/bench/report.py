@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.bench.case import clicked_cases
 from napari_dinomed.bench.interactive import counted, mean_outcome
 from napari_dinomed.bench.plots import plot_curves
@@ -23,8 +24,6 @@ from napari_dinomed.bench.suite import (
 )
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.report import overlay_picture, write_picture
-from napari_dinomed.segment.prompts import Meaning
-from napari_dinomed.session.state import new_label
 from napari_dinomed.volume import choose_window
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench import baselines
 from napari_dinomed.bench.case import load_case
 from napari_dinomed.bench.interactive import Outcome, mean_outcome, product, run_case
 from napari_dinomed.bench.labels import run_forest, run_labels
 from napari_dinomed.bench.transfer import run_transfer
-from napari_dinomed.engine.messages import Progress
+from napari_dinomed.engine.messages import Progress, Stage
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment.prompts import Meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,7 @@ def measure_files(
         methods |= baseline_methods(files, case, job, filters)
     results = []
     for number, (name, method) in enumerate(methods.items()):
-        on_event(Progress(number, len(methods), f"{files.name}: {name}"))
+        on_event(Progress(number, len(methods), Stage.MEASURING, f"{files.name}: {name}"))
         shown = on_mask if name == PRODUCT else None
         results.append(measure(files, case, method, setup, name, shown))
     return results
@@ -121,7 +121,8 @@ def measure_labels(
     filters = prepare_case(case, replace(setup, encoder="filters"), on_event)
     rows = []
     for number, count in enumerate(counts):
-        on_event(Progress(number, len(counts), f"{files.name}: {count} slices"))
+        shown = f"{files.name}: {count} slices"
+        on_event(Progress(number, len(counts), Stage.MEASURING, shown))
         begun = time.perf_counter()
         reached = run_labels(case, job, count)
         seconds = time.perf_counter() - begun

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.segment.heads import Examples, LinearProbe
-from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.segment.tokens import linear_readout, tokens_at
 
 if TYPE_CHECKING:

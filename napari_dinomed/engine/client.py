@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import itertools
+import logging
 import queue
 import subprocess
 import sys
@@ -22,11 +23,8 @@ from napari_dinomed.engine.messages import (
     Event,
     Failed,
     Hello,
-    Notice,
     OpenSource,
     OpenVolume,
-    Progress,
-    SliceLabels,
     Withdrawn,
 )
 from napari_dinomed.engine.wire import receive, send
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
     from napari_dinomed.engine.messages import Reply, Request
 
     OnEvent = Callable[[Event], None]
+
+_log = logging.getLogger(__name__)
 
 _SECONDS_TO_EXIT = 5.0
 _LAST_WORDS = 20
@@ -61,6 +61,7 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class _Pending:
+    process: _Process
     request: Request
     future: Future[Any]
     on_event: OnEvent | None
@@ -70,8 +71,9 @@ class EngineClient:
     """An engine process and the requests it is carrying out.
 
     The process is started by the first request, and again by the first one after it died;
-    the volumes it had open, and their features, are then handed to it anew. Events and
-    results are delivered on a thread of the client's own.
+    the volumes it had open, and their features, are then handed to it anew. A request that
+    cannot be made fails as any other does: by its future. Events and results are delivered
+    on a thread of the client's own.
 
     Parameters
     ----------
@@ -88,41 +90,67 @@ class EngineClient:
         self._pending: dict[int, _Pending] = {}
         self._open: dict[str, OpenVolume | OpenSource] = {}
         self._encoded: dict[str, EncodeVolume] = {}
+        self._is_closed = False
 
     def submit(self, request: Request, on_event: OnEvent | None = None) -> Call:
         """Ask; returns at once."""
-        with self._lock:
-            if self._process is None:
-                self._revive()
-            number, future = self._post(request, on_event)
+        future = _running()
+        try:
+            with self._lock:
+                number = self._post(self._alive(), request, on_event, future)
+        except errors.DinomedError as error:
+            future.set_exception(error)
+            return Call(future, lambda: None)
         return Call(future, lambda: self._cancel(number))
 
     def close(self) -> None:
-        """Let the process end; what it was doing is withdrawn."""
+        """Let the process end for good; what it was doing is withdrawn."""
         with self._lock:
+            self._is_closed = True
             process, self._process = self._process, None
+            pending, self._pending = self._pending, {}
         if process is not None:
             process.close()
+        for lost in pending.values():
+            lost.future.set_exception(errors.Cancelled("withdrawn"))
 
     @property
     def process_id(self) -> int | None:
         """Of the engine process, where one runs."""
         return self._process.id if self._process is not None else None
 
-    def _revive(self) -> None:
-        """Start the process and give it back what the last one knew."""
-        self._process = _Process(self._command, self._deliver, self._bury)
-        for request in self._open.values():
-            self._post(request, None)
-        for encoding in self._encoded.values():
-            self._post(replace(encoding, urgent=True), None)
+    def _alive(self) -> _Process:
+        """The process; a new one is given what the last one knew.
 
-    def _post(self, request: Request, on_event: OnEvent | None) -> tuple[int, Future[Any]]:
-        assert self._process is not None
-        number, future = next(self._numbers), Future[Any]()
-        self._pending[number] = _Pending(request, future, on_event)
-        self._process.outbox.put(Envelope(number, request))
-        return number, future
+        Raises
+        ------
+        EngineError
+            Where none can be started; the next request tries again.
+        Cancelled
+            Where this client was closed.
+        """
+        if self._is_closed:
+            raise errors.Cancelled("The engine was closed.")
+        if self._process is None:
+            process = _Process(self._command, self._deliver, self._bury)
+            self._process = process
+            for request in self._open.values():
+                self._post(process, request, None, _running())
+            for encoding in self._encoded.values():
+                self._post(process, replace(encoding, urgent=True), None, _running())
+        return self._process
+
+    def _post(
+        self,
+        process: _Process,
+        request: Request,
+        on_event: OnEvent | None,
+        future: Future[Any],
+    ) -> int:
+        number = next(self._numbers)
+        self._pending[number] = _Pending(process, request, future, on_event)
+        process.outbox.put(Envelope(number, request))
+        return number
 
     def _cancel(self, number: int) -> None:
         with self._lock:
@@ -131,35 +159,44 @@ class EngineClient:
 
     def _deliver(self, envelope: Envelope) -> None:
         message: Reply = envelope.message  # type: ignore[assignment]
-        pending = self._pending.get(envelope.request)
-        if pending is None or isinstance(message, Hello):
+        if isinstance(message, Hello):
             return
-        if isinstance(message, Progress | Notice | SliceLabels):
-            if pending.on_event is not None:
-                pending.on_event(message)
+        if isinstance(message, Event):
+            pending = self._pending.get(envelope.request)
+            if pending is not None and pending.on_event is not None:
+                _tell(pending.on_event, message)
             return
         with self._lock:
-            del self._pending[envelope.request]
-            self._remember(pending.request, message)
-        _settle(pending.future, message)
+            pending = self._pending.pop(envelope.request, None)
+            if pending is not None:
+                self._remember(pending.request, message)
+        if pending is not None:
+            _settle(pending.future, message)
 
     def _remember(self, request: Request, reply: Reply) -> None:
-        if isinstance(reply, Failed | Withdrawn):
-            return
+        has_failed = isinstance(reply, Failed | Withdrawn)
         if isinstance(request, OpenVolume | OpenSource):
-            self._open[request.volume] = request
-        elif isinstance(request, EncodeVolume):
+            if not has_failed and self._open.get(request.volume) is not request:
+                self._open[request.volume] = request
+                self._encoded.pop(request.volume, None)
+        elif isinstance(request, EncodeVolume) and not has_failed:
             self._encoded[request.volume] = request
         elif isinstance(request, CloseVolume):
             self._open.pop(request.volume, None)
             self._encoded.pop(request.volume, None)
 
-    def _bury(self, last_words: str) -> None:
-        """Fail what the dead process was doing; the next request starts another."""
+    def _bury(self, process: _Process, last_words: str) -> None:
+        """Fail what a dead process was doing; the next request starts another."""
         with self._lock:
-            self._process = None
-            pending, self._pending = self._pending, {}
-        for lost in pending.values():
+            if self._process is process:
+                self._process = None
+            lost_with_it = [
+                number
+                for number, pending in self._pending.items()
+                if pending.process is process
+            ]
+            buried = [self._pending.pop(number) for number in lost_with_it]
+        for lost in buried:
             lost.future.set_exception(
                 errors.EngineError(
                     "The engine stopped in the middle of its work. Your prompts and "
@@ -175,7 +212,7 @@ class _Process:
         self,
         command: list[str],
         deliver: Callable[[Envelope], None],
-        bury: Callable[[str], None],
+        bury: Callable[[_Process, str], None],
     ) -> None:
         try:
             self._popen = subprocess.Popen(
@@ -208,6 +245,7 @@ class _Process:
             self._popen.wait(_SECONDS_TO_EXIT)
         except subprocess.TimeoutExpired:
             self._popen.kill()
+            self._popen.wait()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(_SECONDS_TO_EXIT)
@@ -244,7 +282,7 @@ class _Process:
             self._popen.wait()
             self.outbox.put(None)
             self._threads[0].join(_SECONDS_TO_EXIT)
-            self._bury("" if self._closing else self._last_words())
+            self._bury(self, "" if self._closing else self._last_words())
 
     def _overhear(self) -> None:
         with _pipe(self._popen.stderr) as stream:
@@ -259,6 +297,21 @@ class _Process:
 def _pipe(stream: IO[bytes] | None) -> Any:
     assert stream is not None
     return stream
+
+
+def _running() -> Future[Any]:
+    """A future that only a reply can settle."""
+    future = Future[Any]()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+def _tell(on_event: OnEvent, event: Event) -> None:
+    """Tell of an event; what goes wrong there must not end the thread that reads."""
+    try:
+        on_event(event)
+    except Exception:  # noqa: BLE001 - it is the asker's, whatever it is
+        _log.exception("telling of %s failed", type(event).__name__)
 
 
 def _settle(future: Future[Any], reply: Reply) -> None:

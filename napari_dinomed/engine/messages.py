@@ -7,15 +7,20 @@ are used in process and over the wire.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import PlainValidator, TypeAdapter
 
+from napari_dinomed.annotation.labels import Label
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.packing import Blobs
+from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.io import Origin, Pick, Source
-from napari_dinomed.segment.prompts import Label, Prompts
 from napari_dinomed.volume import Geometry, Modality, Volume, Window
 
 Array = Annotated[NDArray[Any], PlainValidator(np.asarray)]
@@ -86,6 +91,8 @@ class EncodeVolume:
         Slices along one axis or all three; by the spacing if ``"auto"``.
     urgent
         Go before requests for labels; used when a lost engine is brought back.
+    generation
+        Number of the encoding, by which requests for labels name it.
     """
 
     volume: str
@@ -95,11 +102,12 @@ class EncodeVolume:
     device: str = "auto"
     planes: Planes = "auto"
     urgent: bool = False
+    generation: int = 0
 
 
 @dataclass(frozen=True)
 class SegmentVolume:
-    """Turn prompts into labels: the slice in view at once, then the volume.
+    """Turn prompts into labels: the slice in view at once, then all of them.
 
     Parameters
     ----------
@@ -116,18 +124,26 @@ class SegmentVolume:
     generation
         Number of the prompts; comes back with the labels, so that stale ones are known.
     preview
-        Whether labels of single slices are wanted before the volume's.
+        Whether labels of single slices are wanted before all others.
+    wanted
+        Labels to be answered; all that include something if empty. What other labels
+        include, these do not.
+    encoding
+        Number of the encoding that is to be read; `Cancelled` where it is not the
+        volume's any more.
     """
 
     volume: str
     prompts: Prompts
     labels: tuple[Label, ...]
-    head: HeadName = "auto"
+    head: str = "auto"
     threshold: float = 0.5
     view_axis: int = 0
     view_index: int = 0
     generation: int = 0
     preview: bool = True
+    wanted: tuple[int, ...] = ()
+    encoding: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,13 +174,59 @@ def open_request(name: str, volume: Volume) -> OpenVolume | OpenSource:
     return replace(request, others=np.stack(volume.others))
 
 
+class Stage(StrEnum):
+    """What is being done."""
+
+    LOADING = "loading"
+    """An encoder."""
+    SLICES = "slices"
+    """Their features are computed, or read from disk."""
+    LESSONS = "lessons"
+    """What was painted is learnt from."""
+    FETCHING = "bytes"
+    """Weights."""
+    MEASURING = "measuring"
+    """A benchmark's case."""
+
+
 @dataclass(frozen=True)
 class Progress:
-    """So much of a job is done."""
+    """So much of a job is done.
+
+    Parameters
+    ----------
+    done, total
+        Of what the stage counts; a total of 0 where that is not known.
+    stage
+        What is being done.
+    subject
+        Name of the encoder or case that it is done with, where there is one.
+    """
 
     done: int
     total: int
-    what: str = ""
+    stage: Stage
+    subject: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is counted or done, in words."""
+        if self.stage is Stage.LOADING:
+            return f"Loading {self.subject}"
+        return self.subject if self.stage is Stage.MEASURING else self.stage.value
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Features have begun to come: labels may be asked for.
+
+    Parameters
+    ----------
+    generation
+        Of the encoding.
+    """
+
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -176,14 +238,14 @@ class Notice:
 
 @dataclass(frozen=True, eq=False)
 class SliceLabels:
-    """Labels of one plane, ahead of the volume's.
+    """Labels of one plane, ahead of all others.
 
     Parameters
     ----------
     axis, index
         Which plane.
     labels
-        (rows, columns) of label ids.
+        (rows, columns) of label ids; only those that are wanted.
     generation
         Of the prompts that they come from.
     """
@@ -239,6 +301,8 @@ class Encoded:
         Numbers per token.
     computed
         Slices that were not on disk already.
+    generation
+        Of the encoding.
     """
 
     encoder: str
@@ -247,25 +311,43 @@ class Encoded:
     grid: tuple[int, int]
     channels: int
     computed: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """Result of `SegmentVolume`.
+    """Result of `SegmentVolume`: labels of the box that just holds them.
 
     Parameters
     ----------
+    start
+        First voxel (z, y, x) of the box.
     labels
-        (z, y, x) of label ids.
+        (z, y, x) of label ids; only those that are wanted. Outside there are none.
     generation
         Of the prompts that they come from.
     seconds
         From request to result.
     """
 
+    start: tuple[int, int, int]
     labels: Array
     generation: int
     seconds: float
+
+    def mask(self, label: int) -> Mask:
+        """The voxels of a label."""
+        return Mask.of(self.labels == label, self.start)
+
+    def paste(self, shape: tuple[int, int, int]) -> NDArray[Any]:
+        """The labels of a whole volume (z, y, x)."""
+        whole = np.zeros(shape, dtype=self.labels.dtype)
+        box = tuple(
+            slice(first, first + length)
+            for first, length in zip(self.start, self.labels.shape, strict=True)
+        )
+        whole[box] = self.labels
+        return whole
 
 
 @dataclass(frozen=True)
@@ -315,7 +397,7 @@ class Hello:
     python: str = ""
 
 
-Event = Progress | Notice | SliceLabels
+Event = Progress | Begun | Notice | SliceLabels
 Result = Described | Opened | Encoded | Segmented | Closed | Fetched
 Reply = Event | Result | Failed | Withdrawn | Hello
 Message = Request | Reply | Cancel
@@ -332,7 +414,7 @@ _TYPES: dict[str, type[Any]] = {
             SegmentVolume,
             FetchWeights,
         ),
-        *(Progress, Notice, SliceLabels),
+        *(Progress, Begun, Notice, SliceLabels),
         *(Described, Opened, Encoded, Segmented, Closed, Fetched),
         *(Failed, Withdrawn, Cancel, Hello),
     )
@@ -347,21 +429,37 @@ class Envelope:
     message: Message
 
 
+# Packed masks, wherever they are nested, are sent as one array of this name.
+_MASKS = "masks"
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_TYPES[kind])
+
+
 def to_plain(message: Message) -> tuple[str, Any, dict[str, NDArray[Any]]]:
-    """A message's kind, its JSON-ready values, and its arrays."""
+    """A message's kind, its JSON-ready values, and its arrays, packed masks among them."""
     arrays = {
         f.name: value
         for f in fields(message)
         if isinstance(value := getattr(message, f.name), np.ndarray)
     }
-    adapter = TypeAdapter(type(message))
-    body = adapter.dump_python(message, mode="json", exclude=set(arrays))
-    return type(message).__name__, body, arrays
+    kind, blobs = type(message).__name__, Blobs()
+    body = _adapter(kind).dump_python(
+        message, mode="json", exclude=set(arrays), context=blobs
+    )
+    if blobs.data:
+        arrays[_MASKS] = np.frombuffer(blobs.data, dtype=np.uint8)
+    return kind, body, arrays
 
 
 def from_plain(kind: str, body: dict[str, Any], arrays: dict[str, Any]) -> Message:
     """The inverse of `to_plain`; raises ValueError where the values do not fit."""
     if kind not in _TYPES:
         raise ValueError(f"unknown message {kind!r}")
-    message: Message = TypeAdapter(_TYPES[kind]).validate_python({**body, **arrays})
+    values = {**body, **arrays}
+    packed = values.pop(_MASKS, np.zeros(0, dtype=np.uint8))
+    blobs = Blobs(bytearray(packed.tobytes()))
+    message: Message = _adapter(kind).validate_python(values, context=blobs)
     return message

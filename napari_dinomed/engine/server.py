@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from napari_dinomed import __version__, errors
 from napari_dinomed.engine.messages import (
+    Begun,
     Cancel,
     EncodeVolume,
     Envelope,
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-_STEPS_TO_BEGIN = 2
-
-
 @dataclass(eq=False)
 class Job:
     """A request that is being carried out."""
@@ -48,7 +46,7 @@ class Job:
     number: int
     request: Request
     steps: Steps
-    done: int = 0
+    has_begun: bool = False
 
     @property
     def urgency(self) -> int:
@@ -59,8 +57,7 @@ class Job:
         if isinstance(self.request, SegmentVolume):
             return 1
         if isinstance(self.request, EncodeVolume):
-            begun = self.done >= _STEPS_TO_BEGIN
-            return 2 if begun and not self.request.urgent else 0
+            return 2 if self.has_begun and not self.request.urgent else 0
         return 3 if isinstance(self.request, FetchWeights) else 0
 
 
@@ -128,13 +125,15 @@ class Server:
             event = next(job.steps)
         except StopIteration:
             self._jobs.remove(job)
+        except errors.Cancelled:
+            self._finish(job, Withdrawn())
         except errors.DinomedError as error:
             self._finish(job, Failed(type(error).__name__, str(error)))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear
             _log.exception("request %s failed", type(job.request).__name__)
             self._finish(job, Failed(type(error).__name__, _unexpected(error)))
         else:
-            job.done += 1
+            job.has_begun |= isinstance(event, Begun)
             if event is not None:
                 self._reply(job.number, event)
 
@@ -152,12 +151,15 @@ class Server:
 
 
 def _replaces(new: Message, old: Request) -> bool:
-    """Newer labels, or newer features, of the same volume make older requests stale."""
-    return (
-        isinstance(new, SegmentVolume | EncodeVolume)
-        and type(new) is type(old)
-        and new.volume == getattr(old, "volume", None)
-    )
+    """Newer features, or newer answers to the same labels, make older requests stale."""
+    if isinstance(new, EncodeVolume):
+        return isinstance(old, EncodeVolume) and new.volume == old.volume
+    if not (isinstance(new, SegmentVolume) and isinstance(old, SegmentVolume)):
+        return False
+    is_of_other_features = new.encoding != old.encoding
+    is_all_there = bool(old.wanted) and set(old.wanted) <= set(new.wanted)
+    is_stale = not new.wanted or is_all_there or is_of_other_features
+    return new.volume == old.volume and is_stale
 
 
 def _unexpected(error: Exception) -> str:

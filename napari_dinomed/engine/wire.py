@@ -1,8 +1,9 @@
 """Framing: an envelope as a JSON header and raw array bytes on a byte stream.
 
 A frame is the magic ``DNM1``, the header's length (4 bytes, big-endian), the header in
-JSON, and the bytes of the arrays it lists, in C order and little-endian. Nothing is ever
-pickled, and every length is bounded before memory is taken for it.
+JSON, and the bytes of the arrays it lists, in C order and little-endian; packed masks are
+one of those arrays. Nothing is ever pickled, and every length is bounded before memory is
+taken for it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ MAX_HEADER = 64 * 1024**2
 MAX_ARRAYS = 8
 MAX_ARRAY = 64 * 1024**3
 _PREFIX = struct.Struct(">4sI")
+_MISUNDERSTOOD = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+)
 
 
 def send(stream: BinaryIO, envelope: Envelope) -> None:
@@ -55,7 +65,7 @@ def send(stream: BinaryIO, envelope: Envelope) -> None:
     if len(header) > MAX_HEADER:
         raise EngineError(
             f"A message of {len(header)} bytes is over the limit of {MAX_HEADER}. "
-            "Draw fewer or shorter scribbles."
+            "Remove some of the prompts."
         )
     stream.write(_PREFIX.pack(MAGIC, len(header)))
     stream.write(header)
@@ -83,7 +93,7 @@ def receive(stream: BinaryIO) -> Envelope | None:
         arrays = _receive_arrays(stream, header["arrays"])
         message = from_plain(header["kind"], header["body"], arrays)
         return Envelope(int(header["request"]), message)
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+    except _MISUNDERSTOOD as error:
         raise EngineError(
             f"The engine and its client do not understand each other: {error}. "
             "Something else may be writing to the engine's output, or the two are of "

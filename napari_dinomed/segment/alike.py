@@ -29,13 +29,14 @@ import numpy as np
 import torch
 from scipy import ndimage, special
 
+from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.segment.competition import grey_competition
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.grid import WorkingGrid
+from napari_dinomed.segment.marks import typical
 from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.perceptron import teach
-from napari_dinomed.segment.prompts import thinned, typical
 from napari_dinomed.segment.thin import Lines, means_thin, width_of_cell
 from napari_dinomed.segment.threads import one_thread
 from napari_dinomed.segment.turns import Turns
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.prompts import Mark, Voxel
+    from napari_dinomed.annotation.prompts import Mark, Painted, Voxel
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.segment.turns import Stepwise
     from napari_dinomed.volume import Volume
@@ -314,12 +315,12 @@ class AlikeFinder:
     clicks
         Clicked voxels in order, and whether they belong.
     painted
-        Voxels under scribbles, and whether they belong.
+        Voxels under strokes, and whether they belong.
     """
 
     field: AlikeField
     clicks: tuple[Mark, ...]
-    painted: tuple[Mark, ...] = ()
+    painted: Painted = NOT_PAINTED
 
     def evidence(self) -> Stepwise[Floats]:
         """Logit (z, y, x) on the working grid that a cell belongs."""
@@ -383,7 +384,7 @@ class AlikeFinder:
     def _fresh(self, before: Answer | None) -> Answer:
         """The answer to all marks together."""
         field = self.field
-        marks = (*thinned(self.painted, _MOST_PAINTED), *self.clicks)
+        marks = (*self.painted.thinned(_MOST_PAINTED), *self.clicks)
         belongs = np.array([belongs for _, belongs in marks])
         is_thin = self._means_thin(None if before is None else before.is_thin)
         share = before.share if before is not None and before.is_thin == is_thin else None
@@ -419,7 +420,7 @@ class AlikeFinder:
 
     @property
     def _is_well_painted(self) -> bool:
-        included = sum(belongs for _, belongs in self.painted)
+        included = int(np.count_nonzero(self.painted.belongs))
         excluded = len(self.painted) - included
         is_much = included + excluded >= _MUCH_PAINTED
         return is_much and min(included, excluded) >= _LEAST_OF_EACH

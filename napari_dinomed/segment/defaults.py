@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_dinomed.segment.prompts import Meaning
+from napari_dinomed.annotation.labels import Meaning
 
 if TYPE_CHECKING:
     from napari_dinomed.volume import Modality

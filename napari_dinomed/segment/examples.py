@@ -60,7 +60,7 @@ def _presumed_background(bank: TokenBank, included: torch.Tensor) -> torch.Tenso
 
 
 def _at_most_per_class(classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Indices of the marks to learn from: long scribbles are thinned evenly."""
+    """Indices of the marks to learn from: long strokes are thinned evenly."""
     kept = []
     for value in np.unique(classes):
         indices = np.flatnonzero(classes == value)

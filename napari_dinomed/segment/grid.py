@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.prompts import Voxel
+    from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.volume import Volume
 
     Floats = NDArray[np.float32]
@@ -44,6 +44,12 @@ class WorkingGrid:
         """Cell that holds a voxel."""
         z, y, x = (int(v // s) for v, s in zip(voxel, self.step, strict=True))
         return (z, y, x)
+
+    def cells(self, voxels: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Cells (n, 3) that hold some of the voxels (n, 3), each of them once."""
+        held = np.zeros(self.shape, dtype=np.bool_)
+        held[tuple((voxels // self.step).T)] = True
+        return np.argwhere(held)
 
     def distance(self, voxel: Voxel) -> Floats:
         """How far every cell is from a voxel, in the unit of the spacing."""

@@ -16,13 +16,14 @@ The constants were chosen on the volumes named in ``docs/concepts.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.segment.competition import grey_competition
 from napari_dinomed.segment.correct import cells_within, correction_share, depth_inside
 from napari_dinomed.segment.heads import Examples, LinearProbe
@@ -33,7 +34,7 @@ from napari_dinomed.segment.level import (
     choose_level,
     connected,
 )
-from napari_dinomed.segment.prompts import thinned
+from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.refine import WalkerOptions, random_walker
 from napari_dinomed.segment.tokens import to_voxels, tokens_at
 
@@ -42,9 +43,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.grid import Cell
+    from napari_dinomed.annotation.prompts import Mark, Painted, Voxel
     from napari_dinomed.segment.level import Level
-    from napari_dinomed.segment.prompts import Mark, Voxel
     from napari_dinomed.segment.support import SupportField
     from napari_dinomed.segment.turns import Stepwise
     from napari_dinomed.volume import Volume, Window
@@ -87,14 +87,14 @@ class Grower:
     clicks
         Clicked voxels in order, and whether they belong.
     painted
-        Voxels under scribbles, and whether they belong.
+        Voxels under strokes, and whether they belong.
     """
 
     volume: Volume
     window: Window
     field: SupportField
     clicks: tuple[Mark, ...]
-    painted: tuple[Mark, ...] = ()
+    painted: Painted = NOT_PAINTED
 
     def evidence(self) -> Stepwise[Floats]:
         """Logit (z, y, x) on the working grid that a cell belongs to the object.
@@ -194,20 +194,22 @@ class Grower:
         prior = torch.sigmoid(self.field.to_voxels(parted)[box])
         return box, self._walk(prior, box).numpy()
 
-    @property
-    def _marks(self) -> tuple[Mark, ...]:
-        return (*self.painted, *self.clicks)
+    @cached_property
+    def _marks(self) -> Painted:
+        return all_marks(self.painted, self.clicks)
 
     def _join(self, mask: Bools) -> Bools:
         """The parts of a mask that hold a mark."""
-        return connected(mask, self._seeds())
+        return connected(mask, self._seeds)
 
-    def _seeds(self) -> list[Cell]:
-        return [self.field.cell(voxel) for voxel, belongs in self._marks if belongs]
+    @cached_property
+    def _seeds(self) -> NDArray[np.int64]:
+        """Cells (n, 3) that hold an included mark."""
+        return self.field.cells(self._marks.voxels[self._marks.belongs])
 
     def _competition(self) -> Floats:
         """Support over the level, or over the excluded marks' support if that is less."""
-        marks = (*thinned(self.painted, _MOST_PAINTED), *self.clicks)
+        marks = (*self.painted.thinned(_MOST_PAINTED), *self.clicks)
         included, excluded = _sides(marks)
         support = np.max([self.field.of(voxel) for voxel in included], axis=0)
         unit = self.field.depth_unit(support)
@@ -221,14 +223,16 @@ class Grower:
     def _level(self, marks: tuple[Mark, ...], clicks: int) -> Level:
         """The level after marks of which the last so many are clicks.
 
-        It depends on the level before the last click, and so on back to the scribbles.
+        It depends on the level before the last click, and so on back to the strokes.
         """
-        if marks not in self.field.levels:
-            before = None
-            if clicks and any(belongs for _, belongs in marks[:-1]):
-                before = self._level(marks[:-1], clicks - 1)
-            self.field.levels[marks] = self._choose_level(marks, before)
-        return self.field.levels[marks]
+        key = (self.painted.key, marks)
+        known = self.field.levels.get(key)
+        if known is not None:
+            return known
+        before = None
+        if clicks and any(belongs for _, belongs in marks[:-1]):
+            before = self._level(marks[:-1], clicks - 1)
+        return self.field.levels.keep(key, self._choose_level(marks, before))
 
     def _choose_level(self, marks: tuple[Mark, ...], before: Level | None) -> Level:
         included, excluded = _sides(marks)
@@ -244,7 +248,7 @@ class Grower:
         votes = Votes(tuple(missed), tuple(reached), before, marks[-1][1], len(marks))
         prior, cell_size = self._size_prior()
         return choose_level(
-            -support / unit, self.field.grey, self._seeds(), cell_size, votes, prior
+            -support / unit, self.field.grey, self._seeds, cell_size, votes, prior
         )
 
     def _size_prior(self) -> tuple[LevelPrior, float]:
@@ -282,13 +286,14 @@ class Grower:
         around = _draw(near & ~region & (evidence < 0), _TAUGHT // 2, random)
         far = _draw(~region, _TAUGHT // 2, random)
         taught = self.field.centres(np.concatenate([inside, around, far]))
-        marked = np.array([voxel for voxel, _ in self._marks])
-        belongs = [belongs for _, belongs in self._marks]
-        classes = [1] * len(inside) + [0] * (len(around) + len(far)) + belongs
+        marks = self._marks
+        is_inside = np.arange(len(taught)) < len(inside)
+        weights = torch.ones(len(taught) + len(marks))
+        weights[: len(taught)] = _TAUGHT_WEIGHT
         return Examples(
-            tokens_at(self.field.banks, np.concatenate([taught, marked])),
-            torch.tensor(classes, dtype=torch.int64),
-            torch.tensor([_TAUGHT_WEIGHT] * len(taught) + [1.0] * len(marked)),
+            tokens_at(self.field.banks, np.concatenate([taught, marks.voxels])),
+            torch.from_numpy(np.concatenate([is_inside, marks.belongs]).astype(np.int64)),
+            weights,
         )
 
     def _walk(self, prior: torch.Tensor, box: tuple[slice, ...]) -> torch.Tensor:
@@ -309,13 +314,12 @@ class Grower:
     def _seed_values(
         self, box: tuple[slice, ...], step: int, shape: tuple[int, ...]
     ) -> torch.Tensor:
-        seeds = torch.full(shape, -1.0)
+        seeds = np.full(shape, -1, dtype=np.float32)
         start = np.array([part.start for part in box])
-        for voxel, belongs in self._marks:
-            place = (np.array(voxel) - start) // (1, step, step)
-            if ((place >= 0) & (place < shape)).all():
-                seeds[tuple(place)] = float(belongs)
-        return seeds
+        places = (self._marks.voxels - start) // (1, step, step)
+        held = ((places >= 0) & (places < shape)).all(1)
+        seeds[tuple(places[held].T)] = self._marks.belongs[held]
+        return torch.from_numpy(seeds)
 
 
 def _least(is_enough: Callable[[float], bool], most: float) -> float:

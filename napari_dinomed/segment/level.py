@@ -20,8 +20,7 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.grid import Cell
-
+    Cells = NDArray[np.int64]
     Floats = NDArray[np.float32]
     Bools = NDArray[np.bool_]
 
@@ -107,7 +106,7 @@ class Votes:
 def choose_level(
     depth: Floats,
     grey: Floats,
-    seeds: list[Cell],
+    seeds: Cells,
     size_unit: float,
     votes: Votes,
     prior: LevelPrior,
@@ -121,7 +120,7 @@ def choose_level(
     grey
         Grey values in [0, 1] on the same grid.
     seeds
-        Cells that the object holds; only what is connected to them is its.
+        (n, 3), cells that the object holds; only what is connected to them is its.
     size_unit
         What a cell counts towards the size.
     votes
@@ -149,14 +148,13 @@ def choose_level(
     return Level(depth_chosen, float(np.interp(depth_chosen, _DEPTHS, sizes)))
 
 
-def connected(mask: Bools, seeds: list[Cell]) -> Bools:
-    """The parts of a mask that hold a seed."""
-    mask = mask.copy()
-    for seed in seeds:
-        mask[seed] = True
-    components, _ = ndimage.label(mask)
-    wanted = np.zeros(components.max() + 1, dtype=bool)
-    wanted[[components[seed] for seed in seeds]] = True
+def connected(mask: Bools, seeds: Cells) -> Bools:
+    """The parts of a mask that hold one of the seeds (n, 3)."""
+    mask, where = mask.copy(), tuple(seeds.T)
+    mask[where] = True
+    components, count = ndimage.label(mask)
+    wanted = np.zeros(count + 1, dtype=bool)
+    wanted[components[where]] = True
     return np.asarray(wanted[components])
 
 
@@ -169,9 +167,8 @@ def bounding_box(mask: Bools, margin: int) -> tuple[slice, ...]:
     )
 
 
-def _within(seeds: list[Cell], box: tuple[slice, ...]) -> list[Cell]:
-    z, y, x = (part.start for part in box)
-    return [(seed[0] - z, seed[1] - y, seed[2] - x) for seed in seeds]
+def _within(seeds: Cells, box: tuple[slice, ...]) -> Cells:
+    return seeds - np.array([part.start for part in box], dtype=np.int64)
 
 
 def _inner(box: tuple[slice, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.prompts import Painted
     from napari_dinomed.segment.alike import AlikeField
-    from napari_dinomed.segment.prompts import Mark
     from napari_dinomed.segment.turns import Stepwise
 
     Floats = NDArray[np.float32]
@@ -53,22 +54,23 @@ class Lesson:
     folds: NDArray[np.int64]
 
     @classmethod
-    def of(cls, field: AlikeField, marks: tuple[Mark, ...]) -> Lesson:
+    def of(cls, field: AlikeField, painted: Painted) -> Lesson:
         """Folds alternate between slices, or are the halves of a single one."""
-        cells = np.array([voxel for voxel, _ in marks]) // field.step
+        cells = painted.voxels // field.step
         slices, order = np.unique(cells[:, 0], return_inverse=True)
-        where = (order, *cells.T[1:])
         shape = (len(slices), *field.shape[1:])
-        included, marked = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        np.add.at(marked, where, 1)
-        np.add.at(included, where, [belongs for _, belongs in marks])
+        places = np.ravel_multi_index((order, *cells.T[1:]), shape)
+        marked, included = (
+            np.bincount(part, minlength=math.prod(shape)).reshape(shape)
+            for part in (places, places[painted.belongs])
+        )
         folds = np.arange(len(slices))[:, None, None] % 2
         if len(slices) == 1:
             folds = (np.arange(shape[2]) > np.median(cells[:, 2])).astype(np.int64)
         return cls(
             field,
             slices,
-            np.asarray(included / np.maximum(marked, 1), dtype=np.float32),
+            (included / np.maximum(marked, 1)).astype(np.float32),
             marked > 0,
             np.broadcast_to(folds, shape),
         )

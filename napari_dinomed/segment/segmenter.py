@@ -9,18 +9,20 @@ kept where it touches a click.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.errors import PromptError
 from napari_dinomed.segment.alike import AlikeFinder
 from napari_dinomed.segment.examples import gather_examples
 from napari_dinomed.segment.grow import Grower
 from napari_dinomed.segment.heads import Blend, ForestHead, Head, KnnHead, LinearProbe
-from napari_dinomed.segment.prompts import Label, Meaning, Prompts
+from napari_dinomed.segment.level import connected
+from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.annotation.prompts import Painted, Prompts
     from napari_dinomed.segment.alike import AlikeField
     from napari_dinomed.segment.support import SupportField
     from napari_dinomed.segment.tokens import TokenBank
@@ -36,9 +40,11 @@ if TYPE_CHECKING:
 
     LabelArray = NDArray[np.unsignedinteger[Any]]
     Floats = NDArray[np.float32]
+    Box = tuple[slice, ...]
     Finder = Grower | AlikeFinder
-    Placed = tuple[tuple[slice, ...], Floats]
+    Placed = tuple[Box, Floats]
 
+AUTO = "auto"
 _HEADS: dict[str, type[Head]] = {
     "knn": KnnHead,
     "probe": LinearProbe,
@@ -85,6 +91,32 @@ class Fields:
 
 
 @dataclass(frozen=True, eq=False)
+class PlaneLabels:
+    """Labels (rows, columns) of the plane across an axis at an index."""
+
+    axis: int
+    index: int
+    labels: LabelArray
+
+
+@dataclass(frozen=True, eq=False)
+class BoxLabels:
+    """Labels (z, y, x) of a box whose first voxel lies at ``start``; all else is 0."""
+
+    start: tuple[int, int, int]
+    labels: LabelArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A label, who looked for it, and the logit (z, y, x) on the working grid."""
+
+    label: Label
+    finder: Finder
+    evidence: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Segmenter:
     """Labels of one set of prompts.
 
@@ -95,7 +127,7 @@ class Segmenter:
     prompts
         What the user marked.
     labels
-        Labels that something is included in, by ascending id.
+        Labels to be found, each including something, by ascending id.
     head
         Name of the readout; ``"auto"`` grows objects.
     threshold
@@ -117,8 +149,8 @@ class Segmenter:
 
     def label_volume(
         self, fields: Fields, view: tuple[int, int] | None
-    ) -> Iterator[LabelArray | tuple[int, int, LabelArray] | Lessons | None]:
-        """Label the whole volume, the plane in view first.
+    ) -> Iterator[BoxLabels | PlaneLabels | Lessons | None]:
+        """Label the volume, the plane in view first.
 
         Parameters
         ----------
@@ -129,43 +161,50 @@ class Segmenter:
 
         Yields
         ------
-        array, tuple, Lessons or None
-            How far learning has come; axis, index and labels of the plane in view as soon
-            as they are known; None where this may be interrupted; the labels (z, y, x)
-            last.
+        BoxLabels, PlaneLabels, Lessons or None
+            How far learning has come; the plane in view as soon as it is known; None
+            where this may be interrupted; the box that holds all labels last.
         """
         readings: list[torch.Tensor] = []
-        if self.head != "auto":
+        if self.head != AUTO:
             readings = yield from self._read_volume()
-        evidence: dict[int, Floats] = {}
+        found: list[_Found] = []
         for label in self.labels:
+            finder = self._finder(label, fields)
             if readings:
-                score = self._score(readings, label, fields.support().step)
-                evidence[label.id] = torch.logit(score, eps=1e-3).numpy()
+                score = self._score(readings, label, finder.field.step)
+                evidence: Floats = torch.logit(score, eps=1e-3).numpy()
             else:
-                finder = self._finder(label, fields)
-                evidence[label.id] = yield from finder.evidence()
+                evidence = yield from finder.evidence()
+            found.append(_Found(label, finder, evidence))
             yield None
         if view is not None:
-            yield (*view, self._preview(fields, evidence, view))
-        canvas = _Canvas(self.scene.volume.array.shape, self._dtype, self.threshold)
-        for label in self.labels:
-            if readings and label.meaning is Meaning.ALL_LIKE_THIS:
-                placed = self._everywhere(readings, label)
+            yield self._preview(found, *view)
+        canvas = _Canvas(self._dtype, self.threshold)
+        for one in found:
+            if readings and one.label.meaning is Meaning.ALL_LIKE_THIS:
+                placed = self._everywhere(readings, one.label)
             else:
-                placed = self._finder(label, fields).refined(evidence[label.id])
+                placed = one.finder.refined(one.evidence)
             yield None
-            canvas.paint(label, placed, self._included(label))
+            canvas.paint(one.label, placed, self._included(one.label))
             yield None
-        yield canvas.finish(self.prompts)
+        for one in found:
+            canvas.settle(one.label, all_marks(one.finder.painted, one.finder.clicks))
+        yield canvas.finish()
 
     @property
     def _dtype(self) -> type[np.unsignedinteger[Any]]:
         return np.uint8 if max(label.id for label in self.labels) < 256 else np.uint16
 
     def _included(self, label: Label) -> NDArray[np.int64]:
-        voxels, classes = self.prompts.marks()
+        voxels, classes = self._marks
         return np.asarray(voxels[classes == label.id])
+
+    @cached_property
+    def _marks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Marked voxels (n, 3) and their classes (n,), of all labels."""
+        return self.prompts.marks()
 
     @property
     def asks_for_all_alike(self) -> bool:
@@ -173,7 +212,7 @@ class Segmenter:
         return any(self._is_found_alike(label) for label in self.labels)
 
     def _is_found_alike(self, label: Label) -> bool:
-        return self.head == "auto" and label.meaning is Meaning.ALL_LIKE_THIS
+        return self.head == AUTO and label.meaning is Meaning.ALL_LIKE_THIS
 
     def _finder(self, label: Label, fields: Fields) -> Finder:
         clicked, painted = self.prompts.marks_for(label.id)
@@ -182,20 +221,18 @@ class Segmenter:
         scene = self.scene
         return Grower(scene.volume, scene.window, fields.support(), clicked, painted)
 
-    def _preview(
-        self, fields: Fields, evidence: dict[int, Floats], view: tuple[int, int]
-    ) -> LabelArray:
-        """Labels of the plane in view by the evidence alone, not refined."""
-        axis, index = view
+    def _preview(self, found: list[_Found], axis: int, index: int) -> PlaneLabels:
+        """Labels of a plane by the evidence alone, not refined."""
         rows, columns = (
             n for a, n in enumerate(self.scene.volume.array.shape) if a != axis
         )
         planes = []
-        for label in self.labels:
-            step = int(self._finder(label, fields).field.step[axis])
-            plane = torch.from_numpy(evidence[label.id].take(index // step, axis))
+        for one in found:
+            step = int(one.finder.field.step[axis])
+            plane = torch.from_numpy(one.evidence.take(index // step, axis))
             planes.append(to_voxels(plane[None], (rows, columns))[0])
-        return self._decide(torch.sigmoid(torch.stack(planes)))
+        labels = self._decide(torch.sigmoid(torch.stack(planes)))
+        return PlaneLabels(axis, index, labels)
 
     def _decide(self, probabilities: torch.Tensor) -> LabelArray:
         """The most probable label (of axis 0) where it passes the threshold, else 0."""
@@ -205,12 +242,17 @@ class Segmenter:
         return decided.numpy().astype(self._dtype)
 
     def _fit(self, bank: TokenBank) -> Head:
-        voxels, classes = self.prompts.marks()
+        voxels, classes = self._marks
         if bank is self.scene.banks[0]:
             ready = bank.ready[voxels[:, 0]]
             voxels, classes = voxels[ready], classes[ready]
+        for label in self.labels:
+            if label.id not in classes:
+                raise PromptError(
+                    f"All that was included in {label.name} is taken back by later prompts."
+                )
         examples = gather_examples(bank, voxels, classes)
-        name = self.scene.default_head if self.head == "auto" else self.head
+        name = self.scene.default_head if self.head == AUTO else self.head
         return _HEADS[name]().fit(examples)
 
     def _read(self, head: Head, tokens: torch.Tensor) -> torch.Tensor:
@@ -248,42 +290,86 @@ class Segmenter:
 
 
 class _Canvas:
-    """Labels being put together: where two claim a voxel, the more probable has it."""
+    """Labels being put together: where two claim a voxel, the more probable has it.
 
-    def __init__(
-        self, shape: tuple[int, ...], dtype: type[np.unsignedinteger[Any]], threshold: float
-    ) -> None:
-        self._labels: LabelArray = np.zeros(shape, dtype=dtype)
-        self._best = np.full(shape, threshold, dtype=np.float32)
+    It covers what has been painted so far, not the volume.
+    """
+
+    def __init__(self, dtype: type[np.unsignedinteger[Any]], threshold: float) -> None:
+        self._threshold = threshold
+        self._box: Box = (slice(0, 0),) * 3
+        self._labels: LabelArray = np.zeros((0, 0, 0), dtype=dtype)
+        self._best: Floats = np.zeros((0, 0, 0), dtype=np.float32)
 
     def paint(self, label: Label, placed: Placed, included: NDArray[np.int64]) -> None:
         """Give a label the voxels where it is most probable, connected if an object."""
         box, probability = placed
-        best = self._best[box]
+        self._reach(box)
+        inside = _moved(box, self._start)
+        best = self._best[inside]
         wins = probability > best
         if label.meaning is Meaning.OBJECT:
-            wins = _touching(wins, included - [part.start for part in box])
-        self._labels[box][wins] = label.id
+            wins = connected(wins, included - _start_of(box))
+        self._labels[inside][wins] = label.id
         best[wins] = probability[wins]
 
-    def finish(self, prompts: Prompts) -> LabelArray:
-        """The labels; what the user marked is what the user gets."""
-        for label in {prompt.label for prompt in prompts.all}:
-            clicked, painted = prompts.marks_for(label)
-            for voxel, belongs in (*painted, *clicked):
-                if belongs:
-                    self._labels[voxel] = label
-                elif self._labels[voxel] == label:
-                    self._labels[voxel] = 0
-        return self._labels
+    def settle(self, label: Label, marks: Painted) -> None:
+        """What the user marked last is what the user gets."""
+        places = marks.voxels - self._start
+        held = ((places >= 0) & (places < self._labels.shape)).all(1)
+        where, belongs = tuple(places[held].T), marks.belongs[held]
+        now = self._labels[where]
+        rest = np.where(now == label.id, 0, now)
+        # Of a voxel that was marked twice, numpy keeps what is assigned last.
+        self._labels[where] = np.where(belongs, label.id, rest)
+
+    def finish(self) -> BoxLabels:
+        """The box that just holds all that has a label."""
+        box: Box = ()
+        for others in ((1, 2), (0, 2), (0, 1)):
+            held = np.flatnonzero(self._labels[box].any(others))
+            if not len(held):
+                return BoxLabels((0, 0, 0), self._labels[:0, :0, :0])
+            box = (*box, slice(int(held[0]), int(held[-1]) + 1))
+        z, y, x = (int(n) for n in self._start + _start_of(box))
+        return BoxLabels((z, y, x), np.ascontiguousarray(self._labels[box]))
+
+    @property
+    def _start(self) -> NDArray[np.int64]:
+        return _start_of(self._box)
+
+    def _reach(self, box: Box) -> None:
+        """Cover another box as well."""
+        before = self._box if self._labels.size else box
+        self._box = _hull(before, box)
+        shape = [part.stop - part.start for part in self._box]
+        if self._labels.shape == tuple(shape):
+            return
+        labels = np.zeros(shape, dtype=self._labels.dtype)
+        best = np.full(shape, self._threshold, dtype=np.float32)
+        if self._labels.size:
+            inside = _moved(before, self._start)
+            labels[inside], best[inside] = self._labels, self._best
+        self._labels, self._best = labels, best
 
 
-def _touching(mask: NDArray[np.bool_], marks: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The parts of a mask that hold one of the marks (n, 3)."""
-    where = tuple(marks.T)
-    mask[where] = True
-    components, _ = ndimage.label(mask)
-    return np.isin(components, np.unique(components[where]))
+def _start_of(box: Box) -> NDArray[np.int64]:
+    return np.array([part.start for part in box], dtype=np.int64)
+
+
+def _moved(box: Box, start: NDArray[np.int64]) -> Box:
+    """A box as counted from a start."""
+    return tuple(
+        slice(part.start - int(n), part.stop - int(n))
+        for part, n in zip(box, start, strict=True)
+    )
+
+
+def _hull(a: Box, b: Box) -> Box:
+    """The smallest box around two."""
+    return tuple(
+        slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True)
+    )
 
 
 def make_segmenter(
@@ -292,6 +378,7 @@ def make_segmenter(
     labels: tuple[Label, ...],
     head: str,
     threshold: float,
+    wanted: tuple[int, ...] = (),
 ) -> Segmenter:
     """Check prompts against a volume and get ready to label it.
 
@@ -305,21 +392,29 @@ def make_segmenter(
         ``auto``, ``knn``, ``probe``, ``blend`` or ``forest``.
     threshold
         Probability from which a voxel belongs to a label.
+    wanted
+        Labels to be found; all if empty. What others include they do not.
 
     Raises
     ------
     PromptError
-        Where a prompt lies outside the volume, names an unknown label, or none includes
-        anything.
+        Where a prompt lies outside the volume, an unknown label or readout is named, or
+        nothing is included.
     """
+    if head not in (AUTO, *_HEADS):
+        raise PromptError(
+            f"Expected the readout {AUTO} or {', '.join(_HEADS)}, got {head!r}."
+        )
     prompts.require_inside(scene.volume.array.shape)
-    prompts.require_labels(label.id for label in labels)
-    included = set(prompts.included_labels())
-    if not included:
+    known = {label.id for label in labels}
+    prompts.require_labels(known)
+    unknown = sorted(set(wanted) - known)
+    if unknown:
+        raise PromptError(f"Expected labels of {sorted(known)}, got {unknown}.")
+    asked = set(prompts.included_labels()) & (set(wanted) or known)
+    if not asked:
         raise PromptError(
             "Expected at least one prompt that includes something; got only exclusions."
         )
-    chosen = sorted(
-        (label for label in labels if label.id in included), key=lambda label: label.id
-    )
+    chosen = sorted((one for one in labels if one.id in asked), key=lambda one: one.id)
     return Segmenter(scene, prompts, tuple(chosen), head, threshold)

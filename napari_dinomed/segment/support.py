@@ -7,7 +7,6 @@ enough that a click is answered at once, and is kept, so that each click is paid
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from scipy import ndimage
 
 from napari_dinomed.segment.grid import WorkingGrid
+from napari_dinomed.segment.kept import Kept
 from napari_dinomed.segment.tokens import linear_readout, project
 from napari_dinomed.segment.turns import Turns
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.segment.level import Level
-    from napari_dinomed.segment.prompts import Mark, Voxel
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume, Window
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _MOST_CELLS = 2_200_000
 _KEPT_MAPS = 128
+_KEPT_LEVELS = 256
 _KEPT_ANSWERS = 32
 _EMPTY = 0.1
 _SMOOTHING = 0.8
@@ -75,19 +76,15 @@ class SupportField(WorkingGrid):
         shown = self.grey > _EMPTY
         self._shown = shown if shown.any() else np.ones_like(shown)
         self._extent = float(np.prod(spacing * self.volume_shape) ** (1 / 3))
-        self._maps: OrderedDict[Voxel, Floats] = OrderedDict()
-        self.levels: dict[tuple[Mark, ...], Level] = {}
+        self._maps: Kept[Floats] = Kept(_KEPT_MAPS)
+        self.levels: Kept[Level] = Kept(_KEPT_LEVELS)
         self.turns: Turns[Floats] = Turns(_KEPT_ANSWERS)
         self._rulers = [_Ruler(bank, metric) for bank in banks]
 
     def of(self, voxel: Voxel) -> Floats:
         """Support of a click for every cell of the working grid."""
-        if voxel not in self._maps:
-            self._maps[voxel] = self._compute(voxel)
-            if len(self._maps) > _KEPT_MAPS:
-                self._maps.popitem(last=False)
-        self._maps.move_to_end(voxel)
-        return self._maps[voxel]
+        known = self._maps.get(voxel)
+        return self._maps.keep(voxel, self._compute(voxel)) if known is None else known
 
     def depth_unit(self, support: Floats) -> float:
         """How far support usually falls: the unit of a level's depth.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage, signal
 
-from napari_dinomed.segment.prompts import typical
+from napari_dinomed.segment.marks import typical
 from napari_dinomed.volume.geometry import NANOMETRES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.prompts import Voxel
+    from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.volume import Geometry
 
     Floats = NDArray[np.float32]

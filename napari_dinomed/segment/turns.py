@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+
+from napari_dinomed.segment.kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from napari_dinomed.annotation.prompts import Mark
     from napari_dinomed.segment.alike import AlikeFinder
     from napari_dinomed.segment.grow import Grower
-    from napari_dinomed.segment.prompts import Mark
 
-    Key = tuple[tuple[Mark, ...], tuple[Mark, ...]]
+    Key = tuple[bytes, tuple[Mark, ...]]
 
 Finder = TypeVar("Finder", "Grower", "AlikeFinder")
 Answer = TypeVar("Answer")
@@ -30,7 +31,7 @@ class Lessons:
 
 
 class Turns(Generic[Answer]):
-    """Answers so far, by the marks that they answer; the oldest make room.
+    """Answers so far, by the marks that they answer; those not used make room.
 
     Parameters
     ----------
@@ -39,8 +40,7 @@ class Turns(Generic[Answer]):
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[Key, Answer] = OrderedDict()
+        self._kept: Kept[Answer] = Kept(most)
 
     def answer(
         self, finder: Finder, find: Callable[[Finder, Answer | None], Stepwise[Answer]]
@@ -60,23 +60,20 @@ class Turns(Generic[Answer]):
             waiting.append(replace(waiting[-1], clicks=waiting[-1].clicks[:-1]))
         first = waiting.pop()
         kept = self._kept.get(_key(first))
-        answer = self._keep(first, (yield from find(first, None))) if kept is None else kept
+        answer = kept
+        if answer is None:
+            answer = self._kept.keep(_key(first), (yield from find(first, None)))
         for step in reversed(waiting):
-            answer = self._keep(step, (yield from find(step, answer)))
-        return answer
-
-    def _keep(self, finder: Grower | AlikeFinder, answer: Answer) -> Answer:
-        self._kept[_key(finder)] = answer
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+            answer = self._kept.keep(_key(step), (yield from find(step, answer)))
         return answer
 
 
 def _key(finder: Grower | AlikeFinder) -> Key:
-    return (finder.painted, finder.clicks)
+    return (finder.painted.key, finder.clicks)
 
 
 def _was_answered(finder: Grower | AlikeFinder) -> bool:
     """Whether anything was included before the last click."""
-    marks = (*finder.painted, *finder.clicks[:-1])
-    return bool(finder.clicks) and any(belongs for _, belongs in marks)
+    was_painted = bool(finder.painted.belongs.any())
+    was_clicked = any(belongs for _, belongs in finder.clicks[:-1])
+    return bool(finder.clicks) and (was_painted or was_clicked)

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from napari_dinomed.annotation.labels import Label, LabelId, Meaning, new_label
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Prompts, Stroke, Voxel
 from napari_dinomed.errors import PromptError
-from napari_dinomed.segment.prompts import Meaning, Point, Prompts, Scribble
-from napari_dinomed.session.file import load_session
-from napari_dinomed.session.state import Annotation, new_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from napari_dinomed.volume import Geometry
 
 _T = TypeVar("_T")
 
 
-def annotate(prompts: Prompts, meaning: Meaning) -> Annotation:
-    """An annotation whose labels are those that the prompts name."""
+@dataclass(frozen=True)
+class _Scribble:
+    voxels: tuple[Voxel, ...]
+    label: LabelId
+    include: bool = True
+
+
+@dataclass(frozen=True)
+class _Written:
+    points: tuple[Point, ...] = ()
+    scribbles: tuple[_Scribble, ...] = ()
+
+
+def annotate(prompts: Prompts, meaning: Meaning) -> tuple[Label, ...]:
+    """The labels that prompts name."""
     numbers = {prompt.label for prompt in prompts.all}
-    labels = tuple(new_label(number, meaning) for number in sorted(numbers))
-    return Annotation(labels, prompts)
+    return tuple(new_label(number, meaning) for number in sorted(numbers))
 
 
 def point_from_text(text: str, geometry: Geometry, world: bool) -> Point:
@@ -77,10 +92,10 @@ def point_from_text(text: str, geometry: Geometry, world: bool) -> Point:
 
 
 def prompts_from_file(path: Path, geometry: Geometry) -> Prompts:
-    """Prompts from JSON: ``{"points": [...]}`` on the file's grid, or a session file.
+    """Prompts from JSON: ``{"points": [...]}`` on the file's grid, or a saved document.
 
     In a plain file each point has ``voxel`` (k, j, i), ``label`` and ``include``; each
-    scribble has ``voxels`` instead. A session's voxels are the canonical grid's.
+    of the ``scribbles`` has ``voxels`` instead. A document's are on the canonical grid.
 
     Raises
     ------
@@ -91,24 +106,40 @@ def prompts_from_file(path: Path, geometry: Geometry) -> Prompts:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PromptError(f"Cannot read prompts from {path}: {error}") from error
-    if isinstance(values, dict) and "annotation" in values:
-        return load_session(path).annotation.prompts
-    prompts = _checked(Prompts, values)
-    prompts.require_inside(geometry.file_shape)
-    return Prompts(
-        tuple(
-            Point(_canonical(p.voxel, geometry), p.label, p.include) for p in prompts.points
-        ),
-        tuple(
-            Scribble(tuple(_canonical(v, geometry) for v in s.voxels), s.label, s.include)
-            for s in prompts.scribbles
-        ),
+    if isinstance(values, dict) and {"document", "annotation"} & set(values):
+        from napari_dinomed.session.file import load_document
+
+        return load_document(path).document.prompts
+    written = _checked(_Written, values)
+    strokes = tuple(
+        Stroke(Mask.of_voxels(_canonical(s.voxels, geometry)), s.label, s.include)
+        for s in written.scribbles
+        if s.voxels
     )
+    voxels = _canonical([p.voxel for p in written.points], geometry).tolist()
+    points = tuple(
+        Point((z, y, x), p.label, p.include)
+        for p, (z, y, x) in zip(written.points, voxels, strict=True)
+    )
+    return Prompts((*strokes, *points))
 
 
-def _canonical(voxel: Sequence[int], geometry: Geometry) -> tuple[int, int, int]:
-    z, y, x = (int(i) for i in geometry.index_from_file([voxel])[0])
-    return (z, y, x)
+def _canonical(voxels: Sequence[Voxel], geometry: Geometry) -> NDArray[np.int64]:
+    """Voxels (n, 3) of the canonical grid, from those of the file's.
+
+    Raises
+    ------
+    PromptError
+        Where one lies outside.
+    """
+    inside = np.array(voxels, dtype=np.int64).reshape(-1, 3)
+    outside = ((inside < 0) | (inside >= geometry.file_shape)).any(1)
+    if outside.any():
+        raise PromptError(
+            f"The prompt at voxel {tuple(inside[outside][0].tolist())} (k, j, i) lies "
+            f"outside the volume of {geometry.file_shape} voxels."
+        )
+    return geometry.index_from_file(inside)
 
 
 def _checked(kind: type[_T], values: Any) -> _T:

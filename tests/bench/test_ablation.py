@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import tifffile
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import CaseFiles
 from napari_dinomed.bench.suite import Setup
-from napari_dinomed.segment.prompts import Meaning
 from napari_dinomed.volume.phantom import em_stack
 
 SCRIPT = Path(__file__).parents[2] / "resources" / "ablation.py"

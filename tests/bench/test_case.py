@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import load_case, load_suite
 from napari_dinomed.errors import ReadError
-from napari_dinomed.segment.prompts import Meaning
 from tests.bench.conftest import write_nifti
 
 SUITE = """

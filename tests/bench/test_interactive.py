@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import Case, load_case
 from napari_dinomed.bench.interactive import (
     Outcome,
@@ -17,7 +18,6 @@ from napari_dinomed.bench.interactive import (
     run_case,
 )
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment.prompts import Meaning
 
 CT = ("ct_abdomen/example_ct_sm.nii.gz", "ct_abdomen/example_seg.nii.gz")
 HIPPOCAMPUS = (

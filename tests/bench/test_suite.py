@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import CaseFiles
 from napari_dinomed.bench.report import write_report
 from napari_dinomed.bench.suite import (
@@ -17,7 +18,6 @@ from napari_dinomed.bench.suite import (
     measure_transfer,
     short_name,
 )
-from napari_dinomed.segment.prompts import Meaning
 
 
 def _quiet(event):

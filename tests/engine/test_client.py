@@ -11,19 +11,21 @@ import time
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.labels import Meaning, new_label
+from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine import wire
 from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.messages import (
+    Begun,
     Describe,
     EncodeVolume,
     OpenVolume,
     Progress,
     SegmentVolume,
+    Stage,
 )
 from napari_dinomed.errors import Cancelled, EngineError, VolumeError
-from napari_dinomed.segment.prompts import Meaning, Point, Prompts
-from napari_dinomed.session.state import new_label
 from napari_dinomed.volume import Geometry, Window
 
 WINDOW = Window(0.0, 130.0)
@@ -42,9 +44,10 @@ def _open(client, volume):
     return client.submit(request).future.result(TIMEOUT)
 
 
-def _segment():
-    prompts = Prompts((Point((8, 24, 30), 1),))
-    return SegmentVolume("v", prompts, (new_label(1, Meaning.OBJECT),), view_index=8)
+def _segment(*points, **options):
+    prompts = Prompts((Point((8, 24, 30), 1), *points))
+    labels = tuple(new_label(number, Meaning.OBJECT) for number in (1, 2))
+    return SegmentVolume("v", prompts, labels, view_index=8, **options)
 
 
 def test_the_whole_path(client, ball_volume):
@@ -53,10 +56,10 @@ def test_the_whole_path(client, ball_volume):
     events = []
     encoding = client.submit(EncodeVolume("v", "filters", WINDOW), events.append)
     assert encoding.future.result(TIMEOUT).grid == (24, 28)
-    assert Progress(16, 16, "slices") in events
+    assert Progress(16, 16, Stage.SLICES) in events
     slices = []
     segmented = client.submit(_segment(), slices.append).future.result(TIMEOUT)
-    assert dice(mask, segmented.labels == 1) > 0.85
+    assert dice(mask, segmented.paste(mask.shape) == 1) > 0.85
     assert slices[0].index == 8
 
 
@@ -77,7 +80,7 @@ def test_killed_in_the_middle_it_comes_back_with_what_it_knew(client, ball_volum
     with pytest.raises(EngineError, match="stopped in the middle"):
         pending.future.result(TIMEOUT)
     again = client.submit(_segment()).future.result(TIMEOUT)
-    assert dice(mask, again.labels == 1) > 0.85
+    assert dice(mask, again.paste(mask.shape) == 1) > 0.85
     assert client.process_id != first
 
 
@@ -85,7 +88,7 @@ def test_what_cannot_be_sent_fails_alone(client, ball_volume, monkeypatch):
     volume, _ = ball_volume
     _open(client, volume)
     monkeypatch.setattr(wire, "MAX_HEADER", 10)
-    with pytest.raises(EngineError, match="fewer or shorter scribbles"):
+    with pytest.raises(EngineError, match="some of the prompts"):
         client.submit(_segment()).future.result(timeout=30)
     monkeypatch.undo()
     before = client.process_id
@@ -117,9 +120,106 @@ def test_newer_prompts_take_the_place_of_older_ones(client, ball_volume):
     assert any(isinstance(error, Cancelled) for error in ended)
 
 
+def test_an_answer_to_one_label_leaves_the_question_for_another_alone(client, ball_volume):
+    volume, _ = ball_volume
+    _open(client, volume)
+    client.submit(EncodeVolume("v", "filters", WINDOW)).future.result(TIMEOUT)
+    two = Point((3, 5, 5), 2)
+    calls = [client.submit(_segment(two, wanted=(n,))) for n in (1, 2)]
+    for number, call in enumerate(calls, start=1):
+        assert set(np.unique(call.future.result(TIMEOUT).labels)) <= {0, number}
+
+
+def test_labels_may_be_asked_for_with_the_features_they_need(client, ball_volume):
+    """Sent at once one after another, labels wait until those features have begun."""
+    volume, _ = ball_volume
+    _open(client, volume)
+    client.submit(EncodeVolume("v", "filters", WINDOW)).future.result(TIMEOUT)
+    events = []
+    other = EncodeVolume("v", "filters", Window(0.0, 100.0), generation=5)
+    client.submit(other, events.append)
+    stale = client.submit(_segment())
+    asked = client.submit(_segment(encoding=5))
+    assert asked.future.result(TIMEOUT).labels.any()
+    assert Begun(5) in events
+    with pytest.raises(Cancelled):
+        stale.future.result(TIMEOUT)
+
+
 def test_an_engine_that_cannot_start():
-    with pytest.raises(EngineError, match="cannot be started"):
-        EngineClient(["/no/such/engine"]).submit(Describe())
+    client = EngineClient(["/no/such/engine"])
+    for _ in range(2):
+        with pytest.raises(EngineError, match="cannot be started"):
+            client.submit(Describe()).future.result(TIMEOUT)
+    assert not client._pending
+
+
+@pytest.mark.parametrize(
+    "command", [["/no/such/engine"], [sys.executable, "-c", "raise SystemExit('gone')"]]
+)
+def test_once_it_starts_again_it_is_given_what_was_open(client, ball_volume, command):
+    volume, _ = ball_volume
+    _open(client, volume)
+    client.submit(EncodeVolume("v", "filters", WINDOW, generation=4)).future.result(TIMEOUT)
+    os.kill(client.process_id, signal.SIGKILL)
+    working, client._command = client._command, command
+    for _ in range(2):
+        with pytest.raises(EngineError):
+            client.submit(_segment(encoding=4)).future.result(TIMEOUT)
+    client._command = working
+    again = client.submit(_segment(encoding=4)).future.result(TIMEOUT)
+    assert again.labels.any()
+    assert not client._pending
+
+
+def test_a_volume_whose_opening_killed_the_engine_is_not_opened_again(client, ball_volume):
+    volume, _ = ball_volume
+    client.submit(Describe()).future.result(TIMEOUT)
+    os.kill(client.process_id, signal.SIGSTOP)
+    request = OpenVolume("v", volume.array, volume.geometry, volume.modality)
+    opening = client.submit(request)
+    os.kill(client.process_id, signal.SIGKILL)
+    with pytest.raises(EngineError):
+        opening.future.result(TIMEOUT)
+    with pytest.raises(EngineError, match="Open the volume"):
+        client.submit(EncodeVolume("v", "filters", WINDOW)).future.result(TIMEOUT)
+    assert _open(client, volume).fingerprint == volume.fingerprint
+
+
+def test_who_fails_at_an_event_still_gets_the_result(client, ball_volume):
+    volume, _ = ball_volume
+    _open(client, volume)
+
+    def fail(event):
+        raise RuntimeError(event)
+
+    encoding = client.submit(EncodeVolume("v", "filters", WINDOW), fail)
+    assert encoding.future.result(TIMEOUT).computed == 16
+
+
+def test_closing_leaves_no_process_no_thread_and_nobody_waiting(ball_volume):
+    volume, _ = ball_volume
+    before = set(threading.enumerate())
+    client = EngineClient()
+    _open(client, volume)
+    number = client.process_id
+    calls = [
+        client.submit(EncodeVolume("v", "filters", WINDOW)),
+        client.submit(_segment()),
+        client.submit(_segment(wanted=(2,))),
+    ]
+    client.close()
+    assert all(
+        isinstance(call.future.exception(0), Cancelled | type(None)) for call in calls
+    )
+    assert isinstance(calls[-1].future.exception(0), Cancelled)
+    assert not set(threading.enumerate()) - before
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+    with pytest.raises(Cancelled):
+        client.submit(Describe()).future.result(0)
+    assert client.process_id is None
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ import numpy as np
 import psutil
 import pytest
 
+from napari_dinomed.annotation.labels import Meaning, new_label
+from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import (
+    Begun,
     CloseVolume,
     Describe,
     EncodeVolume,
@@ -17,12 +20,11 @@ from napari_dinomed.engine.messages import (
     Progress,
     SegmentVolume,
     SliceLabels,
+    Stage,
     open_request,
 )
-from napari_dinomed.errors import EngineError, VolumeError, WeightsError
+from napari_dinomed.errors import Cancelled, EngineError, VolumeError, WeightsError
 from napari_dinomed.io import Pick, ome_zarr, read_volume
-from napari_dinomed.segment.prompts import Meaning, Point, Prompts
-from napari_dinomed.session.state import new_label
 from napari_dinomed.volume import Window, seen_with
 from tests.io import made
 
@@ -48,10 +50,12 @@ def test_the_whole_path(opened):
     events = []
     encoded = engine.run(EncodeVolume("v", "filters", WINDOW, first=8), events.append)
     assert encoded.computed == 16
-    assert events[-1] == Progress(16, 16, "slices")
+    assert events[:2] == [Progress(0, 0, Stage.LOADING, "filters"), Begun(0)]
+    assert events[-1] == Progress(16, 16, Stage.SLICES)
     partial = []
     segmented = engine.run(_segment(), partial.append)
-    assert dice(mask, segmented.labels == 1) > 0.85
+    assert dice(mask, segmented.paste(mask.shape) == 1) > 0.85
+    assert segmented.labels.size < mask.size / 2
     assert segmented.generation == 3
     assert isinstance(partial[0], SliceLabels)
     assert (partial[0].axis, partial[0].index) == (0, 8)
@@ -82,8 +86,8 @@ def test_features_are_found_on_disk(opened, ball_volume):
 def test_a_click_is_answered_before_all_slices_are_encoded(opened):
     engine, _ = opened
     encoding = engine.handle(EncodeVolume("v", "filters", WINDOW, first=0))
-    for _ in range(2):
-        next(encoding)
+    while next(encoding) != Begun(0):
+        pass
     assert isinstance(
         next(e for e in engine.handle(_segment()) if e is not None), SliceLabels | Progress
     )
@@ -140,8 +144,7 @@ def test_a_lazy_volume_is_opened_where_it_lies(lazy):
     assert engine.run(request).fingerprint == volume.fingerprint
     assert engine.run(EncodeVolume("v", "filters", WINDOW)).computed == 16
     segmented = engine.run(_segment())
-    assert segmented.labels.shape == mask.shape
-    assert segmented.labels[8, 24, 30] == 1
+    assert segmented.paste(mask.shape)[8, 24, 30] == 1
 
 
 def test_labels_that_do_not_fit_into_memory_are_refused(lazy, monkeypatch):
@@ -166,6 +169,40 @@ def test_further_images_reach_the_encoder(ball_volume):
     engine.run(open_request("v", volume))
     again = engine.run(EncodeVolume("v", "filters", WINDOW))
     assert (again.channels, again.computed) == (20, 16)
+
+
+@pytest.mark.parametrize("asked", [0, 1, 3])
+def test_labels_are_read_in_the_features_that_were_asked_for(opened, asked):
+    engine, _ = opened
+    assert engine.run(EncodeVolume("v", "filters", WINDOW, generation=2)).generation == 2
+    assert engine.run(_segment(encoding=2)).generation == 3
+    with pytest.raises(Cancelled):
+        engine.run(_segment(encoding=asked))
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        EncodeVolume("v", "filters", Window(0.0, 100.0), generation=1),
+        EncodeVolume("v", "filters", Window(0.0, 100.0)),
+        CloseVolume("v"),
+    ],
+    ids=["other number", "same number", "closed"],
+)
+def test_an_answer_under_way_never_outlives_its_features(opened, meanwhile):
+    engine, _ = opened
+    engine.run(EncodeVolume("v", "filters", WINDOW))
+    answering = engine.handle(_segment())
+    next(answering)
+    engine.run(meanwhile)
+    with pytest.raises(Cancelled):
+        list(answering)
+
+
+def test_progress_says_what_is_counted():
+    assert Progress(0, 0, Stage.LOADING, "filters").text == "Loading filters"
+    assert Progress(1, 2, Stage.SLICES).text == "slices"
+    assert Progress(1, 2, Stage.MEASURING, "liver: dinomed").text == "liver: dinomed"
 
 
 def test_it_says_what_there_is():

@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.labels import Label, Meaning, State
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
 from napari_dinomed.engine import wire
 from napari_dinomed.engine.messages import (
+    Begun,
     Cancel,
     EncodeVolume,
     Envelope,
@@ -19,10 +23,10 @@ from napari_dinomed.engine.messages import (
     Progress,
     Segmented,
     SegmentVolume,
+    Stage,
 )
 from napari_dinomed.errors import EngineError
 from napari_dinomed.io import Pick, Source
-from napari_dinomed.segment.prompts import Label, Meaning, Point, Prompts, Scribble
 from napari_dinomed.volume import Geometry, Window
 
 GEOMETRY = Geometry.from_spacing((2, 3, 4), (3.0, 0.7, 0.7), "mm")
@@ -33,12 +37,25 @@ MESSAGES = [
     EncodeVolume("v", "filters", Window(0.0, 1.0), first=3),
     SegmentVolume(
         "v",
-        Prompts((Point((0, 1, 2), 1),), (Scribble(((0, 0, 0),), 2, include=False),)),
-        (Label(1, "µ", (0.1, 0.2, 0.3), Meaning.ALL_LIKE_THIS), Label(2, "b", (0, 0, 0))),
+        Prompts(
+            (
+                Stroke(Mask.of_voxels(np.array([(0, 0, 0), (2, 5, 1)])), 2, include=False),
+                Point((0, 1, 2), 1),
+                Stroke(Mask.of_voxels(np.array([(1, 1, 1)])), 1),
+            )
+        ),
+        (
+            Label(1, "µ", (0.1, 0.2, 0.3), Meaning.ALL_LIKE_THIS),
+            Label(2, "b", (0, 0, 0), state=State.DONE),
+        ),
         generation=7,
+        wanted=(1,),
+        encoding=2,
     ),
-    Progress(1, 2, "slices"),
-    Segmented(np.zeros((0, 3), np.uint8), 1, 0.5),
+    Progress(1, 2, Stage.SLICES),
+    Begun(4),
+    Segmented((0, 0, 0), np.zeros((0, 0, 0), np.uint8), 1, 0.5),
+    Segmented((3, 4, 5), np.ones((2, 1, 3), np.uint16), 1, 0.5),
     Cancel(),
 ]
 
@@ -109,10 +126,87 @@ def test_lengths_and_kinds_are_bounded_before_memory_is_taken(frame):
 
 
 def test_a_mask_crosses_in_a_few_milliseconds():
-    mask = Segmented(np.ones((512, 512), np.uint8), 1, 0.1)
+    mask = Segmented((0, 0, 0), np.ones((1, 512, 512), np.uint8), 1, 0.1)
     times = []
     for _ in range(20):
         begun = time.perf_counter()
         wire.receive(io.BytesIO(_frame(Envelope(1, mask))))
         times.append(time.perf_counter() - begun)
     assert np.median(times) < 0.02
+
+
+def _brushed(side, seed):
+    """What a brush leaves on a slice of so many pixels: half of it, with a wavy edge."""
+    rows, columns = np.mgrid[:side, :side]
+    edge = side / 2 + side / 8 * np.sin(rows / (20 + seed))
+    return columns < edge
+
+
+@pytest.mark.parametrize(("side", "slices"), [(512, 16), (2048, 1)])
+def test_whole_painted_slices_cross_as_raw_bytes(side, slices):
+    belongs = np.stack([_brushed(side, number) for number in range(slices)])
+    strokes = tuple(
+        Stroke(Mask.of(belongs[number : number + 1] == side, (number, 0, 0)), 1, side)
+        for number in range(slices)
+        for side in (True, False)
+    )
+    label = Label(1, "painted", (1.0, 0.0, 0.0), Meaning.ALL_LIKE_THIS)
+    sent = Envelope(1, SegmentVolume("v", Prompts(strokes), (label,)))
+    frame = _frame(sent)
+    to, back = [], []
+    for _ in range(5):
+        begun = time.perf_counter()
+        _frame(sent)
+        there = time.perf_counter()
+        received = wire.receive(io.BytesIO(frame))
+        to.append(there - begun)
+        back.append(time.perf_counter() - there)
+    header = struct.unpack(">4sI", frame[:8])[1]
+    print(
+        f"{slices} slices of {side}²: header {header} B, all {len(frame)} B, "
+        f"{1000 * min(to):.1f} ms there, {1000 * min(back):.1f} ms back"
+    )
+    assert received.message.prompts == sent.message.prompts
+    assert header < 100_000
+    assert len(frame) < 100_000
+    assert max(min(to), min(back)) < 0.2
+
+
+def _with_masks(change):
+    """A frame whose packed masks were changed, and their length with them."""
+    (message,) = (m for m in MESSAGES if isinstance(m, SegmentVolume))
+    frame = _frame(Envelope(1, message))
+    length = struct.unpack(">4sI", frame[:8])[1]
+    header, masks = json.loads(frame[8 : 8 + length]), change(frame[8 + length :])
+    (entry,) = (e for e in header["arrays"] if e["name"] == "masks")
+    entry["shape"] = [len(masks)]
+    return _raw(header, masks)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda masks: masks[:-3],
+        lambda masks: b"",
+        lambda masks: masks[:24] + bytes(len(masks) - 24),
+        lambda masks: b"\xff" * len(masks),
+        lambda masks: bytes(len(masks)),
+    ],
+    ids=["cut", "gone", "no bits", "huge", "zeros"],
+)
+def test_damaged_masks_are_refused(change):
+    assert wire.receive(io.BytesIO(_with_masks(lambda masks: masks)))
+    with pytest.raises(EngineError):
+        wire.receive(io.BytesIO(_with_masks(change)))
+
+
+NOWHERE = [[0], [5, 2], [-1, 4], ["a", 2], [None, 2], [0, 1e999], {}, "x", 1e999]
+
+
+@pytest.mark.parametrize("place", NOWHERE)
+def test_masks_that_lie_nowhere_are_refused(place):
+    stroke = {"mask": place, "label": 1, "include": True}
+    body = {"volume": "v", "prompts": {"all": [stroke]}, "labels": []}
+    frame = _raw({"request": 1, "kind": "SegmentVolume", "body": body, "arrays": []})
+    with pytest.raises(EngineError):
+        wire.receive(io.BytesIO(frame))

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from napari_dinomed.annotation.labels import Meaning, new_label
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.demo import find_sample
-from napari_dinomed.engine.messages import Progress, SegmentVolume
+from napari_dinomed.engine.messages import Progress, SegmentVolume, Stage
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment import alike, painted
 from napari_dinomed.segment.alike import AlikeFinder
-from napari_dinomed.segment.prompts import Meaning, Point, Prompts, Scribble
-from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Geometry, Volume
 
 SHAPE = (8, 160, 160)
@@ -38,7 +39,7 @@ def _stack(grey):
 
 def _painted(flat, slices):
     return tuple(
-        Scribble(tuple((z, int(y), int(x)) for y, x in cells), 1, include=belongs)
+        Stroke(Mask.of_voxels(np.insert(cells, 0, z, axis=1)), 1, include=belongs)
         for z in slices
         for belongs in (True, False)
         for cells in [np.argwhere(flat == belongs)[::3]]
@@ -57,9 +58,9 @@ def discs(tmp_path_factory):
         yield prepare(volume, "filters"), np.broadcast_to(flat, SHAPE)
 
 
-def _find(job, points=(), scribbles=()):
+def _find(job, points=(), strokes=()):
     label = new_label(1, Meaning.ALL_LIKE_THIS)
-    return job.segment(Annotation((label,), Prompts(points, scribbles))) == 1
+    return job.segment((label,), Prompts((*strokes, *points))) == 1
 
 
 def test_one_click_finds_them_all(discs):
@@ -77,10 +78,11 @@ def test_an_excluded_click_takes_off_what_it_lies_in(discs):
     assert mask[4, 40, 40]
 
 
-def test_a_scribble_says_what_clicks_say(discs):
+def test_a_stroke_says_what_clicks_say(discs):
     job, truth = discs
-    stroke = Scribble(tuple((4, 40, column) for column in range(30, 50)), 1)
-    assert dice(truth, _find(job, scribbles=(stroke,))) > 0.65
+    line = np.array([(4, 40, column) for column in range(30, 50)])
+    stroke = Stroke(Mask.of_voxels(line), 1)
+    assert dice(truth, _find(job, strokes=(stroke,))) > 0.65
 
 
 @pytest.mark.parametrize(("radius", "count"), [(4, 16), (9, 8)])
@@ -107,7 +109,7 @@ def test_undo_gives_the_answer_from_before(discs):
 
 def test_a_painted_slice_teaches_all_others(discs):
     job, truth = discs
-    mask = _find(job, scribbles=_painted(truth[4], [4]))
+    mask = _find(job, strokes=_painted(truth[4], [4]))
     others = [0, 1, 2, 3, 5, 6, 7]
     assert dice(truth[others], mask[others]) > 0.93
     assert mask[4, 80, 80] == 0
@@ -169,17 +171,17 @@ def test_painted_sections_teach_darker_and_paler_ones(tmp_path, monkeypatch):
     grey = np.random.default_rng(1).normal(0, 8, SHAPE) + 25 * flat
     offsets = np.array([60, 150, 90, 60, 180, 120, 75, 165])[:, None, None]
     job = prepare(_stack(grey + offsets), "filters")
-    mask = _find(job, scribbles=_painted(flat, [0, 7]))
+    mask = _find(job, strokes=_painted(flat, [0, 7]))
     for z in range(1, 7):
         assert dice(flat, mask[z]) > 0.8, z
 
 
 def test_a_click_on_what_was_painted_corrects_without_learning_again(discs, monkeypatch):
     job, truth = discs
-    scribbles = _painted(truth[4], [4])
-    before = _find(job, scribbles=scribbles)
+    strokes = _painted(truth[4], [4])
+    before = _find(job, strokes=strokes)
     monkeypatch.setattr(painted, "teach", _unexpected)
-    mask = _find(job, (Point((2, 40, 40), 1, include=False),), scribbles)
+    mask = _find(job, (Point((2, 40, 40), 1, include=False),), strokes)
     assert before[2, 38:43, 38:43].all()
     assert not mask[2, 38:43, 38:43].any()
     np.testing.assert_array_equal(mask[:, 80:], before[:, 80:])
@@ -190,14 +192,14 @@ def test_learning_can_be_given_up_and_begun_again(discs, monkeypatch):
     monkeypatch.setattr(painted, "_LESSONS", 80)
     monkeypatch.setattr(painted, "_TRIAL_LESSONS", 40)
     label = new_label(1, Meaning.ALL_LIKE_THIS)
-    prompts = Prompts(scribbles=_painted(truth[4], [4, 6]))
+    prompts = Prompts(_painted(truth[4], [4, 6]))
     request = SegmentVolume("volume", prompts, (label,), "auto", 0.5, preview=False)
     steps = job.engine.handle(request)
     begun = [event for event in itertools.islice(steps, 60) if event is not None]
-    assert Progress(40, 80, "lessons") in begun
+    assert Progress(40, 80, Stage.LESSONS) in begun
     steps.close()
     others = [0, 1, 2, 3, 5, 7]
-    mask = job.engine.run(request).labels == 1
+    mask = job.engine.run(request).paste(SHAPE) == 1
     assert dice(truth[others], mask[others]) > 0.93
 
 
@@ -229,8 +231,8 @@ def test_many_excluded_clicks_are_not_the_whole_rest():
 def test_what_was_clicked_holds_whatever_is_clicked_later(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
     sample = find_sample("em")
-    found = prepare(sample.volume, "filters").segment(sample.annotation) == 1
-    for point in sample.annotation.prompts.points:
+    found = prepare(sample.volume, "filters").segment(sample.labels, sample.prompts) == 1
+    for point in sample.prompts.points:
         z, y, x = point.voxel
         near = found[z, y - 1 : y + 2, x - 1 : x + 2]
         assert (near == point.include).mean() > 0.7, point

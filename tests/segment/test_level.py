@@ -31,7 +31,9 @@ def scene():
 
 def _choose(scene, votes=None):
     depth, grey = scene
-    return choose_level(depth, grey, [CENTRE], 1 / depth.size, votes or Votes(), PRIOR)
+    return choose_level(
+        depth, grey, np.array([CENTRE]), 1 / depth.size, votes or Votes(), PRIOR
+    )
 
 
 def test_the_edge_of_the_grey_values_is_found(scene):
@@ -75,10 +77,10 @@ def test_what_is_included_makes_it_larger_and_what_is_excluded_smaller(scene):
 def test_connected_keeps_what_holds_a_seed():
     mask = np.zeros((3, 9, 9), dtype=bool)
     mask[1, 1:3, 1:3] = mask[1, 6:8, 6:8] = True
-    kept = connected(mask, [(1, 1, 1)])
+    kept = connected(mask, np.array([(1, 1, 1)]))
     assert kept.sum() == 4
     assert kept[1, 1, 1]
-    assert connected(mask, [(0, 8, 0)]).sum() == 1
+    assert connected(mask, np.array([(0, 8, 0)])).sum() == 1
 
 
 def test_the_box_stays_in_the_grid():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.labels import Label, Meaning, new_label
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.errors import PromptError
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment.prompts import Label, Meaning, Point, Prompts, Scribble
-from napari_dinomed.session.state import Annotation, new_label
 from tests.conftest import ball
 
 SHAPE = (16, 64, 64)
@@ -29,10 +30,10 @@ def two_balls(tmp_path_factory):
         yield prepare(volume, "filters"), masks
 
 
-def _labels(job, *points, meaning=Meaning.OBJECT, head="auto", scribbles=(), threshold=0.5):
-    numbers = sorted({p.label for p in (*points, *scribbles)})
+def _labels(job, *points, meaning=Meaning.OBJECT, head="auto", strokes=(), threshold=0.5):
+    numbers = sorted({p.label for p in (*points, *strokes)})
     labels = tuple(new_label(number, meaning) for number in numbers)
-    return job.segment(Annotation(labels, Prompts(points, scribbles)), head, threshold)
+    return job.segment(labels, Prompts((*strokes, *points)), head, threshold)
 
 
 def test_one_click_means_this_object(two_balls):
@@ -82,11 +83,15 @@ def test_marks_are_kept_to_the_voxel(two_balls):
     assert labels[outside] == labels[FIRST] == 1
 
 
-def test_scribbles_are_prompts(two_balls):
+def _line(row, columns):
+    return Mask.of_voxels(np.array([(8, row, column) for column in columns]))
+
+
+def test_strokes_are_prompts(two_balls):
     job, (first, _) = two_balls
-    stroke = Scribble(tuple((8, 20, x) for x in range(14, 27)), 1)
-    background = Scribble(tuple((8, 34, x) for x in range(5, 40)), 1, include=False)
-    labels = _labels(job, scribbles=(stroke, background))
+    stroke = Stroke(_line(20, range(14, 27)), 1)
+    background = Stroke(_line(34, range(5, 40)), 1, include=False)
+    labels = _labels(job, strokes=(stroke, background))
     assert dice(first, labels == 1) > 0.8
     assert not labels[8, 34, 5:40].any()
 
@@ -209,6 +214,141 @@ def test_outside(two_balls):
 
 def test_a_prompt_for_a_label_that_is_not_there(two_balls):
     job, _ = two_balls
-    annotation = Annotation((Label(2, "two", (1, 0, 0)),), Prompts((Point(FIRST, 1),)))
     with pytest.raises(PromptError, match="label 1"):
-        job.segment(annotation)
+        job.segment((Label(2, "two", (1, 0, 0)),), Prompts((Point(FIRST, 1),)))
+
+
+def _answer(job, prompts, **options):
+    from napari_dinomed.engine.messages import SegmentVolume
+
+    labels = tuple(new_label(n) for n in (1, 2, 3))
+    request = SegmentVolume("volume", prompts, labels, **options)
+    events = []
+    return job.engine.run(request, events.append), events
+
+
+TWO = Prompts((Point(FIRST, 1), Point(SECOND, 2), Point((8, 44, 46), 2)))
+
+
+def test_one_label_can_be_asked_for_alone(two_balls):
+    """Others are not answered, but what they include does not belong to it."""
+    job, _ = two_balls
+    both, _ = _answer(job, TWO)
+    alone, events = _answer(job, TWO, wanted=(1,), view_index=8)
+    assert set(np.unique(alone.labels)) == {0, 1}
+    assert set(np.unique(events[-1].labels)) == {0, 1}
+    assert alone.mask(1) == both.mask(1)
+    spilling = Prompts((Point(FIRST, 1), Point((8, 20, 26), 2)))
+    answer, _ = _answer(job, spilling, wanted=(1,))
+    assert answer.paste(SHAPE)[8, 20, 26] == 0
+
+
+def test_the_order_of_the_labels_wanted_does_not_matter(two_balls):
+    job, _ = two_balls
+    both, _ = _answer(job, TWO)
+    asked, _ = _answer(job, TWO, wanted=(2, 1))
+    np.testing.assert_array_equal(both.labels, asked.labels)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"wanted": (9,)}, r"\[9\]"),
+        ({"wanted": (3,)}, "at least one"),
+        ({"head": "guess"}, "guess"),
+    ],
+)
+def test_what_cannot_be_answered(two_balls, options, said):
+    job, _ = two_balls
+    with pytest.raises(PromptError, match=said):
+        _answer(job, TWO, **options)
+
+
+@pytest.mark.parametrize("meaning", list(Meaning))
+def test_an_answer_is_the_box_that_just_holds_it(two_balls, meaning):
+    from napari_dinomed.engine.messages import SegmentVolume
+
+    job, _ = two_balls
+    request = SegmentVolume("volume", Prompts(TWO.all[:1]), (new_label(1, meaning),))
+    answer = job.engine.run(request)
+    assert min(answer.labels.shape) > 0
+    for axis in range(3):
+        for side in (0, -1):
+            assert answer.labels.take(side, axis).any()
+    whole = answer.paste(SHAPE)
+    assert np.count_nonzero(whole) == np.count_nonzero(answer.labels)
+    assert answer.mask(1).count == np.count_nonzero(whole == 1)
+    assert FIRST in answer.mask(1)
+
+
+def test_an_answer_may_be_empty():
+    from napari_dinomed.engine.messages import Segmented
+    from napari_dinomed.segment.segmenter import _Canvas
+
+    canvas = _Canvas(np.uint8, 0.5)
+    box = (slice(2, 5), slice(3, 9), slice(4, 8))
+    placed = box, np.zeros((3, 6, 4), np.float32)
+    canvas.paint(new_label(1), placed, np.zeros((0, 3), np.int64))
+    found = canvas.finish()
+    answer = Segmented(found.start, found.labels, 1, 0.1)
+    assert answer.labels.shape == (0, 0, 0)
+    assert not answer.mask(1)
+    assert not answer.paste(SHAPE).any()
+
+
+def test_what_is_painted_grows_to_hold_every_box():
+    from napari_dinomed.segment.segmenter import _Canvas
+
+    canvas = _Canvas(np.uint16, 0.5)
+    for number, start in ((300, 6), (2, 1)):
+        box = (slice(start, start + 2),) * 3
+        placed = box, np.full((2, 2, 2), 0.9, np.float32)
+        canvas.paint(new_label(number), placed, np.array([(start,) * 3]))
+    found = canvas.finish()
+    assert found.start == (1, 1, 1)
+    assert found.labels.shape == (7, 7, 7)
+    assert found.labels[0, 0, 0] == 2
+    assert found.labels[6, 6, 6] == 300
+    assert np.count_nonzero(found.labels) == 16
+
+
+def test_a_readout_needs_a_mark_that_is_not_taken_back(two_balls):
+    job, _ = two_balls
+    taken_back = Prompts((Point(FIRST, 1), Point(FIRST, 1, include=False)))
+    with pytest.raises(PromptError, match="taken back"):
+        _answer(job, taken_back, head="knn")
+
+
+def test_of_a_voxel_that_is_marked_twice_the_last_mark_holds(two_balls):
+    job, _ = two_balls
+    ring = Mask.of_voxels(np.array([(8, 20, x) for x in range(14, 27)]))
+    there = (8, 20, 17)
+    clicks = (Point(there, 1, include=False), Point(there, 1))
+    strokes = (Stroke(ring, 1),)
+    assert _labels(job, *clicks, strokes=strokes)[there] == 1
+    assert _labels(job, *clicks[::-1], strokes=strokes)[there] == 0
+
+
+def test_a_painted_slice_costs_no_time_for_each_voxel(two_balls):
+    """Marks of a whole slice of 512² are handled in milliseconds."""
+    from time import perf_counter
+
+    from napari_dinomed.segment.grow import Grower
+    from napari_dinomed.segment.marks import all_marks
+
+    belongs = ball((1, 512, 512), (0, 250, 250), 180)
+    strokes = tuple(
+        Stroke(Mask.of(belongs == side, (8, 0, 0)), 1, include=side)
+        for side in (True, False)
+    )
+    begun = perf_counter()
+    clicked, painted = Prompts(strokes).marks_for(1)
+    grower = Grower(None, None, None, clicked, painted)
+    seeds = grower._seed_values(
+        (slice(0, 16), slice(0, 512), slice(0, 512)), 2, (16, 256, 256)
+    )
+    assert len(all_marks(painted, clicked)) == 512 * 512
+    seconds = perf_counter() - begun
+    assert (seeds >= 0).sum() == 256 * 256
+    print(f"marks of 512² voxels: {1000 * seconds:.1f} ms")
+    assert seconds < 0.5

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from napari_dinomed.annotation.labels import Meaning, new_label
+from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment.prompts import Meaning, Point, Prompts
 from napari_dinomed.segment.thin import Lines, means_thin, width_of_cell
-from napari_dinomed.session.state import Annotation, new_label
 from napari_dinomed.volume import Geometry, Volume
 from napari_dinomed.volume.phantom import em_stack
 
@@ -179,7 +179,7 @@ def net(request, tmp_path_factory):
 
 def _find(job, *points):
     label = new_label(1, Meaning.ALL_LIKE_THIS)
-    return job.segment(Annotation((label,), Prompts(points))) == 1
+    return job.segment((label,), Prompts(points)) == 1
 
 
 def _on(lines, number=20):

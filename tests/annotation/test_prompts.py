@@ -4,17 +4,22 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Painted, Point, Prompts, Stroke
 from napari_dinomed.errors import PromptError
-from napari_dinomed.segment.prompts import Point, Prompts, Scribble
 
 PROMPTS = Prompts(
-    (Point((1, 2, 3), 1), Point((4, 5, 6), 2), Point((7, 8, 9), 1, include=False)),
-    (Scribble(((0, 0, 0), (0, 0, 1)), 2),),
+    (
+        Point((1, 2, 3), 1),
+        Stroke(Mask.of_voxels(np.array([(0, 0, 0), (0, 0, 1)])), 2),
+        Point((4, 5, 6), 2),
+        Point((7, 8, 9), 1, include=False),
+    )
 )
 
 
 def test_adding_gives_a_new_value():
-    more = PROMPTS.with_point(Point((0, 1, 2), 3))
+    more = PROMPTS.plus(Point((0, 1, 2), 3))
     assert len(more.points) == 4
     assert len(PROMPTS.points) == 3
 
@@ -31,7 +36,7 @@ def test_marks_are_labels_and_background():
 
 
 def test_the_last_mark_on_a_voxel_wins():
-    twice = PROMPTS.with_point(Point((1, 2, 3), 2))
+    twice = PROMPTS.plus(Point((1, 2, 3), 2))
     voxels, classes = twice.marks()
     assert classes[(voxels == (1, 2, 3)).all(1)].tolist() == [2]
 
@@ -39,12 +44,29 @@ def test_the_last_mark_on_a_voxel_wins():
 def test_what_another_label_includes_does_not_belong():
     clicked, painted = PROMPTS.marks_for(1)
     assert clicked == (((1, 2, 3), True), ((4, 5, 6), False), ((7, 8, 9), False))
-    assert painted == (((0, 0, 0), False), ((0, 0, 1), False))
+    assert painted.voxels.tolist() == [[0, 0, 0], [0, 0, 1]]
+    assert painted.belongs.tolist() == [False, False]
 
 
 def test_what_another_label_excludes_says_nothing():
     clicked, _ = PROMPTS.marks_for(2)
     assert clicked == (((1, 2, 3), False), ((4, 5, 6), True))
+
+
+def test_what_an_answer_heeds_ends_with_the_last_said_of_its_label():
+    assert PROMPTS.until_last_of(2) == Prompts(PROMPTS.all[:3])
+    assert not PROMPTS.until_last_of(3)
+
+
+def test_painted_marks_are_thinned_evenly_on_either_side():
+    voxels = np.column_stack([np.zeros(100), np.zeros(100), np.arange(100)]).astype(
+        np.int32
+    )
+    marks = Painted(voxels, np.arange(100) < 90).thinned(10)
+    assert sum(belongs for _, belongs in marks) == 10
+    assert [voxel for voxel, belongs in marks if not belongs] == [
+        (0, 0, x) for x in range(90, 100)
+    ]
 
 
 def test_no_prompts_have_no_marks():
@@ -67,7 +89,7 @@ def test_an_unknown_label():
 
 @pytest.mark.parametrize("label", [0, -1, 65_536, "one"])
 def test_labels_out_of_range_are_refused(label):
-    values = {"points": [{"voxel": [0, 0, 0], "label": label}]}
+    values = {"all": [{"voxel": [0, 0, 0], "label": label}]}
     with pytest.raises(ValidationError):
         TypeAdapter(Prompts).validate_python(values)
 

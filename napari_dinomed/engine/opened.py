@@ -1,0 +1,155 @@
+"""A volume that an engine has open, and all that was made of it so far.
+
+In: a volume, then an encoding. Out: what answers are computed on, made when first needed
+and forgotten with the encoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+
+from napari_dinomed.engine.encoding import PlaneTokens, plans_for
+from napari_dinomed.errors import EngineError, VolumeError
+from napari_dinomed.features.catalog import FILTERS
+from napari_dinomed.features.encoder import make_encoder
+from napari_dinomed.features.filters import GREY_CHANNEL
+from napari_dinomed.segment.alike import AlikeField, Responses
+from napari_dinomed.segment.segmenter import Fields, Scene
+from napari_dinomed.segment.support import SupportField
+from napari_dinomed.volume.volume import BYTES_PER_VOXEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_dinomed.engine.encoding import Encoding
+    from napari_dinomed.volume import Volume
+
+
+class EncodedVolume:
+    """A volume whose tokens are there or on their way, and what answers need.
+
+    Parameters
+    ----------
+    volume
+        The volume; its voxels must be in memory before anything else is asked for.
+    encoding
+        Its tokens.
+    say
+        Told what the user should know.
+    """
+
+    def __init__(
+        self, volume: Volume, encoding: Encoding, say: Callable[[str], None]
+    ) -> None:
+        self.volume = volume
+        self.encoding = encoding
+        self._say = say
+
+    def hold(self) -> None:
+        """Read all voxels: labels need them at every click.
+
+        Raises
+        ------
+        VolumeError
+            Where there is no room for that.
+        """
+        if self.volume.is_lazy:
+            require_room(self.volume)
+            self.volume = replace(self.volume, array=np.asarray(self.volume.array))
+
+    @property
+    def scene(self) -> Scene:
+        """What prompts are read against."""
+        is_learnt = self.encoding.encoder.metric != "euclidean"
+        head = "blend" if is_learnt else "forest"
+        return Scene(self.volume, self.encoding.window, self.encoding.banks, head)
+
+    @property
+    def fields(self) -> Fields:
+        """What answers are computed on."""
+        return Fields(lambda: self.support, lambda: self.alike)
+
+    @cached_property
+    def support(self) -> SupportField:
+        """Support of clicks."""
+        encoding = self.encoding
+        return SupportField(
+            self.volume, encoding.window, encoding.banks, encoding.encoder.metric
+        )
+
+    @cached_property
+    def alike(self) -> AlikeField:
+        """What every place looks like; the filters' tokens must be complete."""
+        encoding, filters = self.encoding, self.filters
+        channels = filters.bank.channels - filters.encoder.position_channels
+        learnt = encoding.banks if encoding.encoder.is_planar else ()
+        responses = Responses(filters.bank, channels, GREY_CHANNEL)
+        return AlikeField(self.volume, responses, learnt)
+
+    @cached_property
+    def filters(self) -> PlaneTokens:
+        """Filter responses beside a learnt encoder's tokens; begun when first needed."""
+        encoding = self.encoding
+        if not encoding.encoder.is_planar:
+            return encoding.planes[0]
+        encoder = make_encoder(FILTERS.name, "cpu", self._say)
+        plan = plans_for(self.volume, encoder, "one")[0]
+        return PlaneTokens.begun(self.volume, encoding.window, plan, encoder, FILTERS.name)
+
+
+class OpenedVolume:
+    """A volume that is open, encoded or not.
+
+    Parameters
+    ----------
+    volume
+        The volume.
+    """
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self._encoded: EncodedVolume | None = None
+
+    @property
+    def volume(self) -> Volume:
+        """The volume, in memory if that was ever needed."""
+        return self._volume if self._encoded is None else self._encoded.volume
+
+    @property
+    def encoded(self) -> EncodedVolume:
+        """The volume with its present encoding.
+
+        Raises
+        ------
+        EngineError
+            Where there is none yet.
+        """
+        if self._encoded is None:
+            raise EngineError("Compute the volume's features first, then click.")
+        return self._encoded
+
+    def encode(self, encoding: Encoding, say: Callable[[str], None]) -> EncodedVolume:
+        """Take an encoding for the present one; all that came of the old one goes."""
+        self._volume = self.volume
+        self._encoded = EncodedVolume(self._volume, encoding, say)
+        return self._encoded
+
+    def has(self, encoded: EncodedVolume) -> bool:
+        """Whether that is the present encoding still."""
+        return self._encoded is encoded
+
+
+def require_room(volume: Volume) -> None:
+    """Raise `VolumeError` where labels of a volume would not fit into memory."""
+    needed = float(np.prod(volume.array.shape, dtype=np.float64)) * BYTES_PER_VOXEL
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise VolumeError(
+            f"Labelling {volume.geometry} takes about {needed / 1e9:.3g} GB of memory, of "
+            f"which {free / 1e9:.3g} GB are free. Open a coarser level of it, or a part."
+        )

@@ -1,0 +1,38 @@
+"""What newer requests make stale."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.engine.messages import CloseVolume, EncodeVolume, SegmentVolume
+from napari_dinomed.engine.server import _replaces
+from napari_dinomed.volume import Window
+
+segment = partial(SegmentVolume, prompts=Prompts(), labels=())
+encode = partial(EncodeVolume, encoder="filters", window=Window(0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "is_stale"),
+    [
+        (segment("v"), segment("v"), True),
+        (segment("v"), segment("w"), False),
+        (segment("v"), segment("v", wanted=(1,)), True),
+        (segment("v", wanted=(1,)), segment("v", wanted=(1,)), True),
+        (segment("v", wanted=(1, 2)), segment("v", wanted=(2,)), True),
+        (segment("v", wanted=(1,)), segment("v", wanted=(2,)), False),
+        (segment("v", wanted=(1,)), segment("v", wanted=(1, 2)), False),
+        (segment("v", wanted=(1,)), segment("v"), False),
+        (segment("v", wanted=(1,), encoding=2), segment("v", wanted=(2,)), True),
+        (encode("v"), encode("v"), True),
+        (encode("v"), encode("w"), False),
+        (encode("v"), segment("v"), False),
+        (segment("v"), encode("v"), False),
+        (segment("v"), CloseVolume("v"), False),
+    ],
+)
+def test_what_a_newer_request_makes_stale(new, old, is_stale):
+    assert _replaces(new, old) is is_stale
