@@ -266,9 +266,12 @@ def _locked(room: Path, create: bool = False) -> Iterator[None]:
     with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
         except OSError:
-            # Some file systems know no locks: the process's number has to do.
-            if not create:
+            # Some file systems know no locks: of our own machine the process's number has
+            # to do.
+            if not room.name.startswith(f".dinomed-{_host()}-"):
                 raise
         yield
 

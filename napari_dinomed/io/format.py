@@ -436,22 +436,33 @@ def numbers_in(labels: NDArray[Any]) -> NDArray[np.int64]:
     return np.flatnonzero(flags[1:]) + 1
 
 
-def as_labels(volume: Volume, legend: Legend) -> Volume:
+def as_labels(volume: Volume, legend: Legend, is_complete: bool = True) -> Volume:
     """A volume whose file says that its voxels are labels, and how they are called.
 
     Numbers without a name get one. Voxels that cannot be labels stay an image.
+
+    Parameters
+    ----------
+    volume, legend
+        What was read.
+    is_complete
+        Whether the legend of a volume that is read piece by piece is taken for all that
+        there is; else all pieces are looked at.
     """
     array = volume.array
     if volume.is_lazy:
         whole = array if array.dtype.kind in "iu" else array.astype(np.int64)
-        return replace(volume, array=whole, legend=legend)
+        pieces = [] if is_complete else whole.to_delayed().ravel()
+        numbers = {n for p in pieces for n in numbers_in(p.compute()).tolist()}
+        others = (unnamed(n) for n in sorted(numbers - {label.id for label in legend}))
+        return replace(volume, array=whole, legend=(*legend, *others))
     if array.dtype.kind not in "iu":
         try:
             array = whole_labels(array)
         except ValueError:
             return volume
     known = {label.id for label in legend}
-    others = tuple(unnamed(int(n)) for n in numbers_in(array) if n not in known)
+    others = (unnamed(n) for n in numbers_in(array).tolist() if n not in known)
     return replace(volume, array=array, legend=(*legend, *others))
 
 

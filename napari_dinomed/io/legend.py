@@ -36,7 +36,7 @@ def from_text(text: str) -> Legend | None:
             return None
         named = tuple(_named(*entry) for entry in about["labels"])
         runs = [(int(first), int(last)) for first, last in about["unnamed"]]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     if sum(max(last - first + 1, 0) for first, last in runs) > _MOST_UNNAMED:
         return named

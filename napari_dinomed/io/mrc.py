@@ -66,7 +66,7 @@ class Mrc(Format):
         array = take_frame(array, pick.frame, source.name)
         volume = placed(array, *_place(header), False, source.name)
         legend = _legend(header)
-        return volume if legend is None else as_labels(volume, legend)
+        return volume if legend is None else as_labels(volume, legend, is_complete=False)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None

@@ -83,7 +83,10 @@ class Nifti(Format):
             header=header,
             origin=Origin(source, pick, _files(image)),
         )
-        return as_labels(volume, _legend(header)) if _is_labels(header) else volume
+        if not _is_labels(header):
+            return volume
+        legend = _legend(header)
+        return as_labels(volume, legend or (), is_complete=legend is not None)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
@@ -112,8 +115,10 @@ def _is_labels(header: nib.Nifti1Header) -> bool:
     return bool(header["intent_code"] == _LABELS)
 
 
-def _legend(header: nib.Nifti1Header) -> Legend:
-    return next((found for found in map(_own_labels, header.extensions) if found), ())
+def _legend(header: nib.Nifti1Header) -> Legend | None:
+    """Names and colours that this program wrote."""
+    found = (_own_labels(extension) for extension in header.extensions)
+    return next((legend for legend in found if legend is not None), None)
 
 
 def _own_labels(extension: Any) -> Legend | None:

@@ -293,6 +293,12 @@ def test_a_damaged_legend_is_none(text):
     assert from_text(text) is None
 
 
+def test_a_legend_that_is_a_trap():
+    assert from_text("[" * 100_000) is None
+    lying = '{"creator":"napari-dinomed","labels":[],"unnamed":[[1,Infinity]]}'
+    assert from_text(lying) is None
+
+
 def test_a_legend_that_would_fill_the_memory():
     lying = (
         '{"creator":"napari-dinomed","labels":[],"unnamed":[[1,1000000000000],[9,-9e12]]}'
@@ -321,3 +327,33 @@ def test_labels_that_are_none_are_not_read(tmp_path):
     nib.save(nib.Nifti1Image(np.full(SHAPE, -1, np.int16), np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(ReadError, match="got -1"):
         read_labels(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".mrc", ".ome.tif", ".zarr"])
+@pytest.mark.parametrize("highest", [3, 70_000])
+def test_large_labels_are_read_when_needed(tmp_path, suffix, highest, monkeypatch):
+    from napari_dinomed.io import format as format_module
+    from napari_dinomed.io import ome_zarr, tiff
+
+    volume, path = _volume(tmp_path, suffix), tmp_path / f"l{suffix}"
+    write_labels(path, _labels(1, highest), volume, LEGEND[:1])
+    for module in (format_module, ome_zarr, tiff):
+        monkeypatch.setattr(module, "LARGE", 10)
+    read = read_volume(path)
+    assert read.is_lazy
+    assert read.array.dtype.kind in "iu"
+    assert [n.id for n in read.legend] == [1, highest]
+    assert read.legend[0].name == "liver"
+    np.testing.assert_array_equal(np.asarray(read.array), _labels(1, highest))
+
+
+def test_large_labels_of_others_are_found(tmp_path, monkeypatch):
+    from napari_dinomed.io import format as format_module
+
+    image = nib.Nifti1Image(np.asfortranarray(_labels(3, 9).astype(np.int16)), np.eye(4))
+    image.header.set_intent("label")
+    nib.save(image, tmp_path / "l.nii")
+    monkeypatch.setattr(format_module, "LARGE", 10)
+    read = read_volume(tmp_path / "l.nii")
+    assert read.is_lazy
+    assert [n.id for n in read.legend] == [3, 9]
