@@ -25,7 +25,7 @@ from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.engine.messages import HeadName, Notice, Stage
 from napari_dinomed.engine.messages import Progress as Step
-from napari_dinomed.errors import DinomedError, PromptError, WriteError
+from napari_dinomed.errors import DinomedError, PromptError
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.settings import load_settings, save_settings
 
@@ -158,20 +158,26 @@ def segment(
 ) -> None:
     """Label a volume from prompts, on exactly the grid of its file."""
     from napari_dinomed.annotation.labels import legend_of
-    from napari_dinomed.io import Pick, read_volume, require_writable, write_labels
+    from napari_dinomed.io import (
+        Pick,
+        read_volume,
+        require_places,
+        require_writable,
+        write_labels,
+    )
     from napari_dinomed.report import measure
     from napari_dinomed.session.written import annotate
     from napari_dinomed.volume import seen_with
 
-    require_writable(out)
-    if instances is not None:
-        require_writable(instances)
-        if instances.absolute() == out.absolute():
-            raise WriteError(f"--instances would overwrite --out {out}: give two names.")
+    targets = [out] if instances is None else [out, instances]
+    for target in targets:
+        require_writable(target)
     opened = read_volume(volume, Pick(part, frame, channel, resample))
     for note in opened.notes:
         _out.print(note, markup=False, soft_wrap=True)
-    opened = seen_with(opened, [read_volume(other) for other in also or []])
+    others = [read_volume(other) for other in also or []]
+    require_places(targets, opened, [*others, *([prompts] if prompts else [])])
+    opened = seen_with(opened, others)
     given = _collect_prompts(opened.geometry, point or [], world or [], prompts)
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
     named = annotate(given, meaning)

@@ -110,8 +110,8 @@ def fill(viewer: Any, sample: Sample) -> Any:
     panel = Panel(viewer)
     viewer.window.add_dock_widget(panel, name="Segment by clicking", area="right")
     session = panel.workbench.session
-    if session is not None:
-        session.change(sample.document)
+    if session is not None and session.document.is_blank:
+        session.change(sample.document, "the demo's clicks")
     return panel
 
 

@@ -82,9 +82,22 @@ def load_settings() -> Settings:
 
 
 def save_settings(settings: Settings) -> None:
-    """Store the settings for later runs."""
+    """Store the settings for later runs.
+
+    Raises
+    ------
+    DinomedError
+        Where the folder cannot be written; the old settings stay.
+    """
+    # Only now: libraries of the formats come with it.
+    from napari_dinomed.io.atomic import write_text
+
     folder = data_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / "settings.json.tmp"
-    temporary.write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
-    temporary.replace(folder / "settings.json")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DinomedError(
+            f"Cannot store settings in {folder}: {error.strerror}. Set NAPARI_DINOMED_HOME "
+            "to a folder that can be written."
+        ) from error
+    write_text(folder / "settings.json", json.dumps(asdict(settings), indent=1))

@@ -357,6 +357,73 @@ def test_what_is_in_a_file(scan, tmp_path):
     assert "a.xyz is none of these" in refused("info", tmp_path / "a.xyz")
 
 
+def _copied(scan, folder, name="scan.nii.gz"):
+    (folder / name).write_bytes(scan.read_bytes())
+    return folder / name
+
+
+@pytest.mark.parametrize("option", ["--out", "--instances"])
+@pytest.mark.parametrize("name", ["scan.nii.gz", "SCAN.nii.gz", "link.nii.gz"])
+def test_the_image_is_not_overwritten(scan, tmp_path, option, name):
+    image = _copied(scan, tmp_path)
+    (tmp_path / "link.nii.gz").symlink_to(image)
+    outs = {"--out": tmp_path / "labels.nii.gz", option: tmp_path / name}
+    given = [part for pair in outs.items() for part in pair]
+    # Before any computing: an encoder that is not there would be found out later.
+    said = refused("segment", image, "--point", "8,24,30=1", *given, "--encoder", "none")
+    assert "which was read" in said
+    assert image.read_bytes() == scan.read_bytes()
+    assert {p.name for p in tmp_path.iterdir()} == {"scan.nii.gz", "link.nii.gz"}
+
+
+def test_nothing_that_was_given_is_overwritten(scan, tmp_path):
+    image = _copied(scan, tmp_path)
+    second = _copied(scan, tmp_path, "t2.nii.gz")
+    prompts = tmp_path / "prompts.nii.gz"
+    prompts.write_text(json.dumps({"points": [{"voxel": [8, 24, 30], "label": 1}]}))
+    given = ("--also", second, "--prompts", prompts)
+    for path in (second, prompts):
+        before = path.read_bytes()
+        assert "which was read" in refused("segment", image, *given, "--out", path)
+        assert path.read_bytes() == before
+
+
+def test_a_slice_is_not_overwritten(tmp_path):
+    matrix = np.array([[0, 0, -0.7, 60], [0, -0.8, 0, 80], [2.5, 0, 0, 0], [0, 0, 0, 1.0]])
+    array = np.arange(4 * 8 * 8, dtype=np.int16).reshape(4, 8, 8)
+    series = made.write_dicom(tmp_path / "series", array, matrix)
+    for path in list(series.iterdir()):
+        path.rename(path.with_suffix(".dcm"))
+    before = {path: path.read_bytes() for path in series.iterdir()}
+    point = ("--point", "1,4,4=1")
+    assert "which was read" in refused(
+        "segment", series, *point, "--out", series / "899.dcm"
+    )
+    assert "lies inside" in refused("segment", series, *point, "--out", series / "new.dcm")
+    assert {path: path.read_bytes() for path in series.iterdir()} == before
+
+
+def test_a_store_of_others_is_refused_before_any_computing(scan, tmp_path):
+    store = made.write_zarr(tmp_path / "other.zarr", np.ones((3, 4, 5), np.uint8))
+    given = ("--point", "8,24,30=1", "--encoder", "none")
+    assert "labels/NAME" in refused("segment", scan, *given, "--out", store)
+    assert read_volume(store).array.all()
+
+
+def test_labels_of_a_store_go_into_it(tmp_path):
+    mask = ball((16, 40, 40), (8, 20, 20), 7)
+    noise = np.random.default_rng(0).normal(0, 3, mask.shape)
+    store = made.write_zarr(tmp_path / "a.zarr", (20 + 90 * mask + noise).astype(np.int16))
+    things = store / "labels" / "things"
+    given = ("--point", "8,20,20=1", "--out", store, "--instances", things)
+    done = run("segment", store, *given)
+    assert done.returncode == 0, done.stderr
+    assert read_labels(store / "labels" / "dinomed")[0].any()
+    assert read_labels(things)[0].any()
+    done = run("info", things)
+    assert "labels, 1 of them" in done.stdout
+
+
 def test_from_dicom_to_a_dicom_segmentation(scan, tmp_path):
     """Slices in, labels that refer to them out."""
     matrix = AFFINE[:, [2, 1, 0, 3]] * [1, 1, 1, 1]

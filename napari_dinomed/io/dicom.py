@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_dinomed.errors import ReadError, UnevenError, VolumeError
+from napari_dinomed.io.atomic import is_workroom
 from napari_dinomed.io.dicom_grid import Stack, even_stack, resampled
 from napari_dinomed.io.format import (
     RAS_LPS,
     Contents,
     Format,
+    Origin,
     Part,
     native,
     on_canonical_axes,
@@ -109,6 +111,7 @@ class Dicom(Format):
     name = "DICOM"
     suffixes = (".dcm", ".dicom", ".ima")
     writes = (".dcm",)
+    highest = 2**16 - 1
 
     def sniff(self, head: bytes) -> bool:
         """DICM after the preamble."""
@@ -116,11 +119,12 @@ class Dicom(Format):
 
     def sniff_folder(self, folder: Path) -> bool:
         """Whether one of the first files in it, or below it, is of DICOM."""
-        for path in islice(folder.rglob("*"), _FIRST_FILES):
-            if path.is_file():
-                with path.open("rb") as file:
-                    if self.sniff(file.read(132)):
-                        return True
+        files = (path for path in folder.rglob("*") if path.is_file())
+        seen = (path for path in files if not is_workroom(path.relative_to(folder)))
+        for path in islice(seen, _FIRST_FILES):
+            with path.open("rb") as file:
+                if self.sniff(file.read(132)):
+                    return True
         return False
 
     def contents(self, source: Source) -> Contents:
@@ -146,13 +150,15 @@ class Dicom(Format):
         else:
             raise VolumeError(_ask_for_series(source, series))
         if slices[0].dataset.get("Modality") == "SEG":
-            return dicom_seg.read(slices[0].path)
+            seg = dicom_seg.read(slices[0].path)
+            return replace(seg, origin=Origin(source, pick, _files(slices)))
         frames = _split_frames(slices)
         if not 0 <= (pick.frame or 0) < len(frames):
             raise VolumeError(
                 f"{source} holds {len(frames)} time points; {pick.frame} is not one."
             )
-        return _read_stack(frames[pick.frame or 0], source.name, pick.resample)
+        volume = _read_stack(frames[pick.frame or 0], source.name, pick.resample)
+        return replace(volume, origin=Origin(source, pick, _files(slices)))
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
@@ -163,10 +169,15 @@ class Dicom(Format):
         dicom_seg.write(path, array, source, legend)
 
 
+def _files(slices: list[Slice]) -> tuple[Path, ...]:
+    return tuple({each.path: None for each in slices})
+
+
 def _walk(folder: Path) -> Iterable[Path]:
     """Files below a folder, in order; links are not followed."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
+        is_hidden = path.name.startswith(".") or is_workroom(path.relative_to(folder))
+        if path.is_file() and not is_hidden:
             yield path
 
 

@@ -148,7 +148,8 @@ def _describe(label: NamedLabel) -> Any:
 
     return highdicom.seg.SegmentDescription(
         segment_number=label.id,
-        segment_label=label.name[:64],
+        # A backslash would part the name in two.
+        segment_label=label.name.replace("\\", "/")[:64],
         segmented_property_category=codes.SCT.Tissue,
         segmented_property_type=codes.SCT.Tissue,
         algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dask.array
@@ -12,7 +12,7 @@ import psutil
 
 from napari_dinomed.errors import ReadError, VolumeError, WriteError
 from napari_dinomed.io.source import Source
-from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume import Geometry, NamedLabel, Volume
 from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from napari_dinomed.volume import NamedLabel
 
     Legend = tuple[NamedLabel, ...]
 
@@ -31,6 +29,8 @@ RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 LARGE = 1024**3
 # Deflate, the usual compression, shrinks at most by 1032.
 _MOST_SHRUNK = 1100
+# Labels are counted by a flag for each number below this.
+_MOST_FLAGS = 2**26
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,24 @@ FIRST = Pick()
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a volume came from: reading it again gives the same one."""
+    """Where a volume came from: reading it again gives the same one.
+
+    Parameters
+    ----------
+    source, pick
+        What was read.
+    files
+        Further files that voxels came from, as the slices beside the one that was given.
+    """
 
     source: Source
     pick: Pick
+    files: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that must stay as it is."""
+        return (*self.source.paths, *self.files)
 
 
 @dataclass(frozen=True)
@@ -123,6 +137,8 @@ class Format:
     """Endings of its files' names, longest first."""
     writes: tuple[str, ...] = ()
     """Endings of the files that it can write."""
+    highest = 2**63 - 1
+    """The highest number of a label that it can hold."""
 
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes of a file (gunzipped) are of this format."""
@@ -142,6 +158,21 @@ class Format:
     def read(self, source: Source, pick: Pick) -> Volume:
         """Read the volume that was picked."""
         raise NotImplementedError
+
+    def place(self, path: Path, source: Volume) -> Path:
+        """Where a result of that name is written; errors where something is in the way."""
+        del source
+        if path.is_dir():
+            raise WriteError(
+                f"Cannot write {path}: a folder of that name is there, and it stays. "
+                "Choose another name."
+            )
+        return path
+
+    def is_room(self, place: Path, source: Volume) -> bool:
+        """Whether a place inside the source is meant to be written to."""
+        del place, source
+        return False
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
@@ -370,9 +401,74 @@ def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
     return count * itemsize
 
 
-def label_dtype(labels: NDArray[Any]) -> type[np.uint8 | np.uint16]:
-    """The smallest unsigned type that every format can store the labels in."""
-    return np.uint8 if labels.size == 0 or labels.max() < 256 else np.uint16
+def whole_labels(labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+    """Labels in the narrowest unsigned type that holds them.
+
+    Raises
+    ------
+    ValueError
+        Where some are negative or not whole; its message says which came.
+    """
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(f"values of type {labels.dtype}")
+    if labels.dtype.kind == "f":
+        odd = ~np.isfinite(labels)
+        odd |= labels != np.rint(np.where(odd, 0, labels))
+        if odd.any():
+            raise ValueError(f"{labels[odd][0]:g}")
+    highest, lowest = (labels.max(), labels.min()) if labels.size else (0, 0)
+    if lowest < 0 or highest >= 2.0**63:
+        raise ValueError(f"{lowest if lowest < 0 else highest:g}")
+    types = (np.uint8, np.uint16, np.uint32, np.uint64)
+    narrowest = next(each for each in types if highest <= np.iinfo(each).max)
+    return labels.astype(narrowest)
+
+
+def numbers_in(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """The numbers above 0 that there are, in order; quicker than sorting all voxels."""
+    highest = int(labels.max(initial=0))
+    if highest >= _MOST_FLAGS:
+        found = np.unique(labels)
+        return found[found > 0].astype(np.int64)
+    flags = np.zeros(highest + 1, dtype=bool)
+    for plane in labels:
+        flags[np.maximum(plane, 0).astype(np.intp)] = True
+    return np.flatnonzero(flags[1:]) + 1
+
+
+def as_labels(volume: Volume, legend: Legend, is_complete: bool = True) -> Volume:
+    """A volume whose file says that its voxels are labels, and how they are called.
+
+    Numbers without a name get one. Voxels that cannot be labels stay an image.
+
+    Parameters
+    ----------
+    volume, legend
+        What was read.
+    is_complete
+        Whether the legend of a volume that is read piece by piece is taken for all that
+        there is; else all pieces are looked at.
+    """
+    array = volume.array
+    if volume.is_lazy:
+        whole = array if array.dtype.kind in "iu" else array.astype(np.int64)
+        pieces = [] if is_complete else whole.to_delayed().ravel()
+        numbers = {n for p in pieces for n in numbers_in(p.compute()).tolist()}
+        others = (unnamed(n) for n in sorted(numbers - {label.id for label in legend}))
+        return replace(volume, array=whole, legend=(*legend, *others))
+    if array.dtype.kind not in "iu":
+        try:
+            array = whole_labels(array)
+        except ValueError:
+            return volume
+    known = {label.id for label in legend}
+    others = (unnamed(n) for n in numbers_in(array).tolist() if n not in known)
+    return replace(volume, array=array, legend=(*legend, *others))
+
+
+def unnamed(number: int) -> NamedLabel:
+    """A label that nobody gave a name."""
+    return NamedLabel(number, f"Label {number}", distinct_color(number))
 
 
 def distinct_color(number: int) -> tuple[float, float, float]:

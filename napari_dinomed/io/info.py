@@ -10,6 +10,9 @@ from napari_dinomed.io.registry import format_name, list_contents, read_volume
 from napari_dinomed.volume import choose_window
 from napari_dinomed.volume.volume import sample
 
+# Of labels that are listed by name.
+_MOST_LABELS = 100
+
 if TYPE_CHECKING:
     from napari_dinomed.io.format import Pick
     from napari_dinomed.io.registry import Given
@@ -57,6 +60,9 @@ def _describe_volume(volume: Volume) -> dict[str, str]:
     }
     if finite.size:
         rows["range"] = f"{finite.min():.6g} to {finite.max():.6g}"
-    rows |= {f"label {label.id}": label.name for label in volume.legend or ()}
+    if volume.legend is not None:
+        rows["voxels are"] = f"labels, {len(volume.legend)} of them"
+    listed = (volume.legend or ())[:_MOST_LABELS]
+    rows |= {f"label {label.id}": label.name for label in listed}
     notes = enumerate(volume.notes, start=1)
     return rows | {f"note {number}": note for number, note in notes}

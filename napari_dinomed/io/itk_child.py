@@ -23,6 +23,11 @@ def main() -> None:
         "spacing": reader.GetSpacing(),
         "origin": reader.GetOrigin(),
         "direction": reader.GetDirection(),
+        "metadata": {
+            key: reader.GetMetaData(key)
+            for key in reader.GetMetaDataKeys()
+            if key.startswith("Dinomed")
+        },
     }
     out = sys.stdout.buffer
     out.write(json.dumps(about).encode() + b"\n")

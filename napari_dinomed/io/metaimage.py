@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from napari_dinomed.io.format import (
     RAS_LPS,
     Contents,
     Format,
+    Origin,
+    as_labels,
     from_kji,
     placed,
     require_memory,
@@ -26,6 +29,7 @@ from napari_dinomed.io.format import (
     take_along,
     take_frame,
 )
+from napari_dinomed.io.legend import from_text, to_text
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
@@ -35,7 +39,11 @@ if TYPE_CHECKING:
     from napari_dinomed.io.source import Source
 
 _GIPL_MAGIC = (bytes.fromhex("2ae389b8"), bytes.fromhex("efffe9b0"))
-_HEAD = 8192
+_HEAD = 1024**2
+# Keys of the header in which names and colours of labels are, piece by piece: readers have
+# a longest line.
+_KEY = "DinomedLabels"
+_PIECE = 2000
 
 
 class MetaImage(Format):
@@ -63,13 +71,16 @@ class MetaImage(Format):
         if about["channels"] > 1:
             array = take_along(array, array.ndim - 1, pick.channel, source.name)
         array = take_frame(array, pick.frame, source.name)
-        return placed(array, _matrix(about), "mm", True, source.name)
+        volume = placed(array, _matrix(about), "mm", True, source.name)
+        origin = Origin(source, pick, tuple(_require_beside(source.path)))
+        volume = replace(volume, origin=origin)
+        legend = from_text(_joined(about["metadata"]))
+        return volume if legend is None else as_labels(volume, legend)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
     ) -> None:
-        """Write on the source's grid, compressed."""
-        del legend
+        """Write on the source's grid, compressed; names and colours in the header."""
         require_patient(source.geometry, path.name)
         itk = _require_itk()
         image = itk.GetImageFromArray(
@@ -80,8 +91,22 @@ class MetaImage(Format):
         image.SetSpacing(spacing.tolist())
         image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
         image.SetOrigin(matrix[:3, 3].tolist())
+        if legend is not None:
+            for number, piece in enumerate(_pieces(to_text(legend))):
+                image.SetMetaData(f"{_KEY}{number}", piece)
         with replacing(path) as temporary:
             itk.WriteImage(image, str(temporary), useCompression=True)
+
+
+def _pieces(text: str) -> list[str]:
+    # Readers strip spaces at the ends of a line.
+    text = text.replace(" ", "\\u0020")
+    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+
+
+def _joined(metadata: dict[str, str]) -> str:
+    pieces = (metadata.get(f"{_KEY}{number}") for number in range(len(metadata)))
+    return "".join(piece for piece in pieces if piece)
 
 
 def _require_itk() -> Any:

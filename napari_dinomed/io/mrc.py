@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import mrcfile
 import numpy as np
@@ -12,6 +13,7 @@ from napari_dinomed.errors import ReadError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.format import (
     Format,
+    as_labels,
     lazy_if_large,
     native,
     placed,
@@ -19,8 +21,10 @@ from napari_dinomed.io.format import (
     require_plausible,
     require_upright,
     take_frame,
+    unnamed,
 )
-from napari_dinomed.volume import Volume
+from napari_dinomed.io.legend import CREATOR, from_hex, to_hex
+from napari_dinomed.volume import NamedLabel, Volume
 from napari_dinomed.volume.geometry import NANOMETRES
 
 if TYPE_CHECKING:
@@ -32,6 +36,10 @@ if TYPE_CHECKING:
     from napari_dinomed.io.source import Source
 
 _ZIPPED = (".gz", ".bz2")
+# What the header says of labels, in lines of text.
+_MARK = f"{CREATOR}: labels"
+_LINES, _LINE = 10, 80
+_PLAIN = " ()[],.:/+*='&!?#@<>"
 
 
 class Mrc(Format):
@@ -43,6 +51,8 @@ class Mrc(Format):
         *(".mrc", ".map", ".rec"),
     )
     writes = (".mrc", ".map", ".rec", ".mrc.gz")
+    # Whole numbers that mode 2 holds exactly.
+    highest = 2**24
 
     def sniff(self, head: bytes) -> bool:
         """MRC2014 and CCP4 write MAP into byte 208."""
@@ -54,12 +64,18 @@ class Mrc(Format):
         if array.dtype.kind == "c":
             raise ReadError(f"{source.name} holds a Fourier transform, not a density map.")
         array = take_frame(array, pick.frame, source.name)
-        return placed(array, *_place(header), False, source.name)
+        volume = placed(array, *_place(header), False, source.name)
+        legend = _legend(header)
+        return volume if legend is None else as_labels(volume, legend, is_complete=False)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
     ) -> None:
-        """Write labels in mode 0, 1 or 6, images in their own, with size and origin."""
+        """Write labels in mode 0, 1, 6 or 2, images in their own, with size and origin.
+
+        That they are labels is in the header's lines of text, with as many names and
+        colours as these have room for.
+        """
         voxels = source.geometry.to_file_order(array)
         if legend is not None:
             voxels = voxels.astype(_label_type(voxels))
@@ -88,6 +104,11 @@ class Mrc(Format):
             header.mx, header.my, header.mz = counts
             file.voxel_size = tuple(sizes)
             header.origin.x, header.origin.y, header.origin.z = matrix[:3, 3]
+            if legend is not None:
+                lines = _lines(legend)
+                header.label[: len(lines)] = [line.encode() for line in lines]
+                header.label[len(lines) :] = b""
+                header.nlabl = len(lines)
 
 
 def _load(source: Source) -> tuple[Any, Any]:
@@ -140,6 +161,38 @@ def _place(header: Any) -> tuple[NDArray[np.float64], str]:
     return matrix, "Å" if is_known else "px"
 
 
-def _label_type(labels: NDArray[Any]) -> type[np.integer[Any]]:
+def _label_type(labels: NDArray[Any]) -> type[np.number[Any]]:
     highest = int(labels.max(initial=0))
+    if highest > 65535:
+        return np.float32
     return np.int8 if highest < 128 else np.int16 if highest < 32768 else np.uint16
+
+
+def _lines(legend: Legend) -> list[str]:
+    """The mark, then names and colours, of which none is cut: at most ten lines."""
+    lines = [_MARK]
+    for label in legend:
+        if label == unnamed(label.id):
+            continue
+        entry = f"{label.id} {to_hex(label)} {quote(label.name, safe=_PLAIN)}"
+        joined = f"{lines[-1]};{entry}"
+        if len(lines) > 1 and len(joined) <= _LINE:
+            lines[-1] = joined
+        elif len(lines) < _LINES and len(entry) <= _LINE:
+            lines.append(entry)
+    return lines
+
+
+def _legend(header: Any) -> Legend | None:
+    """Names and colours from the lines of the header; None where it is no labels."""
+    lines = [bytes(line).decode("latin-1").strip() for line in header.label]
+    if _MARK not in lines:
+        return None
+    entries = ";".join(lines[lines.index(_MARK) + 1 :]).split(";")
+    try:
+        return tuple(
+            NamedLabel(int(number), unquote(name), from_hex(digits))
+            for number, digits, name in (e.split(" ", 2) for e in entries if e)
+        )
+    except ValueError:
+        return ()

@@ -16,6 +16,8 @@ from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.format import (
     Contents,
     Format,
+    Origin,
+    as_labels,
     drop_ones,
     from_kji,
     lazy_if_large,
@@ -24,6 +26,7 @@ from napari_dinomed.io.format import (
     require_plausible,
     take_frame,
 )
+from napari_dinomed.io.legend import from_text, to_text
 from napari_dinomed.volume import Geometry, Volume, Window
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 _GZIP = b"\x1f\x8b"
 _NIFTI2_SIZE = 540
 _UNITS = {"mm": "mm", "unknown": "mm", "micron": "µm"}
+_LABELS = 1002
+_COMMENT = 6
 # nibabel stores what it knows; other units become the nearest it has, with this factor.
 _STORED_UNITS = {
     "mm": ("mm", 1.0),
@@ -71,19 +76,32 @@ class Nifti(Format):
         patient = unit != "micron"
         name = _UNITS.get(unit, "mm")
         volume = placed(array, scale @ matrix, name, patient, source.name)
-        return replace(volume, window=_own_window(image.header), header=image.header)
+        header = image.header
+        volume = replace(
+            volume,
+            window=_own_window(header),
+            header=header,
+            origin=Origin(source, pick, _files(image)),
+        )
+        if not _is_labels(header):
+            return volume
+        legend = _legend(header)
+        return as_labels(volume, legend or (), is_complete=legend is not None)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
     ) -> None:
-        """Write with the source's own header where it was a NIfTI, codes included."""
-        del legend
+        """Write with the source's own header where it was a NIfTI, codes included.
+
+        Labels say so by their intent; names and colours are in a comment of the header.
+        """
         voxels = source.geometry.to_file_order(array).T
         image = (
             _with_header(voxels, source.header)
             if isinstance(source.header, nib.Nifti1Header)
             else _with_geometry(voxels, source.geometry)
         )
+        _mark(image.header, legend)
         with replacing(path) as temporary:
             nib.save(image, temporary)
 
@@ -91,6 +109,37 @@ class Nifti(Format):
 def _own_window(header: nib.Nifti1Header) -> Window | None:
     low, high = float(header["cal_min"]), float(header["cal_max"])
     return Window(low, high, "file") if low < high else None
+
+
+def _is_labels(header: nib.Nifti1Header) -> bool:
+    return bool(header["intent_code"] == _LABELS)
+
+
+def _legend(header: nib.Nifti1Header) -> Legend | None:
+    """Names and colours that this program wrote."""
+    found = (_own_labels(extension) for extension in header.extensions)
+    return next((legend for legend in found if legend is not None), None)
+
+
+def _own_labels(extension: Any) -> Legend | None:
+    """The labels in an extension of the header, if this program wrote it."""
+    if extension.get_code() != _COMMENT:
+        return None
+    content = extension.get_content()
+    text = content.decode(errors="replace") if isinstance(content, bytes) else str(content)
+    return from_text(text.rstrip("\0"))
+
+
+def _mark(header: nib.Nifti1Header, legend: Legend | None) -> None:
+    """Say in a header whether voxels are labels, and what they are called."""
+    kept = [each for each in header.extensions if _own_labels(each) is None]
+    header.extensions[:] = kept
+    if legend is not None:
+        header.set_intent(_LABELS)
+        comment = nib.nifti1.Nifti1Extension(_COMMENT, to_text(legend).encode())
+        header.extensions.append(comment)
+    elif _is_labels(header):
+        header.set_intent("none")
 
 
 def _open(path: Path) -> Any:
@@ -123,6 +172,12 @@ def _from_stream(path: Path) -> Any:
         return kind(np.asanyarray(image.dataobj), image.affine, image.header)
 
 
+def _files(image: Any) -> tuple[Path, ...]:
+    """Header and voxels may be two files."""
+    names = (holder.filename for holder in image.file_map.values())
+    return tuple(Path(name) for name in names if name)
+
+
 def _data_file(image: Any) -> Path:
     """The file of the voxels; an image read from a stream has none."""
     return Path(image.file_map["image"].filename or "")
@@ -149,6 +204,8 @@ def _with_header(
     own.set_data_shape(array.shape)
     own.set_data_dtype(array.dtype)
     own.set_slope_inter(1, 0)
+    # The voxels' place in the file, behind extensions that are not the source's own.
+    own["vox_offset"] = 0
     own["cal_min"] = own["cal_max"] = 0
     # An affine of None leaves both transforms and their codes as the header has them.
     return kind(array, None, own)
@@ -157,6 +214,6 @@ def _with_header(
 def _with_geometry(array: NDArray[Any], geometry: Geometry) -> nib.Nifti1Image:
     name, factor = _STORED_UNITS[geometry.unit]
     matrix = np.diag([factor] * 3 + [1.0]) @ from_kji(geometry.file_affine)
-    image = nib.Nifti1Image(array, matrix)
+    image = nib.Nifti1Image(array, matrix, dtype=array.dtype)
     image.header.set_xyzt_units(xyz=name)
     return image

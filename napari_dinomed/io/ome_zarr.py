@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +10,23 @@ import dask.array
 import numpy as np
 import psutil
 
+from napari_dinomed import __version__
 from napari_dinomed.errors import ReadError, VolumeError, WriteError
-from napari_dinomed.io.atomic import replacing_folder
+from napari_dinomed.io.atomic import is_workroom, replacing_folder
 from napari_dinomed.io.format import (
     LARGE,
     Contents,
     Format,
     Origin,
     Part,
+    as_labels,
     placed,
     require_upright,
     take_picked,
+    unnamed,
 )
+from napari_dinomed.io.guard import is_same
+from napari_dinomed.io.legend import CREATOR
 from napari_dinomed.volume import Geometry, NamedLabel, Volume
 from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
@@ -46,6 +52,8 @@ _LEVELS = 4
 _SMALLEST = 64
 _CHUNK = (32, 256, 256)
 _LABEL_NAME = "dinomed"
+# What lies in a group of labels that this program wrote, beside its levels.
+_OWN_FILES = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".DS_Store", "Thumbs.db"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +146,41 @@ class OmeZarr(Format):
             attributes, version = _attributes(_open(source))
             header = OmeZarrHeader(source.path, version)
             legend = _legend(attributes)
-        return replace(
+        volume = replace(
             volume,
             header=header,
-            legend=legend,
             notes=notes,
             origin=Origin(source, replace(pick, part=level.key)),
+        )
+        return volume if legend is None else as_labels(volume, legend)
+
+    def is_label_place(self, path: Path) -> bool:
+        """Whether a path is that of labels in a store: ``image.zarr/labels/NAME``."""
+        store = path.parent.parent
+        is_store = store.suffix == ".zarr" or self.sniff_folder(store)
+        return path.parent.name == "labels" and is_store
+
+    def place(self, path: Path, source: Volume) -> Path:
+        """The group that the labels go into, which may be there only if it is our own.
+
+        ``image.zarr`` that the volume came from gets the labels ``dinomed``.
+        """
+        header = source.header if isinstance(source.header, OmeZarrHeader) else None
+        if header is not None and is_same(path, header.root):
+            path = path / "labels" / _LABEL_NAME
+        if self.is_label_place(path):
+            _require_labels(path.parent)
+        _require_replaceable(path)
+        return path
+
+    def is_room(self, place: Path, source: Volume) -> bool:
+        """Whether a place is among the labels of the store that the volume came from."""
+        header = source.header if isinstance(source.header, OmeZarrHeader) else None
+        labels = place.resolve().parent
+        return (
+            header is not None
+            and labels.name == "labels"
+            and is_same(labels.parent, header.root)
         )
 
     def write(
@@ -159,16 +196,97 @@ class OmeZarr(Format):
         header = source.header if isinstance(source.header, OmeZarrHeader) else None
         voxels = source.geometry.to_file_order(array)
         require_upright(source.geometry.file_affine, path.name)
-        version = header.version if header is not None else "0.5"
-        if header is not None and path.resolve() == header.root.resolve():
-            path = path / "labels" / _LABEL_NAME
-        is_inside = path.parent.name == "labels"
-        with replacing_folder(path) as temporary:
-            if is_inside:
-                _require_group(path.parent, version)
+        place = self.place(path, source)
+        labels = place.parent
+        if not self.is_label_place(place):
+            version = header.version if header is not None else "0.5"
+            with replacing_folder(place, _require_replaceable) as temporary:
+                _write_pyramid(temporary, voxels, source.geometry, legend, version)
+            return
+        version = "0.4" if _group_format(labels.parent) == 2 else "0.5"
+        if _is_empty(labels):
+            # All at once: a store has no labels, or these.
+            with replacing_folder(labels, _require_empty) as temporary:
+                _start_labels(temporary, version)
+                inner = temporary / place.name
+                _write_pyramid(inner, voxels, source.geometry, legend, version)
+                _list_label(temporary, place.name, version)
+            return
+        with replacing_folder(place, _require_replaceable) as temporary:
             _write_pyramid(temporary, voxels, source.geometry, legend, version)
-        if is_inside:
-            _list_label(path.parent, path.name, version)
+        _list_label(labels, place.name, version)
+
+
+def _group_format(folder: Path) -> int | None:
+    """2 or 3 where a folder is a Zarr group, None where it is none."""
+    if (folder / ".zgroup").is_file():
+        return 2
+    return 3 if _json(folder / "zarr.json").get("node_type") == "group" else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """What is in a file of JSON; nothing where it is not there, or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder is not there, or nothing is in it."""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and all(is_workroom(path) for path in folder.iterdir())
+
+
+def _require_labels(labels: Path) -> None:
+    """Raise `WriteError` where a store cannot have labels in that folder."""
+    store = labels.parent
+    if _group_format(store) is None:
+        found = "is none" if store.exists() else "is not there"
+        raise WriteError(
+            f"Expected an OME-Zarr image to put labels into, but {store} {found}. Save the "
+            "labels as a store of their own, with a new name that ends in .zarr."
+        )
+    if not _is_empty(labels) and _group_format(labels) is None:
+        raise WriteError(
+            f"{labels} is there, but is no Zarr group of labels, and it stays. Save the "
+            "labels as a store of their own, with a new name that ends in .zarr."
+        )
+
+
+def _require_empty(labels: Path) -> None:
+    """Raise `WriteError` where somebody else made a group of labels meanwhile."""
+    if not _is_empty(labels):
+        raise WriteError(f"{labels} was made by another program meanwhile. Save again.")
+
+
+def _require_replaceable(place: Path) -> None:
+    """Raise `WriteError` where a place holds anything but labels of this program."""
+    if _is_empty(place) or (place.is_dir() and _is_own(place)):
+        return
+    hint = (
+        f" To add the labels to that image, save them as {place / 'labels' / 'NAME'}."
+        if place.is_dir() and _group_format(place) is not None
+        else ""
+    )
+    raise WriteError(
+        f"{place} is there, but is not a group of labels that napari-dinomed wrote, and it "
+        f"stays. Choose another name.{hint}"
+    )
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a folder holds labels that this program wrote, and nothing else."""
+    attributes = _json(folder / ".zattrs") or _json(folder / "zarr.json").get("attributes")
+    creator = attributes.get("_creator") if isinstance(attributes, dict) else None
+    known = _OWN_FILES | {f"s{number}" for number in range(_LEVELS)}
+    return (
+        isinstance(creator, dict)
+        and creator.get("name") == CREATOR
+        and all(p.name in known or is_workroom(p) for p in folder.iterdir())
+    )
 
 
 def _open(source: Source) -> Any:
@@ -213,7 +331,7 @@ def _levels(source: Source) -> list[_Level]:
     if "multiscales" in attributes:
         return _pyramid(root, attributes, "")
     images = []
-    for name, group in sorted(root.groups()):
+    for name, group in sorted(root.groups(), key=lambda member: str(member[0])):
         inner, _ = _attributes(group)
         if "multiscales" in inner:
             images.extend(_pyramid(group, inner, f"{name}/"))
@@ -301,15 +419,24 @@ def _legend(attributes: dict[str, Any]) -> Legend | None:
         for entry in found.get("properties", ())
         if "name" in entry
     }
-    return tuple(
-        NamedLabel(
-            (value := int(entry["label-value"])),
-            names.get(value, f"Label {value}"),
-            tuple(part / 255 for part in (entry.get("rgba") or [128] * 4)[:3]),
-        )
+    colors = {
+        int(entry["label-value"]): entry["rgba"]
         for entry in found.get("colors", ())
-        if int(entry["label-value"]) > 0
+        if entry.get("rgba")
+    }
+    return tuple(
+        _named(value, names.get(value), colors.get(value))
+        for value in sorted({*names, *colors})
+        if value > 0
     )
+
+
+def _named(value: int, name: str | None, rgba: list[int] | None) -> NamedLabel:
+    label = unnamed(value)
+    if rgba is not None:
+        r, g, b = (part / 255 for part in rgba[:3])
+        label = replace(label, color=(r, g, b))
+    return label if name is None else replace(label, name=name)
 
 
 def _write_pyramid(
@@ -358,6 +485,8 @@ def _write_pyramid(
         "source": {"image": "../../"},
     }
     _set_metadata(group, {"image-label": about}, version)
+    # What this program may replace.
+    group.attrs["_creator"] = {"name": CREATOR, "version": __version__}
 
 
 def _write_level(group: Any, name: str, voxels: NDArray[Any]) -> None:
@@ -380,10 +509,10 @@ def _set_metadata(group: Any, values: dict[str, Any], version: str) -> None:
         group.attrs["ome"] = {**group.attrs.get("ome", {}), "version": version, **values}
 
 
-def _require_group(folder: Path, version: str) -> None:
+def _start_labels(folder: Path, version: str) -> None:
     import zarr
 
-    zarr.open_group(folder, mode="a", zarr_format=2 if version == "0.4" else 3)
+    zarr.open_group(folder, mode="w", zarr_format=2 if version == "0.4" else 3)
 
 
 def _list_label(folder: Path, name: str, version: str) -> None:
@@ -392,5 +521,6 @@ def _list_label(folder: Path, name: str, version: str) -> None:
 
     group = zarr.open_group(folder, mode="r+")
     inner, _ = _attributes(group)
-    known = [label for label in inner.get("labels", ()) if label != name]
-    _set_metadata(group, {"labels": [*known, name]}, version)
+    known = list(inner.get("labels", ()))
+    if name not in known:
+        _set_metadata(group, {"labels": [*known, name]}, version)

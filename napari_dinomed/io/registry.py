@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_dinomed.errors import DinomedError, ReadError, WriteError
+from napari_dinomed.io.atomic import recover
 from napari_dinomed.io.dicom import Dicom
-from napari_dinomed.io.format import FIRST, Origin, distinct_color, label_dtype
+from napari_dinomed.io.format import FIRST, Origin, numbers_in, unnamed, whole_labels
+from napari_dinomed.io.guard import require_apart
 from napari_dinomed.io.hdf5 import Hdf5
 from napari_dinomed.io.metaimage import MetaImage
 from napari_dinomed.io.mgh import Mgh
@@ -27,7 +29,7 @@ from napari_dinomed.io.pictures import Pictures
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
 from napari_dinomed.io.zipped import unpacked
-from napari_dinomed.volume import NamedLabel
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.io.format import Contents, Format, Legend, Pick
-    from napari_dinomed.volume import Volume
 
     Given = Path | str | Sequence[Path | str] | Source
 
@@ -129,11 +130,12 @@ def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
         was picked.
     """
     source = Source.of(given)
+    for folder in {path.parent for path in source.paths} | set(source.paths):
+        if folder.is_dir():
+            recover(folder)
     with _opened(source) as (inside, format_), _one_error(source, format_):
         volume = format_.read(inside, pick)
-        if volume.is_lazy and volume.origin is None:
-            return replace(volume, origin=Origin(source, pick))
-        return volume
+    return replace(volume, origin=_origin(volume, source, inside, pick))
 
 
 def read_labels(given: Given, pick: Pick = FIRST) -> tuple[NDArray[np.int64], Volume]:
@@ -151,10 +153,15 @@ def read_labels(given: Given, pick: Pick = FIRST) -> tuple[NDArray[np.int64], Vo
     """
     volume = read_volume(given, pick)
     values = np.asarray(volume.array)
-    labels = np.rint(values).astype(np.int64)
-    if labels.min() < 0 or not np.allclose(labels, values):
-        raise ReadError(f"Expected whole-numbered labels from 0 in {Source.of(given)}.")
-    return labels, volume
+    if values.dtype.kind == "f" and np.isfinite(values).all():
+        nearest = np.rint(values)
+        values = nearest if np.allclose(nearest, values) else values
+    try:
+        return whole_labels(values).astype(np.int64), volume
+    except ValueError as error:
+        raise ReadError(
+            f"Expected whole-numbered labels from 0 in {Source.of(given)}, got {error}."
+        ) from error
 
 
 def require_writable(path: Path) -> Format:
@@ -165,7 +172,7 @@ def require_writable(path: Path) -> Format:
     WriteError
         Where no format has that suffix, or the folder is not there.
     """
-    if path.parent.name == "labels" and path.parent.parent.suffix == ".zarr":
+    if _OME_ZARR.is_label_place(path) or (path.is_dir() and _OME_ZARR.sniff_folder(path)):
         return _OME_ZARR
     if not path.parent.is_dir():
         raise WriteError(f"Cannot write {path}: the folder {path.parent} is not there.")
@@ -175,6 +182,51 @@ def require_writable(path: Path) -> Format:
     raise WriteError(
         f"Expected a name that ends in {', '.join(label_suffixes())}; got {path.name}."
     )
+
+
+def require_place(path: Path, source: Volume, others: Sequence[Volume | Path] = ()) -> Path:
+    """The place where a result of that name goes; nothing that was read may be there.
+
+    Parameters
+    ----------
+    path
+        The result's name.
+    source
+        The volume that it is made from.
+    others
+        What else must stay: further volumes, other files.
+
+    Raises
+    ------
+    WriteError
+        As `require_writable`; where the place is what was read, holds it, or lies inside
+        of it; and where something is there that may not be replaced.
+    """
+    format_ = require_writable(path)
+    read = [_paths(each) for each in (source, *others)]
+    place = format_.place(path, source)
+    if format_.is_room(place, source):
+        own = set(read[0])
+        read = [[each for each in paths if each not in own] for paths in read]
+    require_apart(place, [each for paths in read for each in paths])
+    return place
+
+
+def require_places(
+    paths: Sequence[Path], source: Volume, others: Sequence[Volume | Path] = ()
+) -> None:
+    """As `require_place` for several results, none of which may overwrite another."""
+    places: list[Path] = []
+    for path in paths:
+        place = require_place(path, source, others)
+        try:
+            require_apart(place, places)
+        except WriteError as error:
+            raise WriteError(
+                f"{path} would overwrite another result: give two names that do not "
+                "lie inside each other."
+            ) from error
+        places.append(place)
 
 
 def write_labels(
@@ -187,7 +239,7 @@ def write_labels(
     path
         Where to; its ending chooses the format.
     labels
-        Numbers from 0.
+        Whole numbers from 0, of any type; stored in the narrowest that holds them.
     source
         The volume that they are labels of.
     legend
@@ -196,12 +248,25 @@ def write_labels(
     Raises
     ------
     WriteError
-        Where the name or folder will not do; an existing file stays as it was.
+        Where the name or folder will not do, or the format cannot hold the numbers; where
+        the place is what ``source`` was read from. An existing file stays as it was.
     """
+    try:
+        whole = whole_labels(np.asarray(labels))
+    except ValueError as error:
+        raise WriteError(
+            f"Expected whole numbers from 0 as labels for {path}, got {error}. Nothing was "
+            "written; give every label a number of its own above 0."
+        ) from error
+    format_, highest = require_writable(path), int(whole.max(initial=0))
+    if highest > format_.highest:
+        raise WriteError(
+            f"{format_.name} holds labels up to {format_.highest:,}, but {path.name} would "
+            f"have {highest:,}. Number them anew, or save as .nii.gz, .nrrd or .zarr."
+        )
     known = {label.id for label in legend}
-    others = [int(n) for n in np.unique(labels) if n > 0 and n not in known]
-    named = (*legend, *(NamedLabel(n, f"Label {n}", distinct_color(n)) for n in others))
-    _write(path, labels.astype(label_dtype(labels)), source, named)
+    others = (unnamed(n) for n in numbers_in(whole).tolist() if n not in known)
+    _write(path, whole, source, (*legend, *others))
 
 
 def write_image(path: Path, array: NDArray[Any], source: Volume) -> None:
@@ -217,6 +282,12 @@ def write_image(path: Path, array: NDArray[Any], source: Volume) -> None:
 
 def _write(path: Path, array: NDArray[Any], source: Volume, legend: Legend | None) -> None:
     format_ = require_writable(path)
+    if array.shape != source.geometry.shape:
+        raise WriteError(
+            f"Expected {source.geometry.shape} voxels (z, y, x) for {path}, the grid of "
+            f"the image, got {array.shape}."
+        )
+    require_place(path, source)
     try:
         format_.write(path, array, source, legend)
     except DinomedError:
@@ -261,6 +332,20 @@ def _one_error(source: Source, format_: Format) -> Iterator[None]:
             f"Expected whole {format_.name} data, but {source} cannot be read: "
             f"{_first_line(error)}. It may be truncated; copy or export it again."
         ) from error
+
+
+def _origin(volume: Volume, source: Source, inside: Source, pick: Pick) -> Origin:
+    """Where a volume came from; what was unpacked from a zip is gone again."""
+    own = volume.origin if isinstance(volume.origin, Origin) else Origin(source, pick)
+    files = own.files if inside is source else ()
+    return Origin(source.absolute(), own.pick, tuple(file.absolute() for file in files))
+
+
+def _paths(given: Volume | Path) -> list[Path]:
+    """The files and folders that something was read from."""
+    if isinstance(given, Path):
+        return [given]
+    return list(given.origin.paths) if isinstance(given.origin, Origin) else []
 
 
 def _first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dinomed.errors import ReadError
+from napari_dinomed.io.atomic import recover
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +49,15 @@ class Source:
             raise ReadError("Expected a file or a folder, got none.")
         for path in paths:
             if not path.exists():
+                # A folder that was being replaced when its writer was killed.
+                recover(path.parent)
+            if not path.exists():
                 raise ReadError(f"There is no file {path}.")
         return cls(paths)
+
+    def absolute(self) -> Source:
+        """The same, wherever one goes."""
+        return Source(tuple(path.absolute() for path in self.paths), self.url)
 
     @property
     def path(self) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask.array
@@ -15,16 +17,17 @@ from napari_dinomed.io.format import (
     LARGE,
     Contents,
     Format,
+    Origin,
+    as_labels,
     require_plausible,
     spaced,
     take_along,
     take_picked,
 )
+from napari_dinomed.io.legend import CREATOR, from_text, to_text
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_dinomed.io.format import Legend, Pick
@@ -46,6 +49,7 @@ _UNITS = {
     "angstrom": "Å",
 }
 _CENTIMETRE = 3
+_NAMESPACE = f"{CREATOR}/labels"
 # Axes of tifffile along which pages were counted without saying what they are.
 _UNNAMED = "IQ"
 
@@ -56,6 +60,7 @@ class Tiff(Format):
     name = "TIFF"
     suffixes = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
     writes = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
+    highest = 2**32 - 1
 
     def sniff(self, head: bytes) -> bool:
         """Little- or big-endian, classic or BigTIFF."""
@@ -72,8 +77,8 @@ class Tiff(Format):
         """Read one grey stack with the pixel size that the file's metadata give."""
         with tifffile.TiffFile(source.path) as tiff:
             series = tiff.series[0]
-            is_alone = len({page.parent for page in series.pages if page}) == 1
-            if is_alone:
+            parents = {page.parent for page in series.pages if page}
+            if len(parents) == 1:
                 size = source.path.stat().st_size
                 require_plausible(series.shape, series.dtype, source.name, size)
             if np.prod(series.shape, dtype=np.float64) * series.dtype.itemsize <= LARGE:
@@ -82,13 +87,19 @@ class Tiff(Format):
                 array = dask.array.from_array(zarr.open_array(series.aszarr(), mode="r"))
             array = _stack(array.reshape(series.shape), _axes(series), pick, source.name)
             spacing, unit = _spacing(tiff)
-        return spaced(array, spacing, unit)
+            files = tuple(Path(parent.filehandle.path) for parent in parents)
+            legend = _legend(tiff)
+        volume = spaced(array, spacing, unit)
+        volume = replace(volume, origin=Origin(source, pick, files))
+        return volume if legend is None else as_labels(volume, legend)
 
     def write(
         self, path: Path, array: NDArray[Any], source: Volume, legend: Legend | None
     ) -> None:
-        """Write OME-TIFF with the source's pixel size, losslessly compressed."""
-        del legend
+        """Write OME-TIFF with the source's pixel size, losslessly compressed.
+
+        Names and colours of labels are in an annotation of the image.
+        """
         voxels = source.geometry.to_file_order(array)
         inverse = np.argsort(source.geometry.file_axes)
         spacing = [source.geometry.spacing[axis] for axis in inverse]
@@ -97,6 +108,11 @@ class Tiff(Format):
             for axis, size in zip("ZYX", spacing, strict=True):
                 metadata[f"PhysicalSize{axis}"] = size
                 metadata[f"PhysicalSize{axis}Unit"] = source.geometry.unit
+        if legend is not None:
+            metadata["CommentAnnotation"] = {
+                "Namespace": _NAMESPACE,
+                "Value": to_text(legend),
+            }
         with replacing(path) as temporary:
             tifffile.imwrite(
                 temporary,
@@ -161,6 +177,18 @@ def _ome_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
     if unit is None or min(sizes[1:]) <= 0:
         return None
     return (sizes[0] if sizes[0] > 0 else sizes[1], sizes[1], sizes[2]), unit
+
+
+def _legend(tiff: tifffile.TiffFile) -> Legend | None:
+    """Names and colours of labels, where this program wrote them."""
+    if not tiff.is_ome or _NAMESPACE not in (tiff.ome_metadata or ""):
+        return None
+    inside = tifffile.xml2dict(tiff.ome_metadata)["OME"].get("StructuredAnnotations", {})
+    found = inside.get("CommentAnnotation", []) if isinstance(inside, dict) else []
+    for comment in found if isinstance(found, list) else [found]:
+        if comment.get("Namespace") == _NAMESPACE:
+            return from_text(str(comment.get("Value")))
+    return None
 
 
 def _imagej_spacing(tiff: tifffile.TiffFile) -> Spacing | None:

@@ -137,7 +137,7 @@ class ImageBox(QGroupBox):
             self.images.addItem("–", None)
         for image in images:
             self.images.addItem(image.name, image)
-        if current in images:
+        if current is not None:
             self.images.setCurrentIndex(self.images.findText(current.name))
         for box in self.others:
             box.clear()

@@ -13,6 +13,7 @@ from napari_dinomed.annotation.labels import Label, LabelId, Meaning, new_label
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts, Stroke, Voxel
 from napari_dinomed.errors import PromptError
+from napari_dinomed.session.file import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,9 +107,7 @@ def prompts_from_file(path: Path, geometry: Geometry) -> Prompts:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PromptError(f"Cannot read prompts from {path}: {error}") from error
-    if isinstance(values, dict) and {"document", "annotation"} & set(values):
-        from napari_dinomed.session.file import load_document
-
+    if isinstance(values, dict) and "document" in values:
         return load_document(path).document.prompts
     written = _checked(_Written, values)
     strokes = tuple(

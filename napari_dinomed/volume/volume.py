@@ -71,8 +71,8 @@ class Volume:
     others
         Further images of the same voxels, windowed to 0 to 65535; see `seen_with`.
     origin
-        What a lazy volume can be opened from again, in another process; opaque but to
-        the reader.
+        What it was read from: a lazy volume is opened from it again in another process,
+        and no result is written over it; opaque but to the reader.
     """
 
     array: Any
