@@ -208,7 +208,7 @@ def _clear(room: Path) -> None:
     """Remove a workroom, unless it holds the only copy of something."""
     if (room / "old").exists() and (room / "journal").exists():
         place = _place_of(room)
-        if place is None or not place.exists():
+        if place is None or not place.exists() or (room / "new").exists():
             return
     shutil.rmtree(room, ignore_errors=True)
 

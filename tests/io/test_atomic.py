@@ -363,6 +363,27 @@ def test_what_cannot_be_put_back_is_kept_until_it_can(tmp_path, monkeypatch):
     assert (tmp_path / "folder").exists()
 
 
+def test_what_comes_between_the_moves_costs_nothing(tmp_path, monkeypatch):
+    """Another program makes a folder in the moment in which none is there."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("old")
+    replace = os.replace
+
+    def between(source, target):
+        replace(source, target)
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "a").write_text("of others")
+        monkeypatch.setattr(os, "replace", replace)
+
+    monkeypatch.setattr(os, "replace", between)
+    with pytest.raises(WriteError), replacing_folder(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    write_text(tmp_path / "next", "next")
+    assert _content(tmp_path / "folder") == {"a": "of others"}
+    (room,) = (p for p in tmp_path.iterdir() if p.name.startswith("."))
+    assert _content(room / "old") == {"a": "old"}
+
+
 def test_a_folder_is_not_replaced_by_a_file_nor_a_file_by_a_folder(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("old")
