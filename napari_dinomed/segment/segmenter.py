@@ -187,7 +187,9 @@ class Segmenter:
             else:
                 placed = one.finder.refined(one.evidence)
             yield None
-            canvas.paint(one.label, placed, self._included(one.label))
+            is_object = one.label.meaning is Meaning.OBJECT
+            seeds = self._included(one.label) if is_object else None
+            canvas.paint(one.label, placed, seeds)
             yield None
         for one in found:
             canvas.settle(one.label, all_marks(one.finder.painted, one.finder.clicks))
@@ -301,15 +303,23 @@ class _Canvas:
         self._labels: LabelArray = np.zeros((0, 0, 0), dtype=dtype)
         self._best: Floats = np.zeros((0, 0, 0), dtype=np.float32)
 
-    def paint(self, label: Label, placed: Placed, included: NDArray[np.int64]) -> None:
-        """Give a label the voxels where it is most probable, connected if an object."""
+    def paint(self, label: Label, placed: Placed, seeds: NDArray[np.int64] | None) -> None:
+        """Give a label the voxels where it is most probable.
+
+        Parameters
+        ----------
+        label, placed
+            The label, and how probable it is where.
+        seeds
+            Voxels (n, 3) that it must be connected to, or None.
+        """
         box, probability = placed
         self._reach(box)
         inside = _moved(box, self._start)
         best = self._best[inside]
         wins = probability > best
-        if label.meaning is Meaning.OBJECT:
-            wins = connected(wins, included - _start_of(box))
+        if seeds is not None:
+            wins = connected(wins, seeds - _start_of(box))
         self._labels[inside][wins] = label.id
         best[wins] = probability[wins]
 
