@@ -28,9 +28,8 @@ def take_demo(kind: str, path: Path) -> None:
     viewer.window.resize(1440, 900)
     sample = demo.find_sample(kind)
     panel = demo.fill(viewer, sample)
-    labelled: list[object] = []
-    panel.workbench.labelled.connect(labelled.append)
-    wait(lambda: bool(labelled), SECONDS)
+    session = panel.workbench.session
+    wait(lambda: bool(session.document.masks and not session.document.waiting), SECONDS)
     settle()
     viewer.screenshot(str(path), canvas_only=False, flash=False)
     panel.shut_down()

@@ -341,11 +341,11 @@ class ImageBox(QGroupBox):
 
 def _in_words(activity: Activity, waits: bool) -> str:
     if activity.phase is Phase.ENCODING:
-        return "Computing features; clicks are answered as soon as they are there"
+        return "Computing features; clicks wait for them"
     if activity.phase is Phase.ANSWERING:
         return "Answering your last click"
     if waits:
-        return "Your last click is not answered yet: compute features to go on"
+        return "A click is not answered yet: compute features"
     if activity.phase is Phase.READY:
         return f"Features ready · {activity.device}"
     return "Features not computed yet: click to begin"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
 
-_MEANINGS = {Meaning.OBJECT: "this object", Meaning.ALL_LIKE_THIS: "all like this"}
+_MEANINGS = {Meaning.OBJECT: "object", Meaning.ALL_LIKE_THIS: "all alike"}
 
 
 class LabelsBox(QGroupBox):
@@ -107,9 +107,12 @@ class LabelRow:
         self.color = QToolButton()
         self.color.setToolTip("change the colour")
         self.name = QLineEdit()
+        self.name.setMinimumWidth(self.name.fontMetrics().horizontalAdvance("right kidney"))
         self.meaning = QComboBox()
-        self.meaning.setToolTip("what a click on it means")
+        self.meaning.setToolTip("a click means this one object, or all that look like it")
         self.size = QLabel()
+        # Room for what will stand there, so that names keep their width.
+        self.size.setMinimumWidth(self.size.fontMetrics().horizontalAdvance("0000.0 ml"))
         self.done = QToolButton()
         self.done.setCheckable(True)
         self.remove = QToolButton()
@@ -135,8 +138,8 @@ class LabelRow:
     def show(self, label: Label, voxels: int, geometry: Geometry) -> None:
         """Show a label and how many voxels it has."""
         self.label = label
-        is_being_typed = self.name.hasFocus() and self.name.isModified()
-        if not is_being_typed and self.name.text() != label.name:
+        # A name that is being typed stays, whatever is answered meanwhile.
+        if not self.name.isModified() and self.name.text() != label.name:
             self.name.setText(label.name)
         self.meaning.setCurrentIndex(list(_MEANINGS).index(label.meaning))
         self.color.setStyleSheet(

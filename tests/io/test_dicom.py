@@ -12,6 +12,7 @@ import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from napari_dinomed import headless
+from napari_dinomed.annotation.document import Document
 from napari_dinomed.errors import (
     DinomedError,
     ReadError,
@@ -27,8 +28,7 @@ from napari_dinomed.io import (
     read_volume,
     write_labels,
 )
-from napari_dinomed.session.file import SessionFile, load_session, save_session
-from napari_dinomed.session.state import Annotation, Choices
+from napari_dinomed.session.file import SavedDocument, load_document, save_document
 from napari_dinomed.settings import cache_folder
 from napari_dinomed.volume import NamedLabel, Window
 from tests.io import made
@@ -297,11 +297,11 @@ def test_no_patient_in_logs_caches_sessions_and_errors(series, tmp_path, caplog,
         *(p.title for p in list_contents(series).parts),
     ]
     job = headless.prepare(volume, "filters")
-    session = SessionFile(
-        volume.fingerprint, volume.geometry, Choices(), job.window, "", Annotation()
+    kept = SavedDocument(
+        volume.fingerprint, volume.geometry, job.window, "", Document.begun()
     )
-    save_session(tmp_path / "a.dinomed.json", session)
-    assert load_session(tmp_path / "a.dinomed.json").volume == volume.fingerprint
+    save_document(tmp_path / "a.dinomed.json", kept)
+    assert load_document(tmp_path / "a.dinomed.json").volume == volume.fingerprint
     said.append((tmp_path / "a.dinomed.json").read_text())
     (series / "897").unlink()
     with pytest.raises(DinomedError) as caught:

@@ -259,9 +259,9 @@ def test_resampling_is_asked_for(tmp_path, monkeypatch, qtbot):
 
 
 def test_every_format_is_offered_when_labels_are_saved():
-    from napari_dinomed.plugin.result_box import _filters
+    from napari_dinomed.plugin.result_box import filters
 
-    offered = _filters()
+    offered = filters(".nii.gz")
     assert offered.startswith("NIfTI (*.nii *.nii.gz)")
     for suffix in ("*.dcm", "*.seg.nrrd", "*.zarr", "*.mrc", "*.mgz", "*.ome.tif"):
         assert suffix in offered
