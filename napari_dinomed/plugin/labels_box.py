@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import (
     QColorDialog,
     QComboBox,
@@ -93,6 +93,23 @@ class LabelsBox(QGroupBox):
             self._rows[label].aimed.setChecked(True)
 
 
+class NameEdit(QLineEdit):
+    """A field for a label's name that keeps its keys to itself.
+
+    Keys that it has no use for, as Enter, would go on to the canvas and mean something.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Room for a usual name and the margins that napari's style adds.
+        self.setMinimumWidth(self.fontMetrics().horizontalAdvance("right kidney mm"))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Type, and let nobody else have the key."""
+        super().keyPressEvent(event)
+        event.accept()
+
+
 class LabelRow:
     """Widgets of one label: aim, colour, name, meaning, size, lock, remove."""
 
@@ -106,13 +123,12 @@ class LabelRow:
         )
         self.color = QToolButton()
         self.color.setToolTip("change the colour")
-        self.name = QLineEdit()
-        self.name.setMinimumWidth(self.name.fontMetrics().horizontalAdvance("right kidney"))
+        self.name = NameEdit()
         self.meaning = QComboBox()
         self.meaning.setToolTip("a click means this one object, or all that look like it")
         self.size = QLabel()
         # Room for what will stand there, so that names keep their width.
-        self.size.setMinimumWidth(self.size.fontMetrics().horizontalAdvance("0000.0 ml"))
+        self.size.setMinimumWidth(self.size.fontMetrics().horizontalAdvance("00000.00 ml"))
         self.done = QToolButton()
         self.done.setCheckable(True)
         self.remove = QToolButton()

@@ -315,6 +315,7 @@ def test_a_name_is_typed_to_its_end_while_answers_come(open_panel, qtbot, ball_v
     qtbot.wait(50)
     document = panel.workbench.session.document
     assert [label.name for label in document.labels] == ["Niere 1"]
+    assert not document.find(1).is_done
 
 
 def test_progress_shows_and_goes_without_moving_anything(open_panel, qtbot, ball_volume):
