@@ -405,5 +405,5 @@ def _mask_of(prompt: Prompt) -> Mask:
 
 def _any_voxel(mask: Mask) -> Voxel:
     index, plane = next(iter(mask.planes.items()))
-    row, column = np.argwhere(plane.array())[0]
-    return (index, plane.row + int(row), plane.column + int(column))
+    row, column = divmod(int(plane.array().argmax()), plane.columns)
+    return (index, plane.row + row, plane.column + column)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
+from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompt, Prompts, Stroke
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.painting import boxes_of, edits_of
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
-    from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.plugin.sheet import Sheet
     from napari_dinomed.plugin.turns import Turns
     from napari_dinomed.session.session import Session
@@ -77,6 +80,7 @@ class Hearing:
         sheet.prompts.layer.events.data.connect(self._on_points)
         sheet.scribbles.layer.events.paint.connect(self._on_scribble)
         sheet.result.layer.events.paint.connect(self._on_brush)
+        sheet.result.layer.events.data.connect(self._on_replaced)
         sheet.result.layer.events.selected_label.connect(self._on_selected)
 
     def end(self) -> None:
@@ -85,6 +89,7 @@ class Hearing:
         sheet.prompts.layer.events.data.disconnect(self._on_points)
         sheet.scribbles.layer.events.paint.disconnect(self._on_scribble)
         sheet.result.layer.events.paint.disconnect(self._on_brush)
+        sheet.result.layer.events.data.disconnect(self._on_replaced)
         sheet.result.layer.events.selected_label.disconnect(self._on_selected)
 
     # Events: only what is to be done is noted
@@ -104,6 +109,12 @@ class Hearing:
         edits = self._edits(event)
         if edits:
             self._turns.soon(lambda: self._take_edits(edits))
+
+    def _on_replaced(self) -> None:
+        """A script gave the layer other voxels: what differs counts as painted."""
+        if not self._sheet.is_showing:
+            given = np.asarray(self._sheet.result.layer.data)
+            self._turns.soon(lambda: self._take_replaced(given))
 
     def _on_selected(self) -> None:
         label = self._sheet.result.layer.selected_label
@@ -186,6 +197,21 @@ class Hearing:
         self._take_each(edits, self._set_by_hand)
         masks = (mask for _, mask in edits)
         self._sheet.result.paint(self._session.document, boxes_of(*masks))
+
+    def _take_replaced(self, given: NDArray[np.integer[Any]]) -> None:
+        shape = self._session.volume.geometry.shape
+        now = self._session.document.labels_of(shape)
+        self._sheet.replace(now)
+        if given.shape != shape:
+            self._refused(f"Expected labels of {shape} voxels, got {given.shape}.")
+            return
+        differs = given != now
+        self._take_edits(
+            [
+                (int(value), Mask.of(differs & (given == value)))
+                for value in np.unique(given[differs])
+            ]
+        )
 
     def _set_by_hand(self, value: int, mask: Mask) -> None:
         """Brush or eraser; paint of a number that no label has begins a label."""

@@ -146,6 +146,11 @@ def shape_over(image: Layer) -> tuple[int, ...]:
     return (*(1,) * (3 - image.ndim), *lengths)
 
 
+def colors_of(labels: tuple[Label, ...]) -> dict[int, tuple[float, float, float]]:
+    """What `label_colors` depends on: making a colormap takes napari a while."""
+    return {label.id: label.color for label in labels}
+
+
 def label_colors(labels: tuple[Label, ...]) -> DirectLabelColormap:
     """The labels' colours; nothing else is shown."""
     colors: dict[int | None, Any] = {None: "transparent", 0: "transparent"}

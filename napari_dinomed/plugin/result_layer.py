@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_dinomed.annotation.mask import Mask
-from napari_dinomed.plugin.layers import label_colors, labels_over
+from napari_dinomed.plugin.layers import colors_of, label_colors, labels_over
 from napari_dinomed.plugin.painting import boxes_of, joined, repaint
 
 if TYPE_CHECKING:
@@ -52,11 +52,14 @@ class ResultLayer:
         self.paint(after, boxes)
         if before.labels != after.labels:
             self._name(after)
+        if colors_of(before.labels) != colors_of(after.labels):
+            self._color(after)
 
     def show_all(self, document: Document) -> None:
         """Paint a document into an empty layer."""
         self.paint(document, boxes_of(*document.masks.values()))
         self._name(document)
+        self._color(document)
 
     def paint(self, document: Document, boxes: dict[int, Box]) -> None:
         """Make boxes show a document, whatever was painted there."""
@@ -80,12 +83,13 @@ class ResultLayer:
         self._early = here
 
     def _name(self, document: Document) -> None:
-        """Names and colours of the labels."""
-        self.layer.colormap = label_colors(document.labels)
         self.layer.features = {
             "index": [0, *(label.id for label in document.labels)],
             "name": ["background", *(label.name for label in document.labels)],
         }
+
+    def _color(self, document: Document) -> None:
+        self.layer.colormap = label_colors(document.labels)
 
 
 def instances_over(

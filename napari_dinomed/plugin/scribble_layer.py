@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_dinomed.annotation.labels import Label
-from napari_dinomed.plugin.layers import label_colors, labels_over
+from napari_dinomed.plugin.layers import colors_of, label_colors, labels_over
 from napari_dinomed.plugin.painting import boxes_of, repaint
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ class ScribbleLayer:
         changed = [stroke.mask for stroke in old if id(stroke) not in kept]
         changed += [stroke.mask for stroke in new if id(stroke) not in known]
         self.paint(after, boxes_of(*changed))
-        if before.labels != after.labels:
-            self._name(after)
+        if colors_of(before.labels) != colors_of(after.labels):
+            self._color(after)
 
     def show_all(self, document: Document) -> None:
         """Paint a document's strokes into an empty layer."""
         self.paint(document, boxes_of(*(s.mask for s in document.prompts.strokes)))
-        self._name(document)
+        self._color(document)
 
     def paint(self, document: Document, boxes: dict[int, Box]) -> None:
         """Make boxes show a document's strokes, whatever was painted there."""
@@ -65,5 +65,5 @@ class ScribbleLayer:
         if repaint(self.layer.data, boxes, parts):
             self.layer.refresh()
 
-    def _name(self, document: Document) -> None:
+    def _color(self, document: Document) -> None:
         self.layer.colormap = label_colors((*document.labels, _GREY))

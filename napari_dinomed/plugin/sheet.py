@@ -6,8 +6,9 @@ In: documents, and early answers in a plane. Out: three layers above a viewer's 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image, Layer
 
 from napari_dinomed.plugin.prompt_layer import PromptLayer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.engine.messages import SliceLabels
@@ -64,6 +66,11 @@ class Sheet:
         if document.waiting:
             with self._showing():
                 self.result.show_early(part, document, document.waiting[0])
+
+    def replace(self, labels: NDArray[np.unsignedinteger[Any]]) -> None:
+        """Give the segmentation an array of its own again, with these labels."""
+        with self._showing():
+            self.result.layer.data = labels.astype(np.uint16)
 
     def arm(self, document: Document, label: int, include: bool) -> None:
         """Make clicks, strokes and the brush mean this."""

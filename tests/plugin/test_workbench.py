@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Points
 
 from napari_dinomed.annotation.labels import State
 from napari_dinomed.engine.messages import EncodeVolume, SegmentVolume, SliceLabels
-from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.io import Pick, read_labels, read_volume
 from napari_dinomed.plugin.files import get_reader
 from napari_dinomed.plugin.layers import image_options, labels_over, volume_of
 from napari_dinomed.plugin.result_box import filters, suffix_of, with_suffix
@@ -162,6 +162,24 @@ def test_paint_of_a_number_without_a_label_begins_one(bench, brush):
     assert [label.id for label in document(bench).labels] == [1, 2]
     assert document(bench).mask(2).count == 16
     assert bench.label == 2
+    assert_shown(bench)
+
+
+def test_labels_given_by_a_script_count_as_painted(bench, click, loop):
+    click(bench, *INSIDE)
+    layer = bench.sheet.result.layer
+    given = np.zeros(layer.data.shape, np.int32)
+    given[1:3, 4:9, 4:9] = 1
+    layer.data = given
+    loop.run()
+    np.testing.assert_array_equal(shown(bench), given)
+    assert_shown(bench)
+    bench.undo()
+    assert_shown(bench)
+    said = listen(bench.failed)
+    layer.data = np.zeros((2, 3, 4), np.uint8)
+    loop.run()
+    assert "(2, 3, 4)" in said[-1]
     assert_shown(bench)
 
 
@@ -539,6 +557,18 @@ def test_saving_where_one_cannot_is_said(bench, click, tmp_path):
     recovered = listen(bench.recovered)
     bench.new_label()
     assert recovered
+
+
+def test_labels_go_into_the_images_own_store(open_on, click, loop, tmp_path):
+    array = np.random.default_rng(0).integers(0, 200, (6, 20, 24)).astype(np.uint8)
+    store = made.write_zarr(tmp_path / "image.zarr", array)
+    bench = open_on(read_volume(store, Pick("s0")))
+    assert bench.own_store == store
+    click(bench, 3, 9, 9)
+    bench.save_labels(bench.own_store)
+    saved, _ = read_labels(store / "labels" / "dinomed")
+    np.testing.assert_array_equal(saved, shown(bench))
+    np.testing.assert_array_equal(read_volume(store).array, array)
 
 
 def test_names_for_saving(tmp_path):
