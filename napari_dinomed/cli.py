@@ -32,10 +32,11 @@ from napari_dinomed.settings import load_settings, save_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_dinomed import volume as volumes
+    from napari_dinomed.annotation.labels import Label
     from napari_dinomed.bench.case import CaseFiles
     from napari_dinomed.bench.suite import Measured
     from napari_dinomed.engine.messages import Event
-    from napari_dinomed.volume import Geometry
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -134,7 +135,7 @@ def segment(
         typer.Option(help="X,Y,Z=LABEL in world coordinates (RAS mm for NIfTI)."),
     ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="JSON file of prompts, or a saved session.")
+        Path | None, typer.Option(help="JSON file of prompts, or a saved document.")
     ] = None,
     encoder: Encoder = "filters",
     head: Head = "auto",
@@ -178,9 +179,9 @@ def segment(
     others = [read_volume(other) for other in also or []]
     require_places(targets, opened, [*others, *([prompts] if prompts else [])])
     opened = seen_with(opened, others)
-    given = _collect_prompts(opened.geometry, point or [], world or [], prompts)
+    known, given = _collect_prompts(opened, point or [], world or [], prompts)
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
-    named = annotate(given, meaning)
+    named = annotate(given, meaning, known)
     opened.require_content()
     # Only now: the model's libraries take seconds to import.
     from napari_dinomed import headless
@@ -551,21 +552,24 @@ def _write_figures(path: Path | None, rows: list[dict[str, Any]]) -> None:
 
 
 def _collect_prompts(
-    geometry: Geometry,
+    volume: volumes.Volume,
     points: list[str],
     world: list[str],
     file: Path | None,
-) -> Prompts:
+) -> tuple[tuple[Label, ...], Prompts]:
     from napari_dinomed.session.written import point_from_text, prompts_from_file
 
-    collected = prompts_from_file(file, geometry) if file else Prompts()
+    known: tuple[Label, ...] = ()
+    collected, geometry = Prompts(), volume.geometry
+    if file is not None:
+        known, collected = prompts_from_file(file, volume)
     for text in points:
         collected = collected.plus(point_from_text(text, geometry, world=False))
     for text in world:
         collected = collected.plus(point_from_text(text, geometry, world=True))
     if not collected:
         raise PromptError("Expected at least one --point, --world or --prompts.")
-    return collected
+    return known, collected
 
 
 def _print_measures(rows: list[dict[str, object]]) -> None:

@@ -321,15 +321,18 @@ class Document:
     def continued_from(
         self, labels: NDArray[np.integer[Any]], legend: Iterable[NamedLabel]
     ) -> Document:
-        """Labels (z, y, x) from elsewhere as the start of a blank document.
+        """Labels (z, y, x) from elsewhere in the place of what is here.
 
         They count as set by hand: clicks add to them and never take from them.
 
         Raises
         ------
         DocumentError
-            Where there are none, or a number is over what a document can hold.
+            Where there are none, a number is over what a document can hold, or a label
+            of this one is done.
         """
+        for label in self.labels:
+            self.require_open(label.id)
         numbers = [int(n) for n in np.unique(labels) if n != 0]
         if not numbers or min(numbers) < 0 or max(numbers) > MAX_LABEL:
             raise DocumentError(

@@ -28,14 +28,14 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.features.catalog import LICENCE_NOTICES
-from napari_dinomed.session.session import Activity, Phase
+from napari_dinomed.session.activity import Activity, Phase
 from napari_dinomed.settings import load_settings, save_settings
 from napari_dinomed.volume import CT_PRESETS, choose_window
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.session import Asks, Deliver
+    from napari_dinomed.session.computing import Asks, Deliver
 
 _FILE = "Weights from a file…"
 _NO_IMAGE = "Open an image to begin"
@@ -263,11 +263,11 @@ class ImageBox(QGroupBox):
 
     def _compute(self) -> None:
         if self._workbench.session is not None:
-            self._workbench.session.encode()
+            self._workbench.session.computing.encode()
 
     def _cancel(self) -> None:
         if self._workbench.session is not None:
-            self._workbench.session.cancel()
+            self._workbench.session.computing.cancel()
 
     def _on_activity(self, activity: Activity) -> None:
         is_busy = activity.phase in (Phase.ENCODING, Phase.ANSWERING)

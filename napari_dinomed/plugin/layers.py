@@ -9,7 +9,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_dinomed.errors import VolumeError
-from napari_dinomed.volume import Geometry, Volume, choose_window
+from napari_dinomed.volume import Geometry, NamedLabel, Volume, choose_window
 from napari_dinomed.volume.volume import guess_modality, sample
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
 
 METADATA_KEY = "dinomed"
+# Of a voxel: how far layers may lie apart and still count as the same place.
+_APART = 0.1
 AXES = ("z", "y", "x")
 _UNITS = {
     "pixel": "px",
@@ -144,6 +146,33 @@ def shape_over(image: Layer) -> tuple[int, ...]:
     """The shape (z, y, x) of what lies over an image."""
     lengths = (int(n) for n in image.data.shape)
     return (*(1,) * (3 - image.ndim), *lengths)
+
+
+def lies_over(layer: Layer, other: Layer) -> bool:
+    """Whether two layers of one shape lie voxel on voxel; one may be a single slice."""
+    ends = np.array(other.data.shape) - 1
+    corners = ends * [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
+    missing = other.ndim - layer.ndim
+    gaps = [
+        np.subtract(layer.data_to_world(c[missing:]), other.data_to_world(c)[missing:])
+        for c in corners
+    ]
+    return bool(np.abs(gaps).max() <= _APART * np.min(np.abs(other.scale)))
+
+
+def legend_in(layer: Labels) -> tuple[NamedLabel, ...]:
+    """Names and colours of a layer's labels, as far as its features have names."""
+    features = layer.features
+    names = {}
+    if {"index", "name"} <= set(features.columns):
+        names = dict(zip(features["index"], features["name"], strict=True))
+    found = []
+    for number in np.unique(np.asarray(layer.data)):
+        if number > 0:
+            red, green, blue, _ = (float(part) for part in layer.get_color(number))
+            name = str(names.get(number, f"Label {number}"))
+            found.append(NamedLabel(int(number), name, (red, green, blue)))
+    return tuple(found)
 
 
 def colors_of(labels: tuple[Label, ...]) -> dict[int, tuple[float, float, float]]:

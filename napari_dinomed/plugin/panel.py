@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import napari
 
-    from napari_dinomed.session.session import Asks
+    from napari_dinomed.session.computing import Asks
 
 _DISCLAIMER = "Not a medical device. Nothing leaves this machine."
 

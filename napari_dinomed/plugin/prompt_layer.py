@@ -54,6 +54,7 @@ class PromptLayer:
     """
 
     def __init__(self, image: Image) -> None:
+        self._armed = (1, True, (1.0, 1.0, 1.0, 1.0))
         self.layer = Points(
             ndim=3,
             name=NAME,
@@ -72,6 +73,11 @@ class PromptLayer:
     def arm(self, document: Document, label: int, include: bool) -> None:
         """Make the next click mean this."""
         color = document.find(label).color
+        self._armed = (label, include, (*color, 1.0))
+        self._arm()
+
+    def _arm(self) -> None:
+        label, include, color = self._armed
         with self.layer.events.data.blocker():
             self.layer.selected_data = set()
             self.layer.feature_defaults = {
@@ -79,7 +85,7 @@ class PromptLayer:
                 "include": include,
                 "number": _NEW,
             }
-            self.layer.current_face_color = (*color, 1.0)
+            self.layer.current_face_color = color
             self.layer.current_symbol = _SYMBOLS[include]
 
     def show(self, before: Document, after: Document) -> None:
@@ -101,6 +107,8 @@ class PromptLayer:
                 "number": np.arange(len(points)),
             }
         self._color(document)
+        # napari takes what the next point has from the last one of those given.
+        self._arm()
 
     def points(self) -> list[ShownPoint]:
         """What the layer shows, moved and new points included."""

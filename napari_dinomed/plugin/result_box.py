@@ -91,7 +91,7 @@ class ResultBox(QGroupBox):
         )
         self.threshold.sliderReleased.connect(lambda: self._choose_threshold())
         self.threshold.editingFinished.connect(lambda: self._choose_threshold())
-        self.split.clicked.connect(lambda: workbench.split())
+        self.split.clicked.connect(lambda: workbench.exchange.split())
         self.save.clicked.connect(lambda: self._save_labels())
         self.save_inside.clicked.connect(lambda: self._save_inside())
         self.go_on.clicked.connect(lambda: self._go_on())
@@ -108,7 +108,7 @@ class ResultBox(QGroupBox):
 
     def _on_bound(self) -> None:
         self.setEnabled(self._workbench.session is not None)
-        store = self._workbench.own_store
+        store = self._workbench.exchange.own_store
         self.save_inside.setVisible(store is not None)
         if store is not None:
             self.save_inside.setText(f"Save labels into {store.name}")
@@ -127,56 +127,59 @@ class ResultBox(QGroupBox):
         path, chosen = QFileDialog.getSaveFileName(
             self,
             "Save labels",
-            str(self._workbench.suggested_path(suffix)),
+            str(self._workbench.exchange.suggested_path(suffix)),
             filters(suffix),
         )
         if not path:
             return
         target = with_suffix(Path(path), chosen)
-        self._workbench.save_labels(target)
+        self._workbench.exchange.save_labels(target)
         kept = suffix_of(target)
         if kept and kept != suffix:
             save_settings(replace(load_settings(), label_suffix=kept))
 
     def _save_inside(self) -> None:
-        store = self._workbench.own_store
+        store = self._workbench.exchange.own_store
         if store is not None:
-            self._workbench.save_labels(store)
+            self._workbench.exchange.save_labels(store)
 
     def _go_on(self) -> None:
         """Offer the labels layers that are there, and files."""
-        layers = self._workbench.labels_at_hand
-        if not layers:
-            self._go_on_from_file()
-            return
-        menu = QMenu(self)
-        for layer in layers:
+        exchange, menu = self._workbench.exchange, QMenu(self)
+        for layer in exchange.labels_at_hand:
             action = menu.addAction(f"Layer {layer.name}")
             action.triggered.connect(
-                lambda _=False, layer=layer: self._workbench.continue_from(layer)
+                lambda _=False, layer=layer: exchange.continue_from(layer)
             )
-        menu.addAction("A file…").triggered.connect(lambda: self._go_on_from_file())
+        menu.addAction("A file…").triggered.connect(lambda: self._go_on_from("file"))
+        menu.addAction("A folder (OME-Zarr, DICOM)…").triggered.connect(
+            lambda: self._go_on_from("folder")
+        )
         menu.exec(self.go_on.mapToGlobal(self.go_on.rect().bottomLeft()))
 
-    def _go_on_from_file(self) -> None:
-        folder = str(self._workbench.suggested_path("").parent)
-        path, _ = QFileDialog.getOpenFileName(self, "Continue from labels", folder)
+    def _go_on_from(self, kind: str) -> None:
+        exchange, title = self._workbench.exchange, "Continue from labels"
+        begin = str(exchange.suggested_path("").parent)
+        if kind == "folder":
+            path = QFileDialog.getExistingDirectory(self, title, begin)
+        else:
+            path, _ = QFileDialog.getOpenFileName(self, title, begin)
         if path:
-            self._workbench.continue_from_file(Path(path))
+            exchange.continue_from_file(Path(path))
 
     def _save_copy(self) -> None:
-        suggested = self._workbench.suggested_path(".dinomed.json")
+        suggested = self._workbench.exchange.suggested_path(".dinomed.json")
         path, _ = QFileDialog.getSaveFileName(
             self, "Save a copy of the document", str(suggested), _DOCUMENTS
         )
         if path:
-            self._workbench.save_copy(Path(path))
+            self._workbench.exchange.save_copy(Path(path))
 
     def _open_copy(self) -> None:
-        folder = str(self._workbench.suggested_path("").parent)
+        folder = str(self._workbench.exchange.suggested_path("").parent)
         path, _ = QFileDialog.getOpenFileName(self, "Open a document", folder, _DOCUMENTS)
         if path:
-            self._workbench.open_copy(Path(path))
+            self._workbench.exchange.open_copy(Path(path))
 
 
 def filters(first: str) -> str:

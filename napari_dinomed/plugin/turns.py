@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_dinomed.session.session import Deliver
+    from napari_dinomed.session.computing import Deliver
 
     Work = Callable[[], None]
 

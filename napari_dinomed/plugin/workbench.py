@@ -6,34 +6,29 @@ No widget is needed: everything here works on a `ViewerModel`.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image
 from psygnal import Signal
 
 from napari_dinomed.annotation.document import Document
-from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.io import Origin, Source, read_labels, write_labels
-from napari_dinomed.io.ome_zarr import OmeZarrHeader
-from napari_dinomed.plugin.files import layer_name
+from napari_dinomed.plugin.exchange import Exchange
 from napari_dinomed.plugin.hearing import Hearing
 from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
-from napari_dinomed.plugin.layers import METADATA_KEY, volume_of, widen_contrast_range
+from napari_dinomed.plugin.layers import volume_of, widen_contrast_range
 from napari_dinomed.plugin.preferences import keeps_beside_image
-from napari_dinomed.plugin.result_layer import instances_over
 from napari_dinomed.plugin.sheet import Sheet
 from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.segment.defaults import defaults_for
-from napari_dinomed.segment.instances import split_instances
+from napari_dinomed.session.activity import Activity, View
 from napari_dinomed.session.autosave import Autosave
-from napari_dinomed.session.session import Activity, Session, View
-from napari_dinomed.volume import Volume, require_same_grid
+from napari_dinomed.session.session import Session
+from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,8 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.engine.messages import SliceLabels
-    from napari_dinomed.session.session import Asks, Deliver
-    from napari_dinomed.volume import NamedLabel
+    from napari_dinomed.session.computing import Asks, Deliver
 
 
 class Workbench:
@@ -77,11 +71,11 @@ class Workbench:
         self.label = 1
         self.include = True
         self.turns = Turns(deliver)
+        self.exchange = Exchange(self, deliver)
         self._engine = engine
         self._deliver = deliver
         self._hearing: Hearing | None = None
         self._is_syncing = self.is_closed = False
-        self._seen_labels: weakref.WeakSet[Labels] = weakref.WeakSet()
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
@@ -112,11 +106,12 @@ class Workbench:
         volume.require_content()
         self.unbind()
         source = getattr(image.source, "path", None)
-        beside = Path(source) if source and keeps_beside_image() else None
         session = Session(
             volume,
             self._engine,
-            Autosave(volume.fingerprint, beside),
+            Autosave(
+                volume.fingerprint, Path(source) if source else None, keeps_beside_image()
+            ),
             self._deliver,
             defaults_for(volume.modality).meaning,
         )
@@ -124,7 +119,7 @@ class Workbench:
         session.noticed.connect(lambda text: self.said.emit(text))
         session.failed.connect(lambda text: self.failed.emit(text))
         session.open()
-        session.know(tuple(self._others_at_hand(session)))
+        session.computing.know(tuple(self._others_at_hand(session)))
         widen_contrast_range(image)
         sheet = Sheet(self.viewer, image, session.document)
         self.sheet = sheet
@@ -136,7 +131,7 @@ class Workbench:
         self.point()
         self.bound.emit()
         self.document_changed.emit(session.document)
-        self.acted.emit(session.activity)
+        self.acted.emit(session.computing.activity)
 
     def unbind(self) -> None:
         """Leave the image: its layers go, its document is kept."""
@@ -184,7 +179,11 @@ class Workbench:
         session, sheet, hearing = self.session, self.sheet, self._hearing
         self.session = self.image = self.sheet = self._hearing = None
         if session is not None:
-            for signal in (session.changed, session.acted, session.slice_labelled):
+            for signal in (
+                session.changed,
+                session.computing.acted,
+                session.computing.slice_labelled,
+            ):
                 signal.disconnect()
             session.close()
         if hearing is not None:
@@ -204,13 +203,13 @@ class Workbench:
         if self.image is not None and self.image not in self.viewer.layers:
             self.unbind()
         if self.session is not None and self.sheet is not None:
-            self.session.know(tuple(self._others_at_hand(self.session)))
+            self.session.computing.know(tuple(self._others_at_hand(self.session)))
             is_ours = self.viewer.layers.selection.active in self.sheet.layers
             self.sheet.keep_up()
             if not is_ours:
                 self.point()
         self.images_changed.emit()
-        self._take_dropped_labels()
+        self.exchange.take_dropped()
 
     def _others_at_hand(self, session: Session) -> Iterable[Volume]:
         """Images in the viewer that the document says it is seen with."""
@@ -224,8 +223,8 @@ class Workbench:
             self.turns.run(lambda: self._show(before, after))
 
         session.changed.connect(shown)
-        session.acted.connect(self._on_activity)
-        session.slice_labelled.connect(
+        session.computing.acted.connect(self._on_activity)
+        session.computing.slice_labelled.connect(
             lambda part: self.turns.run(lambda: self._show_early(part))
         )
 
@@ -266,11 +265,11 @@ class Workbench:
 
     def undo(self) -> None:
         """Take back the last step."""
-        self._do(lambda session: session.undo())
+        self.act(lambda session: session.undo())
 
     def redo(self) -> None:
         """Make it again."""
-        self._do(lambda session: session.redo())
+        self.act(lambda session: session.redo())
 
     def new_label(self) -> None:
         """Add a label and aim at it."""
@@ -281,7 +280,7 @@ class Workbench:
             session.change(document, "new label")
             self.aim(document.next_id - 1, include=True)
 
-        self._do(add)
+        self.act(add)
 
     def change_label(self, label: int, **values: Any) -> None:
         """Rename a label, or change its colour or meaning."""
@@ -293,7 +292,7 @@ class Workbench:
             name = f"{what} of {known.name}"
             session.change(session.document.with_label(changed), name)
 
-        self._do(change)
+        self.act(change)
 
     def remove_label(self, label: int) -> None:
         """Remove a label with its prompts and voxels; undo brings all of it back."""
@@ -302,7 +301,7 @@ class Workbench:
             name = f"remove {session.document.find(label).name}"
             session.change(session.document.without_label(label), name)
 
-        self._do(remove)
+        self.act(remove)
 
     def toggle_done(self, label: int) -> None:
         """Lock a label as it is, or open it again."""
@@ -311,11 +310,11 @@ class Workbench:
             is_done = session.document.find(label).is_done
             (session.reopen if is_done else session.finish)(label)
 
-        self._do(toggle)
+        self.act(toggle)
 
     def choose(self, name: str, **choices: Any) -> None:
         """Change how prompts are read, for the label in work and answers to come."""
-        self._do(lambda session: session.choose(self.label, name, **choices))
+        self.act(lambda session: session.choose(self.label, name, **choices))
 
     def see_with(self, images: list[Image]) -> None:
         """Let the encoder look at other layers of the same grid as well.
@@ -326,149 +325,16 @@ class Workbench:
             Where one is not a grey volume on that grid.
         """
         others = tuple(volume_of(image) for image in images)
-        self._require().see_with(self.label, others)
+        self.require().see_with(self.label, others)
 
     def take_over(self) -> None:
         """Go on here with what another window had."""
-        self._do(lambda session: session.take_over())
-
-    # Labels in and out
-
-    def continue_from(self, layer: Labels) -> None:
-        """Make a labels layer of the same grid the document's start; the layer goes."""
-
-        def go_on(session: Session) -> None:
-            stored = layer.metadata.get(METADATA_KEY)
-            volume = stored if isinstance(stored, Volume) else None
-            array = np.asarray(layer.data)
-            if array.shape != session.volume.array.shape:
-                raise DinomedError(
-                    f"Expected labels of {session.volume.array.shape} voxels, but "
-                    f"{layer.name!r} has {array.shape}. Open labels of this image."
-                )
-            if volume is not None:
-                require_same_grid(session.volume, volume)
-            legend = volume.legend if volume is not None else None
-            self._continue(session, array, legend or (), layer.name)
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
-
-        self._do(go_on)
-
-    def continue_from_file(self, path: Path) -> None:
-        """Make labels from a file the document's start."""
-
-        def go_on(session: Session) -> None:
-            labels, volume = read_labels(path)
-            require_same_grid(session.volume, volume)
-            self._continue(session, labels, volume.legend or (), path.name)
-
-        self._do(go_on)
-
-    def _continue(
-        self,
-        session: Session,
-        labels: NDArray[Any],
-        legend: tuple[NamedLabel, ...],
-        name: str,
-    ) -> None:
-        session.change(
-            session.document.continued_from(labels, legend), f"continue from {name}"
-        )
-        self.aim(session.document.labels[0].id)
-        count = len(session.document.labels)
-        self.said.emit(f"Went on from {name}: {count} labels. Undo takes it back.")
-
-    @property
-    def labels_at_hand(self) -> list[Labels]:
-        """Labels layers of the image's shape that could be gone on from."""
-        if self.session is None or self.sheet is None:
-            return []
-        shape = self.session.volume.array.shape
-        return [
-            layer
-            for layer in self.viewer.layers
-            if isinstance(layer, Labels)
-            and layer not in self.sheet.layers
-            and layer.data.shape == shape
-        ]
-
-    def _take_dropped_labels(self) -> None:
-        """A file of labels that was opened over a blank document becomes its start."""
-        session = self.session
-        for layer in self.labels_at_hand:
-            is_known = layer in self._seen_labels
-            self._seen_labels.add(layer)
-            stored = layer.metadata.get(METADATA_KEY)
-            is_labels = isinstance(stored, Volume) and stored.legend is not None
-            if is_known or not is_labels or session is None:
-                continue
-            if session.document.is_blank and not session.is_read_only:
-                self.continue_from(layer)
-            else:
-                self.said.emit(
-                    f"{layer.name} are labels of this grid: go on from them by 'Continue "
-                    "from labels…'."
-                )
+        self.act(lambda session: session.take_over())
 
     def result(self) -> NDArray[np.uint8 | np.uint16]:
         """The labels (z, y, x): what is seen, measured and saved."""
-        session = self._require()
+        session = self.require()
         return session.document.labels_of(session.volume.geometry.shape)
-
-    def save_labels(self, path: Path) -> None:
-        """Write the labels on the grid of the image's file, once answers are in.
-
-        Raises
-        ------
-        WriteError
-            Where the file cannot be written.
-        """
-        session = self._require()
-
-        def save() -> None:
-            legend = legend_of(session.document.legend)
-            labels = session.document.labels_of(session.volume.geometry.shape)
-            write_labels(path, labels, session.volume, legend)
-            self.said.emit(f"Saved {path}")
-
-        session.after_answers(lambda: self._try(save))
-
-    def save_copy(self, path: Path) -> None:
-        """Write the document to a file of the user's choice."""
-
-        def save(session: Session) -> None:
-            session.save(path)
-            self.said.emit(f"Saved {path}")
-
-        self._do(save)
-
-    def open_copy(self, path: Path) -> None:
-        """Go on with a document from a file; undo goes back."""
-        self._do(lambda session: session.resume(path))
-
-    def suggested_path(self, suffix: str) -> Path:
-        """Where labels would be saved: beside the image, under its name."""
-        source = getattr(self._source(), "path", None)
-        if source is None:
-            return Path.home() / f"labels{suffix}"
-        place: Path = source
-        return place.with_name(f"{layer_name(place)}-labels{suffix}")
-
-    @property
-    def own_store(self) -> Path | None:
-        """The OME-Zarr that the image came from, into which labels can go."""
-        header = self.session.volume.header if self.session is not None else None
-        return header.root if isinstance(header, OmeZarrHeader) else None
-
-    def _source(self) -> Source | None:
-        """The file that the image came from."""
-        session, image = self.session, self.image
-        origin = session.volume.origin if session is not None else None
-        if isinstance(origin, Origin) and origin.source.paths:
-            return origin.source
-        path = getattr(image.source, "path", None) if image is not None else None
-        return Source((Path(path),)) if path else None
 
     def fingerprint_of(self, image: Image) -> str:
         """Hash of an image's volume, computed once; empty where it is not a volume."""
@@ -478,37 +344,6 @@ class Workbench:
             except DinomedError:
                 self._prints[image] = ""
         return self._prints[image]
-
-    def split(self) -> None:
-        """Number the things of the label in use, in a layer of their own."""
-        self._do(self._split)
-
-    def _split(self, session: Session) -> None:
-        label = session.document.find(self.label)
-        mask = session.document.mask(label.id)
-        if not mask:
-            raise DinomedError(f"Nothing is {label.name} yet: click on some of it first.")
-        self.said.emit(f"Telling the things of {label.name} apart …")
-        shape = session.volume.geometry.shape
-        box = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
-
-        def work() -> None:
-            instances = split_instances(mask.array(box), session.volume.geometry.spacing)
-            self._deliver(lambda: self._show_instances(session, label.name, instances))
-
-        threading.Thread(target=work, name="instances", daemon=True).start()
-
-    def _show_instances(
-        self, session: Session, name: str, instances: NDArray[np.int32]
-    ) -> None:
-        if self.session is not session or self.image is None or self.sheet is None:
-            return
-        layer = instances_over(self.image, name, instances, session.volume)
-        self._seen_labels.add(layer)
-        above = self.viewer.layers.index(self.sheet.result.layer) + 1
-        self.viewer.layers.insert(above, layer)
-        self.point()
-        self.said.emit(f"{len(layer.features) - 1:,} things in {layer.name}")
 
     def toggle_result(self) -> None:
         """Show or hide the segmentation."""
@@ -543,7 +378,7 @@ class Workbench:
         return lambda _: acts[action]()
 
     def _aim_at_number(self, number: int) -> None:
-        labels = self._require().document.labels
+        labels = self.require().document.labels
         if number <= len(labels):
             self.aim(labels[number - 1].id)
 
@@ -560,7 +395,7 @@ class Workbench:
 
     def _aim_at_something(self) -> None:
         """The label that was aimed at may be gone, or have another colour."""
-        document = self._require().document
+        document = self.require().document
         self.aim(self.label if document.has(self.label) else document.labels[-1].id)
 
     def _on_activity(self, activity: Activity) -> None:
@@ -573,16 +408,17 @@ class Workbench:
         layer = self.sheet.result.layer
         index = layer.world_to_data(self.viewer.dims.point)[axis]
         last = self.session.volume.array.shape[axis] - 1
-        self.session.look_at(View(axis, min(max(round(index), 0), last)))
+        self.session.computing.look_at(View(axis, min(max(round(index), 0), last)))
 
     def _refuse(self, reason: str) -> None:
         self.failed.emit(reason)
 
-    def _do(self, work: Callable[[Session], None]) -> None:
+    def act(self, work: Callable[[Session], None]) -> None:
         """An act of the user; what it may not do is said."""
-        self._try(lambda: work(self._require()))
+        self.attempt(lambda: work(self.require()))
 
-    def _try(self, work: Callable[[], None]) -> None:
+    def attempt(self, work: Callable[[], None]) -> None:
+        """Do something; an error that the user can understand is said."""
         try:
             work()
         except DinomedError as error:
@@ -590,7 +426,8 @@ class Workbench:
         else:
             self.recovered.emit()
 
-    def _require(self) -> Session:
+    def require(self) -> Session:
+        """The session; DinomedError where there is none."""
         if self.session is None:
             raise DinomedError("Open an image and choose it first.")
         return self.session

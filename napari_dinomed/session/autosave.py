@@ -35,12 +35,16 @@ class Autosave:
     ----------
     fingerprint
         Hash of the volume.
-    beside
-        The image's file, where documents are to lie beside images.
+    image
+        The image's file, if it came from one.
+    is_beside
+        Whether documents are to lie beside their images.
     """
 
-    def __init__(self, fingerprint: str, beside: Path | None = None) -> None:
-        self.path = _place(fingerprint, beside)
+    def __init__(
+        self, fingerprint: str, image: Path | None = None, is_beside: bool = False
+    ) -> None:
+        self.path = _place(fingerprint, image, is_beside)
         self._lock = FileLock(_lock_folder() / f"{fingerprint}.lock")
         self._seen: Stamp = None
 
@@ -114,15 +118,16 @@ class Autosave:
         return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-def _place(fingerprint: str, beside: Path | None) -> Path:
+def _place(fingerprint: str, image: Path | None, is_beside: bool) -> Path:
     """Where a document lies: where it was kept before, else where it is wanted."""
     usual = data_folder() / "documents" / (fingerprint + SUFFIX)
-    if beside is None or usual.exists():
+    if image is None:
         return usual
-    stem = beside.name.partition(".")[0]
-    wanted = beside.with_name(f"{stem}.{fingerprint[:_HASH_LETTERS]}{SUFFIX}")
-    writable = os.access(beside.parent, os.W_OK)
-    return wanted if wanted.exists() or writable else usual
+    stem = image.name.partition(".")[0]
+    beside = image.with_name(f"{stem}.{fingerprint[:_HASH_LETTERS]}{SUFFIX}")
+    can_lie_beside = is_beside and os.access(image.parent, os.W_OK)
+    wanted, other = (beside, usual) if can_lie_beside else (usual, beside)
+    return other if other.exists() and not wanted.exists() else wanted
 
 
 def _lock_folder() -> Path:

@@ -1,7 +1,7 @@
 """A document on disk: ``.dinomed.json``, with all that is needed to go on or to repeat it.
 
-In: a document and the volume that it is of. Out: JSON text that names no file and no
-patient: the volume is known by the hash of its voxels.
+In: a document and the volume that it is of. Out: JSON text that names no image and
+no patient: the volume is known by the hash of its voxels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dinomed.annotation.document import Document
-from napari_dinomed.errors import DinomedError, ReadError
+from napari_dinomed.errors import DinomedError, DocumentError, ReadError
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.volume import Geometry, Window
 
@@ -50,6 +50,14 @@ class SavedDocument:
     encoder_signature: str
     document: Document
     version: Literal[1] = VERSION
+
+    def require_volume(self, fingerprint: str, name: str) -> None:
+        """Raise `DocumentError` where it is of another volume."""
+        if self.volume != fingerprint:
+            raise DocumentError(
+                f"{name} belongs to another volume: its voxels or grid differ from this "
+                "one's. Open the volume it was made on."
+            )
 
 
 _ADAPTER = TypeAdapter(SavedDocument)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.volume import Geometry
+    from napari_dinomed.volume import Geometry, Volume
 
 _T = TypeVar("_T")
 
@@ -39,10 +39,13 @@ class _Written:
     scribbles: tuple[_Scribble, ...] = ()
 
 
-def annotate(prompts: Prompts, meaning: Meaning) -> tuple[Label, ...]:
-    """The labels that prompts name."""
+def annotate(
+    prompts: Prompts, meaning: Meaning, known: tuple[Label, ...] = ()
+) -> tuple[Label, ...]:
+    """The labels that prompts name: known ones as they are, others made up."""
     numbers = {prompt.label for prompt in prompts.all}
-    return tuple(new_label(number, meaning) for number in sorted(numbers))
+    named = {label.id: label for label in known}
+    return tuple(named.get(n) or new_label(n, meaning) for n in sorted(numbers))
 
 
 def point_from_text(text: str, geometry: Geometry, world: bool) -> Point:
@@ -92,23 +95,29 @@ def point_from_text(text: str, geometry: Geometry, world: bool) -> Point:
     )
 
 
-def prompts_from_file(path: Path, geometry: Geometry) -> Prompts:
-    """Prompts from JSON: ``{"points": [...]}`` on the file's grid, or a saved document.
+def prompts_from_file(path: Path, volume: Volume) -> tuple[tuple[Label, ...], Prompts]:
+    """Labels that a file describes, and its prompts: from a document, or from JSON.
 
-    In a plain file each point has ``voxel`` (k, j, i), ``label`` and ``include``; each
-    of the ``scribbles`` has ``voxels`` instead. A document's are on the canonical grid.
+    In plain JSON, ``{"points": [...], "scribbles": [...]}``, a point has ``voxel`` (k, j,
+    i on the file's grid), ``label`` and ``include``; a scribble has ``voxels`` instead.
+    It describes no labels.
 
     Raises
     ------
     PromptError
         Where the file cannot be read as prompts.
+    ReadError, DocumentError
+        Where it is a document that cannot be read, or of another volume.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PromptError(f"Cannot read prompts from {path}: {error}") from error
     if isinstance(values, dict) and "document" in values:
-        return load_document(path).document.prompts
+        saved = load_document(path)
+        saved.require_volume(volume.fingerprint, path.name)
+        return saved.document.labels, saved.document.prompts
+    geometry = volume.geometry
     written = _checked(_Written, values)
     strokes = tuple(
         Stroke(Mask.of_voxels(_canonical(s.voxels, geometry)), s.label, s.include)
@@ -120,7 +129,7 @@ def prompts_from_file(path: Path, geometry: Geometry) -> Prompts:
         Point((z, y, x), p.label, p.include)
         for p, (z, y, x) in zip(written.points, voxels, strict=True)
     )
-    return Prompts((*strokes, *points))
+    return (), Prompts((*strokes, *points))
 
 
 def _canonical(voxels: Sequence[Voxel], geometry: Geometry) -> NDArray[np.int64]:

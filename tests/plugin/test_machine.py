@@ -167,7 +167,7 @@ class Window(RuleBasedStateMachine):
     @precondition(lambda self: self.is_bound)
     @rule(what=st.sampled_from(["encode", "cancel"]))
     def compute(self, what):
-        getattr(self.bench.session, what)()
+        getattr(self.bench.session.computing, what)()
         self.loop.run()
 
     # Layers
@@ -254,7 +254,7 @@ class Window(RuleBasedStateMachine):
 
 
 Window.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -22,7 +22,7 @@ from napari_dinomed.engine.messages import EncodeVolume, Progress, SegmentVolume
 from napari_dinomed.io import read_labels
 from napari_dinomed.plugin import orientation
 from napari_dinomed.plugin.panel import Panel
-from napari_dinomed.session.session import Phase
+from napari_dinomed.session.activity import Phase
 from tests.fakes import FakeEngine
 from tests.io import made
 
@@ -99,7 +99,9 @@ def settled(qtbot, panel) -> None:
 
     def is_settled():
         session = panel.workbench.session
-        return session.activity.phase is Phase.READY and not session.document.waiting
+        return (
+            session.computing.activity.phase is Phase.READY and not session.document.waiting
+        )
 
     qtbot.waitUntil(is_settled, timeout=TIMEOUT)
 
@@ -130,7 +132,7 @@ def test_the_whole_job(open_panel, qtbot, shared_data, tmp_path):
     assert [p.include for p in points] == [True] * len(inside) + [False] * 2
     reached = dice(spleen, shown(panel) == 1)
     assert reached > SPLEEN_BOUND, reached
-    workbench.save_labels(tmp_path / "labels.nii.gz")
+    workbench.exchange.save_labels(tmp_path / "labels.nii.gz")
     saved, _ = read_labels(tmp_path / "labels.nii.gz")
     np.testing.assert_array_equal(saved, shown(panel))
     size = panel.labels_box.rows[1].size
@@ -357,7 +359,7 @@ def test_the_display_is_not_what_the_encoder_sees(open_panel, qtbot, ball_volume
     qtbot.wait(50)
     assert tuple(panel.workbench.image.contrast_limits) == (-500, 1300)
     assert panel.workbench.session.document.choices.window == ""
-    assert panel.workbench.session.is_encoded
+    assert panel.workbench.session.computing.is_encoded
 
 
 def test_weights_that_are_refused_do_not_stay_chosen(

@@ -17,7 +17,7 @@ from napari_dinomed.plugin.layers import image_options, labels_over, volume_of
 from napari_dinomed.plugin.result_box import filters, suffix_of, with_suffix
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
-from napari_dinomed.session.session import View
+from napari_dinomed.session.activity import View
 from napari_dinomed.volume import Volume
 from tests.fakes import FakeEngine
 from tests.io import made
@@ -95,7 +95,7 @@ def test_a_click_paints_and_is_what_is_saved(scanned, click, tmp_path):
     click(scanned, 3, 9, 9)
     assert document(scanned).mask(1).count == 125
     assert_shown(scanned)
-    scanned.save_labels(tmp_path / "labels.nii.gz")
+    scanned.exchange.save_labels(tmp_path / "labels.nii.gz")
     saved, _ = read_labels(tmp_path / "labels.nii.gz")
     np.testing.assert_array_equal(saved, shown(scanned))
 
@@ -258,7 +258,7 @@ def test_the_slice_in_view_is_shown_before_the_volume_and_put_right_after(
 ):
     click(bench, *OTHER)
     engine.holds = (SegmentVolume,)
-    bench.session.look_at(View(1, 24))
+    bench.session.computing.look_at(View(1, 24))
     click(bench, *INSIDE)
     asked = engine.of(SegmentVolume)[-1]
     plane = np.zeros((16, 56), np.uint8)
@@ -312,6 +312,10 @@ def test_a_click_outside_is_not_taken(bench, click):
     click(bench, 99, 0, 0)
     assert "outside" in said[-1]
     assert len(bench.sheet.prompts.layer.data) == 0
+    click(bench, *INSIDE)
+    click(bench, 99, 0, 0)
+    click(bench, *OTHER)
+    assert [p.voxel for p in document(bench).prompts.points] == [INSIDE, OTHER]
 
 
 def test_a_click_in_3d_is_not_taken(bench, click):
@@ -321,6 +325,9 @@ def test_a_click_in_3d_is_not_taken(bench, click):
     assert "2-D" in said[-1]
     assert document(bench).is_blank
     assert len(bench.sheet.prompts.layer.data) == 0
+    bench.viewer.dims.ndisplay = 2
+    click(bench, *INSIDE)
+    assert [p.voxel for p in document(bench).prompts.points] == [INSIDE]
 
 
 def test_numbers_aim_at_labels(bench):
@@ -475,8 +482,8 @@ def test_going_on_from_a_layer_of_labels(bench, loop, click):
     layer.data[2:4, 5:9, 5:9] = 4
     bench.viewer.layers.append(layer)
     loop.run()
-    assert bench.labels_at_hand == [layer]
-    bench.continue_from(layer)
+    assert bench.exchange.labels_at_hand == [layer]
+    bench.exchange.continue_from(layer)
     loop.run()
     assert layer not in bench.viewer.layers
     assert document(bench).mask(4).count == 32
@@ -488,6 +495,40 @@ def test_going_on_from_a_layer_of_labels(bench, loop, click):
     assert not shown(bench).any()
 
 
+def test_a_layers_own_names_and_colours_are_kept(bench, loop):
+    layer = labels_over(bench.image, "mine", np.int32)
+    layer.data[2:4, 5:9, 5:9] = 4
+    layer.features = {"index": [0, 4], "name": ["background", "tumour"]}
+    bench.viewer.layers.append(layer)
+    loop.run()
+    color = layer.get_color(4)
+    bench.exchange.continue_from(layer)
+    assert document(bench).find(4).name == "tumour"
+    np.testing.assert_allclose(document(bench).find(4).color, color[:3], atol=1e-6)
+
+
+def test_labels_that_lie_elsewhere_are_refused(bench, loop):
+    layer = Labels(np.ones(bench.session.volume.array.shape, int), name="moved")
+    bench.viewer.layers.append(layer)
+    loop.run()
+    said = listen(bench.failed)
+    bench.exchange.continue_from(layer)
+    assert "elsewhere" in said[-1]
+    assert document(bench).is_blank
+
+
+def test_what_is_done_is_not_replaced_by_labels_from_elsewhere(bench, click, loop):
+    click(bench, *INSIDE)
+    bench.toggle_done(1)
+    before = document(bench)
+    layer = labels_over(bench.image, "mine", np.int32)
+    layer.data[2:4, 5:9, 5:9] = 4
+    said = listen(bench.failed)
+    bench.exchange.continue_from(layer)
+    assert "done and locked" in said[-1]
+    assert document(bench) == before
+
+
 @pytest.mark.parametrize("name", ["l.seg.nrrd", "l.nii.gz"])
 def test_saved_labels_are_taken_up_by_opening_them(
     scan, scanned, open_on, click, loop, tmp_path, name
@@ -496,7 +537,7 @@ def test_saved_labels_are_taken_up_by_opening_them(
     scanned.change_label(1, name="spleen", color=(0.0, 0.5, 1.0))
     saved = shown(scanned).copy()
     path = str(tmp_path / name)
-    scanned.save_labels(tmp_path / name)
+    scanned.exchange.save_labels(tmp_path / name)
     bench = open_on(replace(scan, array=scan.array + 1))
     ((array, options, kind),) = get_reader(path)(path)
     assert kind == "labels"
@@ -510,20 +551,20 @@ def test_saved_labels_are_taken_up_by_opening_them(
 def test_labels_of_another_grid_are_refused(bench):
     layer = Labels(np.ones((2, 3, 4), int), name="small")
     said = listen(bench.failed)
-    bench.continue_from(layer)
+    bench.exchange.continue_from(layer)
     assert "small" in said[-1]
     assert document(bench).is_blank
 
 
 def test_going_on_from_a_file(scanned, click, tmp_path):
     click(scanned, 3, 9, 9)
-    scanned.save_labels(tmp_path / "l.nii.gz")
+    scanned.exchange.save_labels(tmp_path / "l.nii.gz")
     saved = shown(scanned).copy()
     scanned.undo()
-    scanned.continue_from_file(tmp_path / "l.nii.gz")
+    scanned.exchange.continue_from_file(tmp_path / "l.nii.gz")
     np.testing.assert_array_equal(shown(scanned), saved)
     said = listen(scanned.failed)
-    scanned.continue_from_file(tmp_path / "none.nii.gz")
+    scanned.exchange.continue_from_file(tmp_path / "none.nii.gz")
     assert "none.nii.gz" in said[-1]
 
 
@@ -531,7 +572,7 @@ def test_instances_get_numbers_of_their_own(bench, click, loop):
     click(bench, *INSIDE)
     click(bench, *OTHER)
     made_layers = listen(bench.said)
-    bench.split()
+    bench.exchange.split()
     for _ in range(200):
         loop.run()
         if any("things" in text for text in made_layers if "apart" not in text):
@@ -545,14 +586,14 @@ def test_instances_get_numbers_of_their_own(bench, click, loop):
 
 def test_nothing_to_split_is_said(bench):
     said = listen(bench.failed)
-    bench.split()
+    bench.exchange.split()
     assert "Nothing is Label 1 yet" in said[-1]
 
 
 def test_saving_where_one_cannot_is_said(bench, click, tmp_path):
     click(bench, *INSIDE)
     said = listen(bench.failed)
-    bench.save_labels(tmp_path / "none" / "l.nii.gz")
+    bench.exchange.save_labels(tmp_path / "none" / "l.nii.gz")
     assert "not there" in said[-1]
     recovered = listen(bench.recovered)
     bench.new_label()
@@ -563,9 +604,9 @@ def test_labels_go_into_the_images_own_store(open_on, click, loop, tmp_path):
     array = np.random.default_rng(0).integers(0, 200, (6, 20, 24)).astype(np.uint8)
     store = made.write_zarr(tmp_path / "image.zarr", array)
     bench = open_on(read_volume(store, Pick("s0")))
-    assert bench.own_store == store
+    assert bench.exchange.own_store == store
     click(bench, 3, 9, 9)
-    bench.save_labels(bench.own_store)
+    bench.exchange.save_labels(bench.exchange.own_store)
     saved, _ = read_labels(store / "labels" / "dinomed")
     np.testing.assert_array_equal(saved, shown(bench))
     np.testing.assert_array_equal(read_volume(store).array, array)

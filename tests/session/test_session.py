@@ -23,9 +23,10 @@ from napari_dinomed.engine.messages import (
     Stage,
 )
 from napari_dinomed.errors import DocumentError, EngineError, VolumeError
+from napari_dinomed.session.activity import Phase, View
 from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.file import load_document
-from napari_dinomed.session.session import Phase, Session, View
+from napari_dinomed.session.session import Session
 from napari_dinomed.volume import Volume
 from tests.fakes import FakeEngine
 
@@ -69,24 +70,24 @@ def listen(signal_):
 
 
 def test_the_first_click_computes_features_then_labels(session, engine):
-    slices = listen(session.slice_labelled)
-    session.look_at(View(0, 8))
+    slices = listen(session.computing.slice_labelled)
+    session.computing.look_at(View(0, 8))
     session.add(POINT)
     assert len(engine.of(EncodeVolume)) == 1
     assert slices[-1].labels[24, 30] == 1
     assert session.document.mask(1).count == 125
     assert session.document.waiting == ()
-    assert session.activity.phase is Phase.READY
+    assert session.computing.activity.phase is Phase.READY
 
 
 def test_the_slice_in_view_is_encoded_first(session, engine):
-    session.look_at(View(0, 11))
-    session.encode()
+    session.computing.look_at(View(0, 11))
+    session.computing.encode()
     assert engine.of(EncodeVolume)[0].request.first == 11
 
 
 def test_a_stale_answer_is_dropped(session, engine):
-    session.encode()
+    session.computing.encode()
     engine.holds = (SegmentVolume,)
     session.add(POINT)
     session.add(OTHER)
@@ -100,14 +101,14 @@ def test_a_stale_answer_is_dropped(session, engine):
 
 def test_an_answer_for_another_window_is_dropped(session, engine):
     engine.holds = (EncodeVolume,)
-    session.encode()
+    session.computing.encode()
     session.choose(1, "window", window="auto")
-    session.encode()
+    session.computing.encode()
     first, second = engine.of(EncodeVolume)
     first.answer()
-    assert not session.is_encoded
+    assert not session.computing.is_encoded
     second.answer()
-    assert session.is_encoded
+    assert session.computing.is_encoded
 
 
 def test_an_answer_concerns_its_label_alone(session, engine):
@@ -161,7 +162,7 @@ def test_undo_takes_back_a_click_and_its_answer_without_computing(session, engin
 
 
 def test_undo_of_a_click_not_answered_yet_drops_its_answer(session, engine):
-    session.encode()
+    session.computing.encode()
     engine.holds = (SegmentVolume,)
     blank = session.document
     session.add(POINT)
@@ -211,7 +212,7 @@ def test_another_encoder_needs_new_features(session, engine):
     assert session.document.waiting == ()
     session.undo()
     assert session.document.choices.encoder == "filters"
-    assert not session.is_encoded
+    assert not session.computing.is_encoded
 
 
 def test_a_choice_changes_the_label_in_work_alone(session, engine):
@@ -236,8 +237,8 @@ def test_images_seen_together_are_kept_with_the_document(session, ball_volume, e
     failed = listen(later.failed)
     later.add(OTHER)
     assert "not open" in failed[-1]
-    later.know((other,))
-    later.encode()
+    later.computing.know((other,))
+    later.computing.encode()
     assert len(later_engine.of(OpenVolume)[-1].request.others) == 1
     assert later.document.waiting == ()
     later.close()
@@ -259,18 +260,18 @@ def test_images_of_another_grid_are_refused(session, ball_volume):
 
 def test_cancelling_leaves_nothing_under_way(session, engine):
     engine.holds = (EncodeVolume,)
-    session.encode()
-    assert session.activity.phase is Phase.ENCODING
-    session.cancel()
-    assert session.activity.phase is Phase.BARE
+    session.computing.encode()
+    assert session.computing.activity.phase is Phase.ENCODING
+    session.computing.cancel()
+    assert session.computing.activity.phase is Phase.BARE
     assert engine.of(EncodeVolume)[0].future.done()
 
 
 def test_progress_after_cancelling_is_not_heard(session, engine):
     engine.holds = (EncodeVolume,)
-    session.encode()
-    session.cancel()
-    heard = listen(session.acted)
+    session.computing.encode()
+    session.computing.cancel()
+    heard = listen(session.computing.acted)
     engine.of(EncodeVolume)[0].on_event(Progress(3, 16, Stage.SLICES))
     assert heard == []
 
@@ -278,22 +279,22 @@ def test_progress_after_cancelling_is_not_heard(session, engine):
 def test_a_click_kept_from_being_answered_is_answered_later(session, engine):
     engine.holds = (EncodeVolume, SegmentVolume)
     session.add(POINT)
-    session.cancel()
+    session.computing.cancel()
     assert session.document.waiting == (1,)
     engine.holds = ()
-    session.encode()
+    session.computing.encode()
     assert session.document.waiting == ()
 
 
 def test_an_error_is_said_once_and_nothing_is_lost(session, engine):
-    session.encode()
+    session.computing.encode()
     engine.holds = (SegmentVolume,)
     failed = listen(session.failed)
     session.add(POINT)
     engine.of(SegmentVolume)[-1].future.set_exception(EngineError("out of order"))
     assert failed == ["out of order"]
     assert session.document.prompts.points == (POINT,)
-    assert session.activity.phase is Phase.READY
+    assert session.computing.activity.phase is Phase.READY
     engine.holds = ()
     session.add(OTHER)
     assert session.document.waiting == ()
@@ -315,7 +316,7 @@ def test_after_a_failed_start_the_next_click_starts_again(session, engine):
 
 
 def test_done_waits_for_the_answer(session, engine):
-    session.encode()
+    session.computing.encode()
     engine.holds = (SegmentVolume,)
     said = listen(session.noticed)
     session.add(POINT)
@@ -328,7 +329,7 @@ def test_done_waits_for_the_answer(session, engine):
 
 
 def test_saving_waits_for_the_answer(session, engine):
-    session.encode()
+    session.computing.encode()
     engine.holds = (SegmentVolume,)
     session.add(POINT)
     counts = []
@@ -352,7 +353,7 @@ def test_an_encoder_that_cannot_be_had_does_not_stay_chosen(session, engine):
 
 def test_opening_writes_nothing(session, home):
     assert list(home.rglob("*.json")) == []
-    session.encode()
+    session.computing.encode()
     assert list(home.rglob("*.json")) == []
     later = again(session)
     assert list(home.rglob("*.json")) == []
@@ -367,7 +368,7 @@ def test_one_change_is_one_save(session, monkeypatch):
     )
     session.change(session.document.with_new_label(), "new label")
     assert len(writes) == 1
-    session.encode()
+    session.computing.encode()
     assert len(writes) == 1
 
 
@@ -412,15 +413,15 @@ def test_a_kill_loses_nothing_that_was_said(home, tmp_path):
         rest = child.stdout.read().split()
         said = int(rest[-1]) if rest and rest[-1].isdigit() else said
         child.wait()
-    (kept,) = home.rglob("*.dinomed.json")
+    (kept,) = (home / "documents").glob("*.dinomed.json")
     assert len(load_document(kept).document.prompts.points) >= said > 50
 
 
 def test_two_files_of_one_stem_never_meet(ball_volume, tmp_path):
     volume = ball_volume[0]
     other = replace(volume, array=volume.array + 1)
-    one = Autosave(volume.fingerprint, tmp_path / "scan.1.nii.gz")
-    two = Autosave(other.fingerprint, tmp_path / "scan.2.nii.gz")
+    one = Autosave(volume.fingerprint, tmp_path / "scan.1.nii.gz", is_beside=True)
+    two = Autosave(other.fingerprint, tmp_path / "scan.2.nii.gz", is_beside=True)
     assert one.path != two.path
     assert one.path.parent == two.path.parent == tmp_path
     assert one.path.name.startswith("scan.")
@@ -430,10 +431,23 @@ def test_it_is_kept_in_the_users_folder_unless_told_otherwise(autosave, home):
     assert home in autosave.path.parents
 
 
+def test_it_is_found_where_it_was_kept_whatever_is_preferred_now(ball_volume, tmp_path):
+    volume, image = ball_volume[0], tmp_path / "scan.nii.gz"
+    session = Session(
+        volume, FakeEngine(), Autosave(volume.fingerprint, image, is_beside=True)
+    )
+    session.open()
+    session.add(POINT)
+    session.close()
+    assert Autosave(volume.fingerprint, image).path.parent == tmp_path
+    assert Autosave(volume.fingerprint).path.parent != tmp_path
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_beside_an_image_that_cannot_be_written_to(ball_volume, tmp_path, home):
     tmp_path.chmod(0o500)
-    place = Autosave(ball_volume[0].fingerprint, tmp_path / "scan.nii.gz").path
+    image = tmp_path / "scan.nii.gz"
+    place = Autosave(ball_volume[0].fingerprint, image, is_beside=True).path
     assert home in place.parents
 
 
@@ -543,6 +557,7 @@ def test_no_file_name_is_in_the_document(ball_volume, tmp_path):
     session.open()
     session.add(POINT)
     path = Autosave(session.fingerprint, source).path
+    assert path.exists()
     assert "DOE" not in path.read_text()
     session.close()
 

@@ -1,0 +1,222 @@
+"""Labels and documents in and out of a workbench: files, layers, things to be counted."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_dinomed.annotation.labels import legend_of
+from napari_dinomed.errors import DinomedError
+from napari_dinomed.io import Origin, Source, read_labels, write_labels
+from napari_dinomed.io.ome_zarr import OmeZarrHeader
+from napari_dinomed.plugin.files import layer_name
+from napari_dinomed.plugin.layers import METADATA_KEY, legend_in, lies_over, shape_over
+from napari_dinomed.plugin.result_layer import instances_over
+from napari_dinomed.segment.instances import split_instances
+from napari_dinomed.volume import Volume, require_same_grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.plugin.workbench import Workbench
+    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.session import Session
+    from napari_dinomed.volume import NamedLabel
+
+
+class Exchange:
+    """What comes into a workbench's document from elsewhere, and goes out of it.
+
+    Parameters
+    ----------
+    bench
+        The workbench.
+    deliver
+        Runs a function soon, on the viewer's thread.
+    """
+
+    def __init__(self, bench: Workbench, deliver: Deliver) -> None:
+        self._bench = bench
+        self._deliver = deliver
+        self._seen_labels: weakref.WeakSet[Labels] = weakref.WeakSet()
+
+    def continue_from(self, layer: Labels) -> None:
+        """Make a labels layer of the same grid the document's start; the layer goes."""
+
+        def go_on(session: Session) -> None:
+            self._require_same_place(layer, session)
+            stored = layer.metadata.get(METADATA_KEY)
+            legend = stored.legend if isinstance(stored, Volume) else None
+            array = np.asarray(layer.data).reshape(session.volume.array.shape)
+            self._continue(session, array, legend or legend_in(layer), layer.name)
+            if layer in self._bench.viewer.layers:
+                self._bench.viewer.layers.remove(layer)
+
+        self._bench.act(go_on)
+
+    def _require_same_place(self, layer: Labels, session: Session) -> None:
+        """Raise `DinomedError` where a layer does not lie voxel on voxel of the image."""
+        shape, own = session.volume.array.shape, shape_over(layer)
+        if own != shape:
+            raise DinomedError(
+                f"Expected labels of {shape} voxels, but {layer.name!r} has {own}. Open "
+                "labels of this image."
+            )
+        sheet = self._bench.sheet
+        if sheet is not None and not lies_over(layer, sheet.result.layer):
+            raise DinomedError(
+                f"{layer.name!r} has as many voxels as the image, but lies elsewhere, or "
+                "at another scale. Open labels of this image."
+            )
+
+    def continue_from_file(self, path: Path) -> None:
+        """Make labels from a file the document's start."""
+
+        def go_on(session: Session) -> None:
+            labels, volume = read_labels(path)
+            require_same_grid(session.volume, volume)
+            self._continue(session, labels, volume.legend or (), path.name)
+
+        self._bench.act(go_on)
+
+    def _continue(
+        self,
+        session: Session,
+        labels: NDArray[Any],
+        legend: tuple[NamedLabel, ...],
+        name: str,
+    ) -> None:
+        session.change(
+            session.document.continued_from(labels, legend), f"continue from {name}"
+        )
+        self._bench.aim(session.document.labels[0].id)
+        count = len(session.document.labels)
+        self._bench.said.emit(f"Went on from {name}: {count} labels. Undo takes it back.")
+
+    @property
+    def labels_at_hand(self) -> list[Labels]:
+        """Labels layers of the image's shape that could be gone on from."""
+        if self._bench.session is None or self._bench.sheet is None:
+            return []
+        shape = self._bench.session.volume.array.shape
+        return [
+            layer
+            for layer in self._bench.viewer.layers
+            if isinstance(layer, Labels)
+            and layer not in self._bench.sheet.layers
+            and shape_over(layer) == shape
+        ]
+
+    def take_dropped(self) -> None:
+        """A file of labels that was opened over a blank document becomes its start."""
+        session = self._bench.session
+        for layer in self.labels_at_hand:
+            is_known = layer in self._seen_labels
+            self._seen_labels.add(layer)
+            stored = layer.metadata.get(METADATA_KEY)
+            is_labels = isinstance(stored, Volume) and stored.legend is not None
+            if is_known or not is_labels or session is None:
+                continue
+            if session.document.is_blank and not session.is_read_only:
+                self.continue_from(layer)
+            else:
+                self._bench.said.emit(
+                    f"{layer.name} are labels of this grid: go on from them by 'Continue "
+                    "from labels…'."
+                )
+
+    def save_labels(self, path: Path) -> None:
+        """Write the labels on the grid of the image's file, once answers are in.
+
+        Raises
+        ------
+        WriteError
+            Where the file cannot be written.
+        """
+        session = self._bench.require()
+
+        def save() -> None:
+            legend = legend_of(session.document.legend)
+            labels = session.document.labels_of(session.volume.geometry.shape)
+            write_labels(path, labels, session.volume, legend)
+            self._bench.said.emit(f"Saved {path}")
+
+        session.after_answers(lambda: self._bench.attempt(save))
+
+    def save_copy(self, path: Path) -> None:
+        """Write the document to a file of the user's choice."""
+
+        def save(session: Session) -> None:
+            session.save(path)
+            self._bench.said.emit(f"Saved {path}")
+
+        self._bench.act(save)
+
+    def open_copy(self, path: Path) -> None:
+        """Go on with a document from a file; undo goes back."""
+        self._bench.act(lambda session: session.resume(path))
+
+    def suggested_path(self, suffix: str) -> Path:
+        """Where labels would be saved: beside the image, under its name."""
+        source = getattr(self._source(), "path", None)
+        if source is None:
+            return Path.home() / f"labels{suffix}"
+        place: Path = source
+        return place.with_name(f"{layer_name(place)}-labels{suffix}")
+
+    @property
+    def own_store(self) -> Path | None:
+        """The OME-Zarr that the image came from, into which labels can go."""
+        header = (
+            self._bench.session.volume.header if self._bench.session is not None else None
+        )
+        return header.root if isinstance(header, OmeZarrHeader) else None
+
+    def _source(self) -> Source | None:
+        """The file that the image came from."""
+        session, image = self._bench.session, self._bench.image
+        origin = session.volume.origin if session is not None else None
+        if isinstance(origin, Origin) and origin.source.paths:
+            return origin.source
+        path = getattr(image.source, "path", None) if image is not None else None
+        return Source((Path(path),)) if path else None
+
+    def split(self) -> None:
+        """Number the things of the label in use, in a layer of their own."""
+        self._bench.act(self._split)
+
+    def _split(self, session: Session) -> None:
+        label = session.document.find(self._bench.label)
+        mask = session.document.mask(label.id)
+        if not mask:
+            raise DinomedError(f"Nothing is {label.name} yet: click on some of it first.")
+        self._bench.said.emit(f"Telling the things of {label.name} apart …")
+        shape = session.volume.geometry.shape
+        box = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
+
+        def work() -> None:
+            instances = split_instances(mask.array(box), session.volume.geometry.spacing)
+            self._deliver(lambda: self._show_instances(session, label.name, instances))
+
+        threading.Thread(target=work, name="instances", daemon=True).start()
+
+    def _show_instances(
+        self, session: Session, name: str, instances: NDArray[np.int32]
+    ) -> None:
+        if (
+            self._bench.session is not session
+            or self._bench.image is None
+            or self._bench.sheet is None
+        ):
+            return
+        layer = instances_over(self._bench.image, name, instances, session.volume)
+        self._seen_labels.add(layer)
+        above = self._bench.viewer.layers.index(self._bench.sheet.result.layer) + 1
+        self._bench.viewer.layers.insert(above, layer)
+        self._bench.point()
+        self._bench.said.emit(f"{len(layer.features) - 1:,} things in {layer.name}")

@@ -1,0 +1,385 @@
+"""Features and answers for one volume: what is asked of the engine, and still wanted.
+
+In: the document as it is. Out: answers to the labels that wait in it, one after another;
+what was asked for another window, encoder or set of prompts is dropped wherever it is.
+Events of the engine arrive on the client's thread and are handed to ``deliver``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from psygnal import Signal
+
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.engine.messages import (
+    CloseVolume,
+    Encoded,
+    EncodeVolume,
+    Event,
+    Notice,
+    Progress,
+    Segmented,
+    SegmentVolume,
+    SliceLabels,
+    open_request,
+)
+from napari_dinomed.errors import Cancelled, DinomedError, DocumentError
+from napari_dinomed.session.activity import Activity, Phase, View
+from napari_dinomed.volume import choose_window, seen_with
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_dinomed.annotation.document import Document
+    from napari_dinomed.engine.client import Call, OnEvent
+    from napari_dinomed.engine.messages import Request
+    from napari_dinomed.volume import Volume, Window
+
+    Deliver = Callable[[Callable[[], None]], None]
+
+
+class Asks(Protocol):
+    """What a session needs of an engine's client."""
+
+    def submit(self, request: Request, on_event: OnEvent | None = None) -> Call:
+        """Ask; returns at once."""
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What features are of: the choices that new ones are needed for."""
+
+    encoder: str
+    window: Window
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Encoding:
+    """Features, there or on their way.
+
+    Parameters
+    ----------
+    sight
+        What they are of.
+    number
+        Comes back with them, and with what is answered from them.
+    call
+        The request, once it is made.
+    result
+        None while they are on their way.
+    """
+
+    sight: _Sight
+    number: int
+    call: Call | None = None
+    result: Encoded | None = None
+
+
+class Computing:
+    """Has a document's waiting labels answered.
+
+    Parameters
+    ----------
+    volume
+        What the document is of.
+    engine
+        Who computes.
+    document
+        The document as it is at first.
+    deliver
+        Runs a function on the thread of the owner.
+    """
+
+    acted = Signal(Activity)
+    slice_labelled = Signal(SliceLabels)
+    answered = Signal(int, Mask)
+    encoder_lost = Signal(str)
+    noticed = Signal(str)
+    failed = Signal(str)
+    rested = Signal()
+
+    def __init__(
+        self, volume: Volume, engine: Asks, document: Document, deliver: Deliver
+    ) -> None:
+        self.activity = Activity()
+        self.is_paused = False
+        self._volume = volume
+        self._engine = engine
+        self._document = document
+        self._deliver = deliver
+        self._name = uuid.uuid4().hex
+        self._others: dict[str, Volume] = {}
+        self._given: tuple[str, ...] | None = None
+        self._encoding: _Encoding | None = None
+        self._working = document.choices.encoder
+        self._answering = 0
+        self._answer_call: Call | None = None
+        self._windows: dict[str, Window] = {}
+        self._generation = 0
+        self._view = View()
+
+    @property
+    def window(self) -> Window:
+        """Grey values that the encoder sees."""
+        name = self._document.choices.window
+        if name not in self._windows:
+            self._windows[name] = choose_window(self._volume, name or None)
+        return self._windows[name]
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the features that the choices ask for are there."""
+        encoding = self._encoding
+        return encoding is not None and encoding.result is not None and self._fits(encoding)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the answer to a label that waits is on its way."""
+        encoding = self._encoding
+        is_coming = encoding is not None and encoding.result is None
+        return bool(self._answering) or (is_coming and bool(self._document.waiting))
+
+    @property
+    def signature(self) -> str:
+        """What identifies the features' encoder; empty before there are any."""
+        result = self._encoding.result if self._encoding is not None else None
+        return result.signature if result is not None else ""
+
+    def follow(self, document: Document) -> None:
+        """Take the document as it is now; ask anew where that changes an answer."""
+        before, self._document = self._document, document
+        if before.choices != document.choices and not self._fits(self._encoding):
+            self._drop_encoding()
+        if _asked(before) != _asked(document):
+            self._ask()
+
+    def adopt(self, document: Document) -> None:
+        """Take a document as it was kept; nothing is asked before the user acts."""
+        self._document = document
+        self._drop_encoding()
+
+    def know(self, others: tuple[Volume, ...]) -> tuple[str, ...]:
+        """Keep images at hand that the document may be seen with; their fingerprints."""
+        found = {other.fingerprint: other for other in others}
+        self._others |= found
+        return tuple(found)
+
+    def look_at(self, view: View) -> None:
+        """Remember the plane in view; labels come for it first."""
+        self._view = view
+
+    def close(self) -> None:
+        """Let the engine forget the volume."""
+        self._drop_encoding()
+        if self._given is not None:
+            self._given = None
+            self._engine.submit(CloseVolume(self._name))
+
+    def encode(self) -> None:
+        """Compute the features of the volume, or find them on disk."""
+        if self.is_encoded:
+            self._ask()
+            return
+        self._drop_encoding()
+        self._generation += 1
+        try:
+            sight, volume = self._sight(), self._seen()
+        except DinomedError as error:
+            self.failed.emit(str(error))
+            return
+        if self._given != sight.others:
+            self._give(volume, sight.others)
+        first = self._view.index if self._view.axis == 0 else volume.array.shape[0] // 2
+        number = self._generation
+        request = EncodeVolume(
+            self._name, sight.encoder, sight.window, first, generation=number
+        )
+        self._encoding = _Encoding(sight, number)
+        self._act()
+        call = self._submit(request, self._take_encoded, self._lose_encoding)
+        if self._encoding is not None and self._encoding.number == number:
+            self._encoding = replace(self._encoding, call=call)
+
+    def cancel(self) -> None:
+        """Stop computing; features that are done stay on disk, prompts are kept."""
+        self._drop_encoding(unless_done=True)
+        self.rested.emit()
+
+    def _sight(self) -> _Sight:
+        choices = self._document.choices
+        return _Sight(choices.encoder, self.window, choices.others)
+
+    def _seen(self) -> Volume:
+        """The volume with the images that it is seen with."""
+        wanted = self._document.choices.others
+        missing = [one for one in wanted if one not in self._others]
+        if missing:
+            raise DocumentError(
+                f"{len(missing)} of the images that this volume was seen with is not open. "
+                "Open it, or choose anew what the volume is seen with."
+            )
+        return seen_with(self._volume, [self._others[one] for one in wanted])
+
+    def _give(self, volume: Volume, others: tuple[str, ...]) -> None:
+        """Hand the volume to the engine; if that fails, the next click does it again."""
+        self._given = others
+
+        def lost(_: BaseException) -> None:
+            self._given = None
+            self._drop_encoding()
+
+        self._submit(open_request(self._name, volume), lambda _: None, lost)
+
+    def _ask(self) -> None:
+        """Ask for the answer to the label that has waited least long, if any waits."""
+        self._drop_answer()
+        if not self._document.waiting or self.is_paused:
+            self._act()
+            self.rested.emit()
+            return
+        if not self._fits(self._encoding):
+            self.encode()
+        encoding = self._encoding
+        if encoding is None or self._answering or not self._document.waiting:
+            return
+        self._generation += 1
+        label, document = self._document.waiting[0], self._document
+        request = SegmentVolume(
+            self._name,
+            document.prompts.until_last_of(label),
+            document.labels,
+            wanted=(label,),
+            head=document.choices.head,
+            threshold=document.choices.threshold,
+            view_axis=self._view.axis,
+            view_index=self._view.index,
+            generation=self._generation,
+            encoding=encoding.number,
+        )
+        self._answering = request.generation
+        self._act()
+        call = self._submit(request, partial(self._take_answer, label), self._lose_answer)
+        if self._answering == request.generation:
+            self._answer_call = call
+
+    def _fits(self, encoding: _Encoding | None) -> bool:
+        return encoding is not None and encoding.sight == self._sight()
+
+    def _drop_answer(self) -> None:
+        call, self._answer_call, self._answering = self._answer_call, None, 0
+        if call is not None:
+            call.cancel()
+
+    def _drop_encoding(self, unless_done: bool = False) -> None:
+        """Withdraw what is being computed; by default forget what was, too."""
+        self._drop_answer()
+        encoding = self._encoding
+        if encoding is not None and not (unless_done and encoding.result is not None):
+            self._encoding = None
+            if encoding.call is not None:
+                encoding.call.cancel()
+        self._act()
+
+    def _submit(
+        self,
+        request: Request,
+        take: Callable[[Any], None],
+        lose: Callable[[BaseException], None],
+    ) -> Call:
+        """Ask; an event or result of what was withdrawn since is dropped."""
+        is_current = partial(self._is_current, request)
+
+        def hear(event: Event) -> None:
+            self._deliver(lambda: self._take_event(event) if is_current() else None)
+
+        def settle(future: Any) -> None:
+            self._deliver(lambda: self._take_result(future, is_current, take, lose))
+
+        call = self._engine.submit(request, hear)
+        call.future.add_done_callback(settle)
+        return call
+
+    def _is_current(self, request: Request) -> bool:
+        if isinstance(request, SegmentVolume):
+            return request.generation == self._answering
+        if isinstance(request, EncodeVolume):
+            encoding = self._encoding
+            return encoding is not None and encoding.number == request.generation
+        return True
+
+    def _take_event(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._act(event)
+        elif isinstance(event, Notice):
+            self.noticed.emit(event.text)
+        elif isinstance(event, SliceLabels):
+            self.slice_labelled.emit(event)
+
+    def _take_result(
+        self,
+        future: Any,
+        is_current: Callable[[], bool],
+        take: Callable[[Any], None],
+        lose: Callable[[BaseException], None],
+    ) -> None:
+        error = future.exception()
+        if not is_current():
+            return
+        if error is None:
+            take(future.result())
+            return
+        lose(error)
+        if not isinstance(error, Cancelled):
+            self.failed.emit(str(error))
+
+    def _take_encoded(self, encoded: Encoded) -> None:
+        encoding = self._encoding
+        assert encoding is not None  # what was withdrawn does not come here
+        self._encoding = replace(encoding, result=encoded)
+        self._working = encoded.encoder
+        if not self._answering and self._document.waiting:
+            self._ask()
+        self._act()
+
+    def _lose_encoding(self, error: BaseException) -> None:
+        self._encoding = None
+        self._drop_answer()
+        is_other = self._working != self._document.choices.encoder
+        if is_other and not isinstance(error, Cancelled):
+            self.encoder_lost.emit(self._working)
+        self._act()
+        self.rested.emit()
+
+    def _take_answer(self, label: int, segmented: Segmented) -> None:
+        self._answer_call, self._answering = None, 0
+        self.answered.emit(label, segmented.mask(label))
+
+    def _lose_answer(self, _: BaseException) -> None:
+        self._answer_call, self._answering = None, 0
+        self._act()
+        self.rested.emit()
+
+    def _act(self, progress: Progress | None = None) -> None:
+        encoding = self._encoding
+        result = encoding.result if encoding is not None else None
+        phase = Phase.BARE
+        if encoding is not None and result is None:
+            phase = Phase.ENCODING
+        elif self._answering:
+            phase = Phase.ANSWERING
+        elif result is not None and self._fits(encoding):
+            phase = Phase.READY
+        activity = Activity(phase, progress, result.device if result is not None else "")
+        if activity != self.activity:
+            self.activity = activity
+            self.acted.emit(activity)
+
+
+def _asked(document: Document) -> tuple[object, ...]:
+    """What an answer depends on."""
+    return (document.waiting, document.prompts, document.choices)
