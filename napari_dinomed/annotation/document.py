@@ -9,7 +9,8 @@ Who may change a voxel:
   a label that is done.
 * The answer to a label's prompts changes that label alone. It takes free voxels, and those
   of another label only where the user, since the last answer, clicked inside of that one.
-* What a hand has set, an answer never changes.
+* What a hand has set, an answer never changes: what was painted stays, and what was erased
+  from a label does not come back to it before the user says so there.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from napari_dinomed.annotation.flood import flooded
 from napari_dinomed.annotation.labels import (
@@ -64,7 +66,7 @@ class Choices:
     encoder: str = "filters"
     window: str = ""
     head: str = "auto"
-    threshold: float = 0.5
+    threshold: Annotated[float, Field(ge=0.01, le=0.99)] = 0.5
     others: tuple[str, ...] = ()
 
 
@@ -90,7 +92,9 @@ class Document:
     masks
         Voxels of each label that has any.
     hand
-        Voxels that a hand has set, to a label or to none.
+        Voxels that a hand has given to the label that they have.
+    erased
+        Voxels that a hand has taken from a label, by label.
     choices
         How prompts are read.
     next_id
@@ -105,6 +109,7 @@ class Document:
     prompts: Prompts = field(default_factory=Prompts)
     masks: Mapping[LabelId, PackedMask] = field(default_factory=dict)
     hand: PackedMask = EMPTY
+    erased: Mapping[LabelId, PackedMask] = field(default_factory=dict)
     choices: Choices = field(default_factory=Choices)
     next_id: int = 2
     waiting: tuple[LabelId, ...] = ()
@@ -112,7 +117,8 @@ class Document:
 
     def __post_init__(self) -> None:
         ids = [label.id for label in self.labels]
-        if not ids or len(set(ids)) < len(ids) or max(ids) >= self.next_id:
+        is_told_apart = bool(ids) and len(set(ids)) == len(ids)
+        if not is_told_apart or not max(ids) < self.next_id <= MAX_LABEL + 1:
             raise DocumentError(
                 f"Expected labels with numbers of their own below {self.next_id}, got "
                 f"{ids}."
@@ -126,7 +132,7 @@ class Document:
     @property
     def is_blank(self) -> bool:
         """Whether nothing has been said or painted yet."""
-        return not (self.prompts or self.masks or self.hand)
+        return not (self.prompts or self.masks or self.erased)
 
     @property
     def legend(self) -> tuple[Label, ...]:
@@ -193,6 +199,7 @@ class Document:
             labels=tuple(known for known in self.labels if known.id != label),
             prompts=self.prompts.without_label(label),
             masks={n: mask for n, mask in self.masks.items() if n != label},
+            erased={n: mask for n, mask in self.erased.items() if n != label},
             hand=self.hand - self.mask(label),
             waiting=tuple(n for n in self.waiting if n != label),
             claims=tuple(c for c in self.claims if label not in (c.label, c.other)),
@@ -218,25 +225,40 @@ class Document:
         """
         self.require_open(prompt.label)
         marked = _mask_of(prompt)
-        claims = self.claims
-        if prompt.include:
-            for label in self.labels:
-                inside = self.mask(label.id) & marked if label.id != prompt.label else EMPTY
-                if inside:
-                    self.require_open(label.id)
-                    voxel = _any_voxel(inside)
-                    claims = (*claims, Claim(prompt.label, label.id, voxel))
         prompts = self.prompts
         if isinstance(prompt, Stroke):
-            prompts = prompts.unpainted(prompt.mask)
-        target = prompt.label if prompt.include else 0
-        erased = EMPTY if prompt.include else self.mask(prompt.label) & marked
-        marked = marked if prompt.include else erased
-        changed = replace(self, prompts=prompts.plus(prompt), claims=claims)
-        return changed._set(marked, target).asking(prompt.label)
+            done = {label.id for label in self.labels if label.is_done}
+            prompts = prompts.unpainted(prompt.mask, done)
+        changed = replace(self, prompts=prompts.plus(prompt))
+        if prompt.include:
+            changed = changed._claiming(prompt.label, marked)
+            changed = changed._included(prompt.label, marked)
+        else:
+            excluded = self.mask(prompt.label) & marked
+            changed = replace(changed, hand=self.hand - excluded)._set(excluded, 0)
+        return changed.asking(prompt.label)
+
+    def _claiming(self, label: int, marked: Mask) -> Document:
+        """Marks inside other labels' voxels are claims on what lies around them."""
+        claims = self.claims
+        for other in self.labels:
+            inside = self.mask(other.id) & marked if other.id != label else EMPTY
+            if inside:
+                self.require_open(other.id)
+                claims = (*claims, Claim(label, other.id, _any_voxel(inside)))
+        return replace(self, claims=claims)
+
+    def _included(self, label: int, marked: Mask) -> Document:
+        """Marks are their label's at once; around them it may be again what was erased."""
+        erased = dict(self.erased)
+        if label in erased:
+            erased[label] = erased[label] - flooded(erased[label], marked.voxels())
+        # A mark is no work of the hand: it lasts as long as its prompt.
+        hand = self.hand - (marked - self.mask(label))
+        return replace(self, hand=hand, erased=_without_empty(erased))._set(marked, label)
 
     def with_prompts(self, prompts: Prompts) -> Document:
-        """Other prompts, some of them gone or moved; labels that it concerns are answered.
+        """Other prompts, some of them gone; labels that it concerns are answered.
 
         Raises
         ------
@@ -255,30 +277,34 @@ class Document:
             for n in {claim.label for claim in self.claims}
         }
         claims = tuple(c for c in self.claims if c.voxel in marked[c.label])
-        return replace(self, prompts=prompts, claims=claims).asking(*concerned)
+        changed = replace(self, prompts=prompts, claims=claims).asking(*concerned)
+        for label in set(concerned) - set(prompts.included_labels()):
+            changed = changed.answered(label, EMPTY)
+        return changed
 
     def asking(self, *labels: int) -> Document:
-        """Labels to be answered; one without an included prompt has its answer: none.
-
-        What is done is not asked for.
-        """
+        """Labels to be answered, so far as prompts include something and they are open."""
         included = set(self.prompts.included_labels())
-        still_open = [n for n in labels if not self.find(n).is_done]
-        asked = tuple(n for n in still_open if n in included)
+        asked = tuple(n for n in labels if n in included and not self.find(n).is_done)
         others = tuple(n for n in self.waiting if n not in labels)
-        changed = replace(self, waiting=(*asked, *others))
-        for label in still_open:
-            if label not in included:
-                changed = changed.answered(label, EMPTY)
-        return changed
+        return replace(self, waiting=(*asked, *others))
+
+    def asks_as(self, other: Document, label: int) -> bool:
+        """Whether a label waits here for the same answer as in another document."""
+        if not (self.has(label) and label in self.waiting):
+            return False
+        own, theirs = self.prompts.until_last_of(label), other.prompts.until_last_of(label)
+        return own == theirs and self.choices == other.choices
 
     def answered(self, label: int, answer: Mask) -> Document:
         """The engine's answer to a label's prompts, so far as it may be taken."""
+        if not self.has(label) or self.find(label).is_done:
+            return self
         own = self.mask(label)
         claims = [claim for claim in self.claims if claim.label == label]
         left = tuple(claim for claim in self.claims if claim.label != label)
         waiting = tuple(n for n in self.waiting if n != label)
-        taken = answer - self.hand
+        taken = answer - self.hand - self.erased.get(label, EMPTY)
         masks = dict(self.masks)
         for other in self.labels:
             theirs = self.mask(other.id) if other.id != label else EMPTY
@@ -288,7 +314,8 @@ class Document:
             seeds = [claim.voxel for claim in claims if claim.other == other.id]
             won = EMPTY
             if seeds and not other.is_done:
-                won = flooded(contested | (answer & own), seeds) & contested
+                around = np.array(seeds)
+                won = flooded(contested | (answer & own), around) & contested
             taken = taken - (contested - won)
             masks[other.id] = theirs - won
         masks[label] = taken | (own & self.hand)
@@ -302,21 +329,40 @@ class Document:
     # Hand
 
     def with_edit(self, mask: Mask, label: int) -> Document:
-        """Voxels set by hand, to a label or, with 0, to none; what is done stays as it is.
+        """Voxels painted by hand; those of labels that are done stay as they are.
 
         Raises
         ------
         DocumentError
             Where the label is done.
         """
-        if label:
-            self.require_open(label)
-        allowed = mask
+        self.require_open(label)
+        painted = self.unlocked(mask)
+        erased = dict(self.erased)
+        erased[label] = erased.get(label, EMPTY) - painted
+        changed = self._set(painted, label)
+        return replace(changed, hand=self.hand | painted, erased=_without_empty(erased))
+
+    def with_erasure(self, mask: Mask, label: int) -> Document:
+        """Voxels rubbed out by hand, from whatever label they have, and from this one.
+
+        Answers to those labels do not bring them back; another label may have them.
+        """
+        rubbed = self.unlocked(mask)
+        erased = dict(self.erased)
+        for known in self.labels:
+            part = rubbed if known.id == label else rubbed & self.mask(known.id)
+            if part and not known.is_done:
+                erased[known.id] = erased.get(known.id, EMPTY) | part
+        changed = self._set(rubbed, 0)
+        return replace(changed, hand=self.hand - rubbed, erased=erased)
+
+    def unlocked(self, mask: Mask) -> Mask:
+        """The voxels of a mask that no label has that is done."""
         for known in self.labels:
             if known.is_done:
-                allowed = allowed - self.mask(known.id)
-        changed = self._set(allowed, label)
-        return replace(changed, hand=self.hand | allowed)
+                mask = mask - self.mask(known.id)
+        return mask
 
     def continued_from(
         self, labels: NDArray[np.integer[Any]], legend: Iterable[NamedLabel]
@@ -333,27 +379,24 @@ class Document:
         """
         for label in self.labels:
             self.require_open(label.id)
-        numbers = [int(n) for n in np.unique(labels) if n != 0]
-        if not numbers or min(numbers) < 0 or max(numbers) > MAX_LABEL:
-            raise DocumentError(
-                f"Expected labels from 1 to {MAX_LABEL}, got "
-                f"{f'{min(numbers)} to {max(numbers)}' if numbers else 'none'}."
-            )
-        named = {entry.id: entry for entry in legend}
+        masks = Mask.split(labels)
+        if not masks or min(masks) < 0 or max(masks) > MAX_LABEL:
+            found = f"{min(masks)} to {max(masks)}" if masks else "none"
+            raise DocumentError(f"Expected labels from 1 to {MAX_LABEL}, got {found}.")
+        named = {entry.id: entry for entry in legend if entry.id > 0}
         meaning = self.labels[0].meaning
-        made, masks, hand = [], {}, EMPTY
-        for number in sorted({*numbers, *(n for n in named if n > 0)}):
+        made = []
+        for number in sorted({*masks, *named}):
             label = new_label(number, meaning)
             if number in named:
                 entry = named[number]
                 label = replace(label, name=entry.name, color=entry.color)
             made.append(label)
-            mask = Mask.of(labels == number)
-            if mask:
-                masks[number] = mask
-                hand = hand | mask
         next_id = max(self.next_id, made[-1].id + 1)
-        return Document(tuple(made), Prompts(), masks, hand, self.choices, next_id)
+        hand = Mask.of(labels != 0)
+        return Document(
+            tuple(made), Prompts(), masks, hand, choices=self.choices, next_id=next_id
+        )
 
     def _set(self, mask: Mask, label: int) -> Document:
         """Voxels given to a label, or with 0 to none, and taken from all others."""
@@ -376,13 +419,15 @@ class Document:
     def require_fits(self, shape: tuple[int, int, int]) -> None:
         """Raise `DocumentError` where it cannot be of a volume of this shape."""
         known = {label.id for label in self.labels}
-        named = {*self.masks, *self.waiting, *(prompt.label for prompt in self.prompts.all)}
+        named = {*self.masks, *self.waiting, *self.erased}
+        named |= {prompt.label for prompt in self.prompts.all}
+        named |= {n for claim in self.claims for n in (claim.label, claim.other)}
         if not named <= known:
             raise DocumentError(
                 f"It names the labels {sorted(named - known)}, which it does not have."
             )
         try:
-            for mask in (*self.masks.values(), self.hand):
+            for mask in (*self.masks.values(), *self.erased.values(), self.hand):
                 mask.require_inside(shape)
         except ValueError as error:
             raise DocumentError(f"Its labels are on another grid: {error}.") from error

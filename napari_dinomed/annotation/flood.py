@@ -6,24 +6,20 @@ cost follows that part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_dinomed.annotation.mask import Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from napari_dinomed.annotation.prompts import Voxel
 
-
-def flooded(mask: Mask, seeds: Sequence[Voxel]) -> Mask:
-    """The part of a mask that is connected, by faces, to one of the seeds in it."""
-    inside = [seed for seed in seeds if seed in mask]
-    if not inside:
+def flooded(mask: Mask, seeds: NDArray[np.integer[Any]]) -> Mask:
+    """The part of a mask that is connected, by faces, to one of the seeds (n, 3) in it."""
+    inside = (Mask.of_voxels(seeds) & mask).voxels()
+    if not len(inside):
         return Mask()
     box = mask.box
     # A rim of nothing, so that steps from the last row do not land in the next one.
@@ -32,7 +28,7 @@ def flooded(mask: Mask, seeds: Sequence[Voxel]) -> Mask:
     steps = np.array([free.shape[1] * free.shape[2], free.shape[2], 1])
     left = free.reshape(-1)
     reached: list[NDArray[np.int64]] = []
-    front = (np.array(inside) - start) @ steps
+    front = (inside - start) @ steps
     left[front] = False
     while len(front):
         reached.append(front)

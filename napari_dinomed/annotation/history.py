@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.mask import Mask
 
 # Documents share what they have in common: a step costs what it changed, about 100 kB for
 # an organ in a clinical CT, so that this many take 50 MB.
@@ -61,6 +62,21 @@ class History:
     def amended(self, document: Document) -> History:
         """The present as the engine completes it: no step of the user's."""
         return replace(self, present=document)
+
+    def answered(self, label: int, answer: Mask) -> History:
+        """An answer taken by the present, and by all documents that wait for the same."""
+        present = self.present
+
+        def completed(step: Step) -> Step:
+            if not step.document.asks_as(present, label):
+                return step
+            return replace(step, document=step.document.answered(label, answer))
+
+        return History(
+            present.answered(label, answer),
+            tuple(completed(step) for step in self.past),
+            tuple(completed(step) for step in self.future),
+        )
 
     def undone(self) -> History:
         """One step back, where there is one."""

@@ -23,8 +23,8 @@ _PALETTE = (
     (0.84, 0.37, 0.00),
     (0.80, 0.47, 0.65),
 )
-MAX_LABEL = 65_535
-"""What the layer that shows labels can count to (two bytes a voxel)."""
+MAX_LABEL = 65_534
+"""What the layers can count to: two bytes a voxel, and one number for exclusions."""
 
 LabelId = Annotated[int, Field(ge=1, le=MAX_LABEL)]
 _Part = Annotated[float, Field(ge=0, le=1)]

@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -72,6 +72,17 @@ class Plane:
             int(np.count_nonzero(part)),
         )
 
+    @classmethod
+    def of_pixels(cls, rows: NDArray[np.integer[Any]], columns: Any) -> Plane:
+        """Pack pixels, of which there is at least one."""
+        row, column = int(rows.min()), int(columns.min())
+        shape = (int(rows.max()) - row + 1, int(columns.max()) - column + 1)
+        array = np.zeros(shape, dtype=np.bool_)
+        array[rows - row, columns - column] = True
+        packed = cls.of(array, row, column)
+        assert packed is not None
+        return packed
+
     @property
     def box(self) -> Box:
         """Rows and columns."""
@@ -127,14 +138,26 @@ class Mask:
         voxels = np.asarray(voxels, dtype=np.int64).reshape(-1, 3)
         planes: dict[int, Plane] = {}
         for index in np.unique(voxels[:, 0]):
-            pixels = voxels[voxels[:, 0] == index, 1:]
-            low = pixels.min(0)
-            array = np.zeros(pixels.max(0) - low + 1, dtype=np.bool_)
-            array[tuple((pixels - low).T)] = True
-            plane = Plane.of(array, int(low[0]), int(low[1]))
-            if plane is not None:
-                planes[int(index)] = plane
+            pixels = voxels[voxels[:, 0] == index]
+            planes[int(index)] = Plane.of_pixels(pixels[:, 1], pixels[:, 2])
         return cls(planes)
+
+    @classmethod
+    def split(cls, labels: NDArray[np.integer[Any]]) -> dict[int, Mask]:
+        """The voxels of each number in an array of labels (z, y, x), 0 left out."""
+        found: dict[int, dict[int, Plane]] = {}
+        for index, plane in enumerate(labels):
+            rows, columns = np.nonzero(plane)
+            values = plane[rows, columns]
+            order = np.argsort(values, kind="stable")
+            numbers, starts = np.unique(values[order], return_index=True)
+            for number, start, stop in zip(
+                numbers, starts, [*starts[1:], len(order)], strict=False
+            ):
+                chosen = order[start:stop]
+                packed = Plane.of_pixels(rows[chosen], columns[chosen])
+                found.setdefault(int(number), {})[index] = packed
+        return {number: cls(planes) for number, planes in found.items()}
 
     def __bool__(self) -> bool:
         return bool(self.planes)

@@ -18,7 +18,7 @@ from napari_dinomed.annotation.packing import PackedMask
 from napari_dinomed.errors import PromptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -122,11 +122,14 @@ class Prompts:
         """These prompts less some clicks."""
         return Prompts(tuple(p for p in self.all if not (isinstance(p, Point) and gone(p))))
 
-    def unpainted(self, mask: Mask) -> Prompts:
-        """These prompts with voxels taken out of all strokes; empty ones go."""
+    def unpainted(self, mask: Mask, kept_labels: Collection[int] = ()) -> Prompts:
+        """These prompts with voxels taken out of strokes; empty ones go.
+
+        Strokes of some labels may be kept as they are.
+        """
         kept: list[Prompt] = []
         for prompt in self.all:
-            if isinstance(prompt, Stroke):
+            if isinstance(prompt, Stroke) and prompt.label not in kept_labels:
                 left = prompt.mask - mask
                 if left:
                     same = left is prompt.mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ class SharedEngine:
         self.users -= 1
         if self.users == 0 and self.client is not None:
             client, self.client = self.client, None
-            client.close()
+            # It may be in the middle of a slice; the window does not wait for that.
+            threading.Thread(target=client.close, name="engine's end").start()
 
 
 APPLICATION = SharedEngine()

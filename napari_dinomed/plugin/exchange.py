@@ -18,6 +18,7 @@ from napari_dinomed.plugin.files import layer_name
 from napari_dinomed.plugin.layers import METADATA_KEY, legend_in, lies_over, shape_over
 from napari_dinomed.plugin.result_layer import instances_over
 from napari_dinomed.segment.instances import split_instances
+from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.volume import Volume, require_same_grid
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Exchange:
         self._seen_labels: weakref.WeakSet[Labels] = weakref.WeakSet()
 
     def continue_from(self, layer: Labels) -> None:
-        """Make a labels layer of the same grid the document's start; the layer goes."""
+        """Make a labels layer of the same grid the document's start, and hide it."""
 
         def go_on(session: Session) -> None:
             self._require_same_place(layer, session)
@@ -54,8 +55,10 @@ class Exchange:
             legend = stored.legend if isinstance(stored, Volume) else None
             array = np.asarray(layer.data).reshape(session.volume.array.shape)
             self._continue(session, array, legend or legend_in(layer), layer.name)
-            if layer in self._bench.viewer.layers:
+            if isinstance(stored, Volume) and stored.legend is not None:
+                # It came from a file; what somebody made here is only hidden.
                 self._bench.viewer.layers.remove(layer)
+            layer.visible = False
 
         self._bench.act(go_on)
 
@@ -146,7 +149,12 @@ class Exchange:
             write_labels(path, labels, session.volume, legend)
             self._bench.said.emit(f"Saved {path}")
 
-        session.after_answers(lambda: self._bench.attempt(save))
+        act = Deferred(
+            f"saving to {path.name}",
+            lambda: self._bench.attempt(save),
+            survives_closing=True,
+        )
+        session.after_answers(act)
 
     def save_copy(self, path: Path) -> None:
         """Write the document to a file of the user's choice."""

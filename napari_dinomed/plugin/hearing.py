@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_dinomed.annotation.mask import Mask
-from napari_dinomed.annotation.prompts import Point, Prompt, Prompts, Stroke
+from napari_dinomed.annotation.prompts import Point, Stroke
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.painting import boxes_of, edits_of
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
@@ -77,6 +77,7 @@ class Hearing:
         self._turns = turns
         self._aims = aims
         self._refused = refused
+        self._is_over = False
         sheet.prompts.layer.events.data.connect(self._on_points)
         sheet.scribbles.layer.events.paint.connect(self._on_scribble)
         sheet.result.layer.events.paint.connect(self._on_brush)
@@ -84,7 +85,8 @@ class Hearing:
         sheet.result.layer.events.selected_label.connect(self._on_selected)
 
     def end(self) -> None:
-        """Hear nothing from now on."""
+        """Hear nothing from now on, and do nothing that was heard before."""
+        self._is_over = True
         sheet = self._sheet
         sheet.prompts.layer.events.data.disconnect(self._on_points)
         sheet.scribbles.layer.events.paint.disconnect(self._on_scribble)
@@ -92,39 +94,42 @@ class Hearing:
         sheet.result.layer.events.data.disconnect(self._on_replaced)
         sheet.result.layer.events.selected_label.disconnect(self._on_selected)
 
+    def _soon(self, work: Callable[[], None]) -> None:
+        self._turns.soon(lambda: None if self._is_over else work())
+
     # Events: only what is to be done is noted
 
     def _on_points(self, event: Any) -> None:
         if self._sheet.is_showing or event.action not in ("added", "removed", "changed"):
             return
         is_flat = self._viewer.dims.ndisplay == 2
-        self._turns.soon(self._take_points if is_flat else self._refuse_points)
+        self._soon(self._take_points if is_flat else self._refuse_points)
 
     def _on_scribble(self, event: Any) -> None:
-        edits = self._edits(event)
+        if self._sheet.is_showing:
+            return
+        edits = edits_of(event.value, self._sheet.scribbles.layer.data.shape)
         if edits:
-            self._turns.soon(lambda: self._take_strokes(edits))
+            self._soon(lambda: self._take_strokes(edits))
 
     def _on_brush(self, event: Any) -> None:
-        edits = self._edits(event)
+        if self._sheet.is_showing:
+            return
+        result = self._sheet.result
+        edits = edits_of(event.value, result.layer.data.shape, result.take_kept())
         if edits:
-            self._turns.soon(lambda: self._take_edits(edits))
+            self._soon(lambda: self._take_edits(edits))
 
     def _on_replaced(self) -> None:
         """A script gave the layer other voxels: what differs counts as painted."""
         if not self._sheet.is_showing:
             given = np.asarray(self._sheet.result.layer.data)
-            self._turns.soon(lambda: self._take_replaced(given))
+            self._soon(lambda: self._take_replaced(given))
 
     def _on_selected(self) -> None:
         label = self._sheet.result.layer.selected_label
         if not self._sheet.is_showing and self._session.document.has(label):
-            self._turns.soon(lambda: self._pick(label))
-
-    def _edits(self, event: Any) -> list[tuple[int, Mask]]:
-        if self._sheet.is_showing:
-            return []
-        return edits_of(event.value, self._sheet.result.layer.data.shape)
+            self._soon(lambda: self._pick(label))
 
     # Acts
 
@@ -151,21 +156,24 @@ class Hearing:
                 session.add(one.point)
 
     def _move_points(self, kept: dict[int, Point]) -> None:
-        """Points that were known, some of them moved and some gone."""
-        prompts = self._session.document.prompts
-        numbers = {id(point): n for n, point in enumerate(prompts.points)}
-        changed: list[Prompt] = []
-        for prompt in prompts.all:
-            number = numbers.get(id(prompt))
-            if number is None:
-                changed.append(prompt)
-            elif number in kept:
-                self._require_inside(kept[number].voxel)
-                changed.append(kept[number])
-        gone = len(prompts.points) - len(kept)
+        """Points that were known, some of them moved and some gone.
+
+        A point that was moved is said anew, as if it had been clicked there.
+        """
+        session, points = self._session, self._session.document.prompts.points
+        moved = [
+            kept[n] for n, point in enumerate(points) if n in kept and kept[n] != point
+        ]
+        left = {id(point) for n, point in enumerate(points) if kept.get(n) == point}
+        document = session.document.with_prompts(
+            session.document.prompts.without_points(lambda point: id(point) not in left)
+        )
+        for point in moved:
+            self._require_inside(point.voxel)
+            document = document.with_prompt(point)
+        gone = len(points) - len(kept)
         name = f"delete {gone} clicks" if gone > 1 else "delete a click"
-        document = self._session.document.with_prompts(Prompts(tuple(changed)))
-        self._session.change(document, name if gone else "move a click")
+        session.change(document, name if gone else "move a click")
 
     def _refuse_points(self, reason: str = _IN_3D) -> None:
         self._sheet.prompts.paint(self._session.document)
@@ -216,17 +224,21 @@ class Hearing:
     def _set_by_hand(self, value: int, mask: Mask) -> None:
         """Brush or eraser; paint of a number that no label has begins a label."""
         document = self._session.document
-        if value and not document.has(value):
+        locked = mask - document.unlocked(mask)
+        if locked:
+            self._refused("Labels that are done are locked; they stayed as they were.")
+        if not value:
+            erased = document.with_erasure(mask, self._aims.label)
+            self._session.change(erased, "eraser")
+            return
+        if not document.has(value):
             document = document.with_new_label(document.find(self._aims.label).meaning)
             value = document.next_id - 1
-        changed = document.with_edit(mask, value)
-        name = f"brush on {document.find(value).name}" if value else "eraser"
-        kept = mask - changed.hand
-        self._session.change(changed, name)
-        if value and value != self._aims.label:
+        self._session.change(
+            document.with_edit(mask, value), f"brush on {document.find(value).name}"
+        )
+        if value != self._aims.label:
             self._aims.aim(value)
-        if kept:
-            self._refused("Labels that are done are locked; they stayed as they were.")
 
     def _take_each(
         self, edits: list[tuple[int, Mask]], take: Callable[[int, Mask], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
@@ -33,6 +34,8 @@ from napari_dinomed.settings import load_settings, save_settings
 from napari_dinomed.volume import CT_PRESETS, choose_window
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.computing import Asks, Deliver
@@ -50,6 +53,7 @@ class ImageBox(QGroupBox):
         self._engine = engine
         self._deliver = deliver
         self._begun = 0.0
+        self._complained: weakref.WeakSet[Image] = weakref.WeakSet()
         self._encoders: dict[str, EncoderInfo] = {}
         self.images, self.encoders = QComboBox(), QComboBox()
         self.display, self.windows = QComboBox(), QComboBox()
@@ -124,11 +128,20 @@ class ImageBox(QGroupBox):
     # Images
 
     def _offer(self) -> None:
-        """List the image layers; begin with the first where none is chosen."""
-        workbench, images = self._workbench, self._workbench.images
-        if workbench.image is None and images:
-            self._bind(images[0])
+        """List the image layers; begin with the first that can be, where none is chosen."""
+        workbench, errors = self._workbench, []
+        for image in workbench.images:
+            if workbench.image is None:
+                try:
+                    workbench.bind(image)
+                except DinomedError as error:
+                    errors.append((image, str(error)))
         self._list_images()
+        for image, text in errors:
+            # Once for each: that there is a picture in colour is no news at every change.
+            if workbench.image is None and image not in self._complained:
+                self._complained.add(image)
+                workbench.failed.emit(text)
 
     def _list_images(self) -> None:
         current, images = self._workbench.image, self._workbench.images

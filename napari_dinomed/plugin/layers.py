@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,11 @@ def volume_of(layer: Image) -> Volume:
     """
     stored = layer.metadata.get(METADATA_KEY)
     if isinstance(stored, Volume) and stored.array.shape == shape_over(layer):
-        return stored
+        if stored.array is layer.data:
+            return stored
+        # A script gave the layer other voxels; where they lie is still known.
+        origin = None if stored.is_lazy else stored.origin
+        return replace(stored, array=layer.data, origin=origin)
     if layer.rgb or layer.multiscale or layer.ndim not in (2, 3):
         kind = (
             "colour"

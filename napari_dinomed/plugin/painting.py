@@ -58,7 +58,9 @@ def repaint(array: NDArray[Any], boxes: Boxes, parts: Parts) -> bool:
     return changed
 
 
-def edits_of(atoms: Iterable[Any], shape: tuple[int, ...]) -> list[tuple[int, Mask]]:
+def edits_of(
+    atoms: Iterable[Any], shape: tuple[int, ...], kept: Parts = ()
+) -> list[tuple[int, Mask]]:
     """Values that were painted, each with its voxels, from a `Labels.events.paint`.
 
     Of a stroke that comes back over itself, the last value counts.
@@ -70,8 +72,12 @@ def edits_of(atoms: Iterable[Any], shape: tuple[int, ...]) -> list[tuple[int, Ma
         indices with their old values and one or many new ones.
     shape
         Of the layer.
+    kept
+        Values with voxels that a hand went over and that had them already.
     """
     edits: dict[int, Mask] = {}
+    for value, mask in kept:
+        edits[value] = edits.get(value, EMPTY) | mask
     for atom in atoms:
         boxed = hasattr(atom, "slice_key")
         for value, mask in _of_box(atom, shape) if boxed else _of_indices(*atom):

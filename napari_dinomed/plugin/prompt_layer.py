@@ -72,9 +72,10 @@ class PromptLayer:
 
     def arm(self, document: Document, label: int, include: bool) -> None:
         """Make the next click mean this."""
-        color = document.find(label).color
-        self._armed = (label, include, (*color, 1.0))
-        self._arm()
+        armed = (label, include, (*document.find(label).color, 1.0))
+        if armed != self._armed:
+            self._armed = armed
+            self._arm()
 
     def _arm(self) -> None:
         label, include, color = self._armed

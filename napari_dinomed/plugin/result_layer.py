@@ -35,8 +35,36 @@ class ResultLayer:
     def __init__(self, image: Image) -> None:
         self.layer: Labels = labels_over(image, NAME, np.uint16)
         self.layer.opacity = _OPACITY
+        self._kept: list[tuple[int, Mask]] = []
         self.layer.brush_size = max(2, min(self.layer.data.shape[1:]) // 60)
         self._early: dict[int, Box] = {}
+        self._watch()
+
+    def _watch(self) -> None:
+        """Note where the brush goes over what has its label already.
+
+        napari tells of voxels that changed only, but a hand went over the others as well.
+        Where napari paints in another way than it does today, only they count.
+        """
+        paint = getattr(self.layer, "_apply_mask_to_data", None)
+        if paint is None:
+            return
+
+        def watched(
+            data: NDArray[Any], mask: NDArray[Any], label: int, box: tuple[slice, ...]
+        ) -> Any:
+            if not self.layer.preserve_labels:
+                starts = [part.start or 0 for part in box]
+                there = np.asarray(mask) & (np.asarray(data) == label)
+                self._kept.append((int(label), Mask.of(there, starts)))
+            return paint(data, mask, label, box)
+
+        self.layer._apply_mask_to_data = watched
+
+    def take_kept(self) -> list[tuple[int, Mask]]:
+        """What the brush went over without changing it, since this was asked last."""
+        kept, self._kept = self._kept, []
+        return kept
 
     def arm(self, label: int) -> None:
         """Make the brush paint a label."""

@@ -67,6 +67,11 @@ class Sheet:
             with self._showing():
                 self.result.show_early(part, document, document.waiting[0])
 
+    def show_settled(self, document: Document) -> None:
+        """Take back what was shown early: its answer will not come."""
+        with self._showing():
+            self.result.paint(document, {})
+
     def replace(self, labels: NDArray[np.unsignedinteger[Any]]) -> None:
         """Give the segmentation an array of its own again, with these labels."""
         with self._showing():

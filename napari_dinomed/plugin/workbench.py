@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from napari_dinomed.session.computing import Asks, Deliver
 
 
+# Name of a tool, whose layer it works on, and that layer's mode.
+_POINTING = ("point", "prompts", "add")
+
+
 class Workbench:
     """One image layer being segmented, and the layers that belong to it.
 
@@ -75,15 +79,13 @@ class Workbench:
         self._engine = engine
         self._deliver = deliver
         self._hearing: Hearing | None = None
-        self._is_syncing = self.is_closed = False
+        self._is_syncing = self._image_came = self.is_closed = False
+        self._tool = _POINTING
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
-        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.dims.events.current_step.connect(self._on_view)
         viewer.dims.events.order.connect(self._on_view)
-        for action in (Action.UNDO, Action.REDO):
-            for keys in KEYMAP[action].keys:
-                viewer.bind_key(keys, self._key(action), overwrite=True)
 
     # Binding
 
@@ -105,6 +107,7 @@ class Workbench:
         volume = volume_of(image)
         volume.require_content()
         self.unbind()
+        image.events.data.connect(self._on_other_voxels)
         source = getattr(image.source, "path", None)
         session = Session(
             volume,
@@ -125,7 +128,7 @@ class Workbench:
         self.sheet = sheet
         self._hearing = Hearing(self.viewer, sheet, session, self.turns, self, self._refuse)
         self._listen(session)
-        self._bind_keys(sheet)
+        self._bind_keys(sheet, image)
         self._on_view()
         self._aim_at_something()
         self.point()
@@ -144,9 +147,6 @@ class Workbench:
         """Leave the viewer for good: nobody is told any more."""
         self._fall_silent()
         self.unbind()
-        for action in (Action.UNDO, Action.REDO):
-            for keys in KEYMAP[action].keys:
-                self.viewer.bind_key(keys, None)
 
     def abandon(self) -> None:
         """Leave a viewer whose window is gone: its layers went with it."""
@@ -169,7 +169,7 @@ class Workbench:
         ):
             signal.disconnect()
         layers, dims = self.viewer.layers, self.viewer.dims
-        layers.events.inserted.disconnect(self._on_layers)
+        layers.events.inserted.disconnect(self._on_inserted)
         layers.events.removed.disconnect(self._on_layers)
         dims.events.current_step.disconnect(self._on_view)
         dims.events.order.disconnect(self._on_view)
@@ -177,6 +177,9 @@ class Workbench:
     def _let_go(self) -> Sheet | None:
         """End the session; its layers, where there were any."""
         session, sheet, hearing = self.session, self.sheet, self._hearing
+        if self.image is not None:
+            self._bind_undo(self.image, is_bound=False)
+            self.image.events.data.disconnect(self._on_other_voxels)
         self.session = self.image = self.sheet = self._hearing = None
         if session is not None:
             for signal in (
@@ -186,9 +189,26 @@ class Workbench:
             ):
                 signal.disconnect()
             session.close()
+            session.noticed.disconnect()
+            session.failed.disconnect()
         if hearing is not None:
             hearing.end()
         return sheet
+
+    def _on_inserted(self, event: Any) -> None:
+        self._image_came |= isinstance(event.value, Image)
+        self._on_layers()
+
+    def _on_other_voxels(self) -> None:
+        """A script gave the image other voxels: it is another volume now."""
+
+        def bind_again() -> None:
+            image = self.image
+            if image is not None:
+                self.unbind()
+                self.attempt(lambda: self.bind(image))
+
+        self.turns.soon(bind_again)
 
     def _on_layers(self) -> None:
         """Layers came or went: look at them once that is over."""
@@ -204,10 +224,10 @@ class Workbench:
             self.unbind()
         if self.session is not None and self.sheet is not None:
             self.session.computing.know(tuple(self._others_at_hand(self.session)))
-            is_ours = self.viewer.layers.selection.active in self.sheet.layers
             self.sheet.keep_up()
-            if not is_ours:
-                self.point()
+            if self._image_came:
+                self._take_up(*self._tool)
+        self._image_came = False
         self.images_changed.emit()
         self.exchange.take_dropped()
 
@@ -224,6 +244,7 @@ class Workbench:
 
         session.changed.connect(shown)
         session.computing.acted.connect(self._on_activity)
+        session.computing.gave_up.connect(lambda: self.turns.run(self._show_settled))
         session.computing.slice_labelled.connect(
             lambda part: self.turns.run(lambda: self._show_early(part))
         )
@@ -240,21 +261,22 @@ class Workbench:
 
     def point(self) -> None:
         """Click to place points."""
-        self._use("point", "prompts", "add")
+        self._take_up(*_POINTING)
 
     def scribble(self) -> None:
         """Draw strokes that teach."""
-        self._use("scribble", "scribbles", "paint")
+        self._take_up("scribble", "scribbles", "paint")
 
     def brush(self) -> None:
         """Paint the label itself."""
-        self._use("brush", "result", "paint")
+        self._take_up("brush", "result", "paint")
 
     def erase(self) -> None:
         """Rub out what is there."""
-        self._use("erase", "result", "erase")
+        self._take_up("erase", "result", "erase")
 
-    def _use(self, tool: str, what: str, mode: str) -> None:
+    def _take_up(self, tool: str, what: str, mode: str) -> None:
+        self._tool = (tool, what, mode)
         if self.sheet is not None:
             layer = getattr(self.sheet, what).layer
             self.viewer.layers.selection.active = layer
@@ -353,7 +375,7 @@ class Workbench:
 
     # Inside
 
-    def _bind_keys(self, sheet: Sheet) -> None:
+    def _bind_keys(self, sheet: Sheet, image: Image) -> None:
         for layer in sheet.layers:
             for action, key in KEYMAP.items():
                 for keys in key.keys:
@@ -365,6 +387,14 @@ class Workbench:
                     lambda _, n=int(number): self._aim_at_number(n),
                     overwrite=True,
                 )
+        self._bind_undo(image, is_bound=True)
+
+    def _bind_undo(self, image: Image, is_bound: bool) -> None:
+        """Undo and redo work while the image is chosen, too, and only as long as bound."""
+        for action in (Action.UNDO, Action.REDO):
+            for keys in KEYMAP[action].keys:
+                act = self._key(action) if is_bound else None
+                image.bind_key(keys, act, overwrite=True)
 
     def _key(self, action: Action) -> Callable[[Any], None]:
         acts: dict[Action, Callable[[], None]] = {
@@ -393,6 +423,10 @@ class Workbench:
         if self.session is not None and self.sheet is not None:
             self.sheet.show_early(part, self.session.document)
 
+    def _show_settled(self) -> None:
+        if self.session is not None and self.sheet is not None:
+            self.sheet.show_settled(self.session.document)
+
     def _aim_at_something(self) -> None:
         """The label that was aimed at may be gone, or have another colour."""
         document = self.require().document
@@ -404,9 +438,14 @@ class Workbench:
     def _on_view(self) -> None:
         if self.session is None or self.sheet is None or self.viewer.dims.ndisplay != 2:
             return
-        axis = self.viewer.dims.order[0]
-        layer = self.sheet.result.layer
-        index = layer.world_to_data(self.viewer.dims.point)[axis]
+        dims, layer = self.viewer.dims, self.sheet.result.layer
+        # Other layers may have more axes; they stand before the image's.
+        before = dims.ndim - 3
+        hidden = [axis - before for axis in dims.not_displayed if axis >= before]
+        if len(hidden) != 1:
+            return
+        (axis,) = hidden
+        index = layer.world_to_data(dims.point[before:])[axis]
         last = self.session.volume.array.shape[axis] - 1
         self.session.computing.look_at(View(axis, min(max(round(index), 0), last)))
 
@@ -423,6 +462,9 @@ class Workbench:
             work()
         except DinomedError as error:
             self.failed.emit(str(error))
+            if self.session is not None:
+                # Controls that show what was refused show again what is.
+                self.document_changed.emit(self.session.document)
         else:
             self.recovered.emit()
 

@@ -7,6 +7,8 @@ is told; and whoever finds that another has written since keeps its hands off.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -45,12 +47,12 @@ class Autosave:
         self, fingerprint: str, image: Path | None = None, is_beside: bool = False
     ) -> None:
         self.path = _place(fingerprint, image, is_beside)
-        self._lock = FileLock(_lock_folder() / f"{fingerprint}.lock")
+        self._lock = _lock_of(self.path)
         self._seen: Stamp = None
 
     def claim(self) -> bool:
         """Become the one window on the volume; False where another one is."""
-        if self._lock.is_locked:
+        if self._lock is None or self._lock.is_locked:
             return True
         try:
             self._lock.acquire(timeout=0)
@@ -60,7 +62,8 @@ class Autosave:
 
     def release(self) -> None:
         """Let others have it."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def read(self) -> SavedDocument | None:
         """What was kept; None where nothing was. Errors as `load_document`."""
@@ -77,7 +80,9 @@ class Autosave:
         WriteError
             Where there is no room, or no leave to write.
         """
-        if self._stamp() != self._seen:
+        stamp = self._stamp()
+        # A file that is gone holds nobody's work.
+        if stamp not in (None, self._seen):
             raise DocumentError(
                 "Another window has changed this volume's labels since they were opened "
                 "here. This window only looks now; take over to go on with what is saved."
@@ -95,11 +100,7 @@ class Autosave:
         """Move a file that cannot be read to a name of its own, so that it stays."""
         if self._stamp() is None:
             return None
-        stem = self.path.name.removesuffix(SUFFIX)
-        numbers = (
-            self.path.with_name(f"{stem}.kept-{n}{SUFFIX}") for n in range(1, 10_000)
-        )
-        kept = next(place for place in numbers if not place.exists())
+        kept = self._free_place()
         try:
             os.replace(self.path, kept)
         except OSError as error:
@@ -108,6 +109,20 @@ class Autosave:
             ) from error
         self._seen = None
         return kept
+
+    def write_aside(self, saved: SavedDocument) -> Path:
+        """Keep a document under a name of its own; errors as `save_document`."""
+        kept = self._free_place()
+        save_document(kept, saved)
+        return kept
+
+    def _free_place(self) -> Path:
+        stem = self.path.name.removesuffix(SUFFIX)
+        places = (
+            self.path.with_name(f"{stem}.kept-{number}{SUFFIX}")
+            for number in itertools.count(1)
+        )
+        return next(place for place in places if not place.exists())
 
     def _stamp(self) -> Stamp:
         """What changes whenever the file is replaced; None where there is none."""
@@ -130,9 +145,17 @@ def _place(fingerprint: str, image: Path | None, is_beside: bool) -> Path:
     return other if other.exists() and not wanted.exists() else wanted
 
 
-def _lock_folder() -> Path:
-    """Locks last as long as the machine runs, and are no one's document."""
+def _lock_of(path: Path) -> FileLock | None:
+    """A lock on a document's place, for as long as the process lives; None if none is had.
+
+    It lies with what is temporary: it is no one's document. Without it, a second window is
+    still found out when it writes.
+    """
     user = getattr(os, "getuid", lambda: "user")()
     folder = Path(tempfile.gettempdir()) / f"napari-dinomed-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    name = hashlib.blake2b(str(path.absolute()).encode(), digest_size=16).hexdigest()
+    return FileLock(folder / f"{name}.lock")

@@ -27,7 +27,7 @@ from napari_dinomed.engine.messages import (
     SliceLabels,
     open_request,
 )
-from napari_dinomed.errors import Cancelled, DinomedError, DocumentError
+from napari_dinomed.errors import Cancelled, DinomedError, DocumentError, WeightsError
 from napari_dinomed.session.activity import Activity, Phase, View
 from napari_dinomed.volume import choose_window, seen_with
 
@@ -101,7 +101,7 @@ class Computing:
     encoder_lost = Signal(str)
     noticed = Signal(str)
     failed = Signal(str)
-    rested = Signal()
+    gave_up = Signal()
 
     def __init__(
         self, volume: Volume, engine: Asks, document: Document, deliver: Deliver
@@ -122,6 +122,7 @@ class Computing:
         self._windows: dict[str, Window] = {}
         self._generation = 0
         self._view = View()
+        self._is_closed = False
 
     @property
     def window(self) -> Window:
@@ -161,12 +162,21 @@ class Computing:
     def adopt(self, document: Document) -> None:
         """Take a document as it was kept; nothing is asked before the user acts."""
         self._document = document
+        self._working = document.choices.encoder
         self._drop_encoding()
+
+    def go_on(self) -> None:
+        """Ask for what still waits, if the features for it are there or can be had."""
+        if self._document.waiting and not self._answering:
+            self._ask()
 
     def know(self, others: tuple[Volume, ...]) -> tuple[str, ...]:
         """Keep images at hand that the document may be seen with; their fingerprints."""
         found = {other.fingerprint: other for other in others}
+        is_news = not found.keys() <= self._others.keys()
         self._others |= found
+        if is_news and set(found) & set(self._document.choices.others):
+            self.go_on()
         return tuple(found)
 
     def look_at(self, view: View) -> None:
@@ -174,7 +184,8 @@ class Computing:
         self._view = view
 
     def close(self) -> None:
-        """Let the engine forget the volume."""
+        """Let the engine forget the volume; nothing of it is heard any more."""
+        self._is_closed = True
         self._drop_encoding()
         if self._given is not None:
             self._given = None
@@ -191,6 +202,7 @@ class Computing:
             sight, volume = self._sight(), self._seen()
         except DinomedError as error:
             self.failed.emit(str(error))
+            self.gave_up.emit()
             return
         if self._given != sight.others:
             self._give(volume, sight.others)
@@ -208,7 +220,7 @@ class Computing:
     def cancel(self) -> None:
         """Stop computing; features that are done stay on disk, prompts are kept."""
         self._drop_encoding(unless_done=True)
-        self.rested.emit()
+        self.gave_up.emit()
 
     def _sight(self) -> _Sight:
         choices = self._document.choices
@@ -240,7 +252,6 @@ class Computing:
         self._drop_answer()
         if not self._document.waiting or self.is_paused:
             self._act()
-            self.rested.emit()
             return
         if not self._fits(self._encoding):
             self.encode()
@@ -305,6 +316,8 @@ class Computing:
         return call
 
     def _is_current(self, request: Request) -> bool:
+        if self._is_closed:
+            return False
         if isinstance(request, SegmentVolume):
             return request.generation == self._answering
         if isinstance(request, EncodeVolume):
@@ -350,10 +363,10 @@ class Computing:
         self._encoding = None
         self._drop_answer()
         is_other = self._working != self._document.choices.encoder
-        if is_other and not isinstance(error, Cancelled):
+        if is_other and isinstance(error, WeightsError):
             self.encoder_lost.emit(self._working)
         self._act()
-        self.rested.emit()
+        self.gave_up.emit()
 
     def _take_answer(self, label: int, segmented: Segmented) -> None:
         self._answer_call, self._answering = None, 0
@@ -362,7 +375,7 @@ class Computing:
     def _lose_answer(self, _: BaseException) -> None:
         self._answer_call, self._answering = None, 0
         self._act()
-        self.rested.emit()
+        self.gave_up.emit()
 
     def _act(self, progress: Progress | None = None) -> None:
         encoding = self._encoding

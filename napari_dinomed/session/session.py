@@ -15,14 +15,14 @@ from psygnal import Signal
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.history import History, Step
 from napari_dinomed.annotation.labels import Meaning, State
-from napari_dinomed.errors import DinomedError, DocumentError
+from napari_dinomed.errors import DinomedError, DocumentError, ReadError
 from napari_dinomed.session.computing import Computing
+from napari_dinomed.session.deferred import Deferred, Queue
 from napari_dinomed.session.file import SavedDocument, load_document, save_document
 from napari_dinomed.session.steps import name_of
 from napari_dinomed.volume import seen_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from napari_dinomed.annotation.mask import Mask
@@ -65,13 +65,13 @@ class Session:
         self.fingerprint = volume.fingerprint
         self._autosave = autosave
         self._history = History(Document.begun(meaning))
-        self._later: list[Callable[[], None]] = []
+        self._deferred = Queue(lambda text: self.noticed.emit(text))
         self._is_unreadable = False
         self._is_unsaved = False
         self.computing = Computing(volume, engine, self.document, deliver)
         self.computing.answered.connect(self._take_answer)
         self.computing.encoder_lost.connect(self._choose_encoder)
-        self.computing.rested.connect(self._do_later)
+        self.computing.gave_up.connect(self._deferred.withdraw)
         self.computing.noticed.connect(lambda text: self.noticed.emit(text))
         self.computing.failed.connect(lambda text: self.failed.emit(text))
 
@@ -121,6 +121,7 @@ class Session:
             self._history = floor
         self._save()
         self.changed.emit(mine, self.document)
+        self.computing.go_on()
 
     def _take_kept(self) -> None:
         assert self._autosave is not None
@@ -134,10 +135,19 @@ class Session:
 
     def _take(self, saved: SavedDocument, name: str) -> None:
         """Make a saved document the floor of the history."""
-        saved.require_volume(self.fingerprint, name)
+        self._require_own(saved, name)
         before, self._history = self.document, History(saved.document)
         self.changed.emit(before, saved.document)
         self.computing.adopt(saved.document)
+
+    def _require_own(self, saved: SavedDocument, name: str) -> None:
+        """Raise where a document is not of this volume, or does not fit it."""
+        saved.require_volume(self.fingerprint, name)
+        if saved.geometry.shape != self.volume.geometry.shape:
+            raise ReadError(
+                f"{name} is damaged: it says that its volume has {saved.geometry.shape} "
+                f"voxels, but that has {self.volume.geometry.shape}."
+            )
 
     def resume(self, path: Path) -> None:
         """Go on with a document from a file; undo goes back to the one before.
@@ -150,7 +160,7 @@ class Session:
             Where it belongs to another volume, or a label here is done.
         """
         saved = load_document(path)
-        saved.require_volume(self.fingerprint, path.name)
+        self._require_own(saved, path.name)
         for label in self.document.labels:
             self.document.require_open(label.id)
         self.change(saved.document, f"open {path.name}")
@@ -161,8 +171,9 @@ class Session:
 
     def close(self) -> None:
         """Let the engine forget the volume, and others have the document."""
+        self._deferred.close()
         if self._is_unsaved:
-            self._save()
+            self._save_last()
         self.computing.close()
         if self._autosave is not None:
             self._autosave.release()
@@ -180,10 +191,12 @@ class Session:
 
     def undo(self) -> None:
         """Take back the last step."""
+        self._deferred.withdraw()
         self._move(self._history.undone())
 
     def redo(self) -> None:
         """Make the step again that was taken back last."""
+        self._deferred.withdraw()
         self._move(self._history.redone())
 
     def choose(self, label: int, name: str, **choices: Any) -> None:
@@ -206,15 +219,15 @@ class Session:
 
     def finish(self, label: int) -> None:
         """Lock a label as it is, once its last prompt is answered."""
-        self.after_answers(partial(self._finish, label))
+        name = f"locking {self.document.find(label).name}"
+        self.after_answers(Deferred(name, partial(self._finish, label), label))
 
     def _finish(self, label: int) -> None:
-        if not self.document.has(label):
-            return
-        known = self.document.find(label)
-        document = self.document.with_label(replace(known, state=State.DONE))
-        left = tuple(number for number in document.waiting if number != label)
-        self.change(replace(document, waiting=left), f"{known.name} done")
+        if self.document.has(label):
+            known = self.document.find(label)
+            document = self.document.with_label(replace(known, state=State.DONE))
+            left = tuple(number for number in document.waiting if number != label)
+            self.change(replace(document, waiting=left), f"{known.name} done")
 
     def reopen(self, label: int) -> None:
         """Unlock a label."""
@@ -222,15 +235,17 @@ class Session:
         opened = self.document.with_label(replace(known, state=State.OPEN))
         self.change(opened, f"open {known.name} again")
 
-    def after_answers(self, work: Callable[[], None]) -> None:
-        """Do something once no answer is on its way: at once, or soon, and it is said."""
-        if not self.computing.is_answering:
-            work()
+    def after_answers(self, act: Deferred) -> None:
+        """Do something once the answers that it waits for are in; at once if none is."""
+        waiting = self.document.waiting
+        if act.waits(waiting) and self.computing.is_answering:
+            self._deferred.put(act)
             return
-        self.noticed.emit(
-            "Your last click is still being answered; this comes right after."
-        )
-        self._later.append(work)
+        act.work()
+        if act.label is None and waiting:
+            self.noticed.emit(
+                "Your last click is not answered yet: compute features to have it in."
+            )
 
     # Inside
 
@@ -247,24 +262,22 @@ class Session:
         self.computing.follow(self.document)
 
     def _take_answer(self, label: int, answer: Mask) -> None:
-        self._amend(self.document.answered(label, answer))
+        if self.is_read_only or label not in self.document.waiting:
+            return
+        self._complete(self._history.answered(label, answer))
+        self._deferred.release(self.document.waiting)
 
     def _choose_encoder(self, working: str) -> None:
         """An encoder that cannot be had does not stay chosen."""
         choices = replace(self.document.choices, encoder=working)
-        self._amend(replace(self.document, choices=choices))
+        self._complete(self._history.amended(replace(self.document, choices=choices)))
 
-    def _amend(self, after: Document) -> None:
-        """Complete the present document; that is no step of the user's."""
-        before, self._history = self.document, self._history.amended(after)
+    def _complete(self, history: History) -> None:
+        """Take what the engine adds to the present document: no step of the user's."""
+        before, self._history = self.document, history
         self._save()
-        self.changed.emit(before, after)
-        self.computing.follow(after)
-
-    def _do_later(self) -> None:
-        later, self._later = self._later, []
-        for work in later:
-            work()
+        self.changed.emit(before, self.document)
+        self.computing.follow(self.document)
 
     def _to_save(self) -> SavedDocument:
         computing = self.computing
@@ -289,9 +302,22 @@ class Session:
             self._autosave.write(self._to_save())
         except DocumentError as error:
             self.computing.is_paused = self._is_unsaved = True
+            self.computing.cancel()
             self.noticed.emit(str(error))
         except DinomedError as error:
             self._is_unsaved = True
             self.failed.emit(f"Not saved yet, and tried again at the next change: {error}")
         else:
             self._is_unsaved = False
+
+    def _save_last(self) -> None:
+        """Keep what is not on disk yet, beside what another window wrote if need be."""
+        if not self.is_read_only:
+            self._save()
+            return
+        if self._autosave is not None:
+            try:
+                kept = self._autosave.write_aside(self._to_save())
+                self.noticed.emit(f"What was made here last is kept as {kept.name}.")
+            except DinomedError as error:
+                self.failed.emit(f"Not saved: {error}")

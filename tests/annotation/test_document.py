@@ -96,7 +96,7 @@ def test_undo_gives_the_neighbour_back_to_the_bit(spleen):
     history = History(spleen)
     history = history.then(spleen.with_new_label(), "new label")
     document = clicked(history.present, IN_BOTH, 2)
-    history = history.then(document, "1st click").amended(document.answered(2, RIGHT))
+    history = history.then(document, "1st click").answered(2, RIGHT)
     assert history.present.mask(1) != LEFT
     assert history.undone().present.masks == spleen.masks
     assert history.undone().redone().present == history.present
@@ -104,13 +104,55 @@ def test_undo_gives_the_neighbour_back_to_the_bit(spleen):
 
 def test_what_a_hand_has_set_no_answer_changes(two):
     hole, extra = box((1, 2), (2, 4), (1, 3)), box((0, 1), (0, 1), (0, 9))
-    document = two.with_edit(hole, 0).with_edit(extra, 1)
-    for label, answer in ((1, LEFT), (2, RIGHT | LEFT | extra), (1, box((0, 1)))):
+    document = two.with_erasure(hole, 1).with_edit(extra, 1)
+    for label, answer in ((1, LEFT), (2, RIGHT | extra), (1, box((0, 1)))):
         document = clicked(document, (3, 6, 1 if label == 1 else 8), label)
         document = document.answered(label, answer)
         result = document.labels_of(SHAPE)
         assert (result[tuple(hole.voxels().T)] == 0).all()
         assert (result[tuple(extra.voxels().T)] == 1).all()
+
+
+def test_what_was_erased_from_one_label_another_may_have(spleen):
+    """A leak is rubbed out, and the organ that it leaked into is clicked."""
+    leak = box((0, 4), (1, 7), (3, 5))
+    document = spleen.with_erasure(leak, 1).with_new_label()
+    document = clicked(document, IN_BOTH, 2).answered(2, RIGHT)
+    assert document.mask(2) == RIGHT
+    document = clicked(document, (3, 6, 1), 1).answered(1, LEFT)
+    assert document.mask(1) == LEFT - leak
+    assert not document.without_label(2).mask(2)
+
+
+def test_what_was_erased_comes_back_where_it_is_clicked(spleen):
+    near, far = box((0, 2), (1, 3), (1, 2)), box((0, 2), (6, 7), (1, 2))
+    document = spleen.with_erasure(near, 1).with_erasure(far, 1)
+    document = clicked(document, (0, 2, 1), 1).answered(1, LEFT)
+    assert document.mask(1) == LEFT - far
+
+
+def test_a_mark_lasts_as_long_as_its_prompt(two):
+    """It is no work of the hand, even on what a hand had painted."""
+    painted = box((3, 4), (1, 3), (1, 3))
+    document = two.with_edit(painted, 1)
+    stroked = document.with_prompt(Stroke(painted, 2)).answered(2, RIGHT | painted)
+    assert stroked.mask(2) & painted == painted
+    gone = stroked.with_prompts(stroked.prompts.unpainted(painted)).answered(2, RIGHT)
+    assert not gone.mask(2) & painted
+
+
+def test_strokes_of_what_is_done_stay():
+    document = Document.begun().with_prompt(Stroke(LEFT, 1, include=True))
+    document = document.answered(1, box((0, 1), (0, 1), (0, 1)))
+    done = replace(document.find(1), state=State.DONE)
+    document = document.with_label(done).with_new_label()
+    document = document.with_prompt(Stroke(RIGHT, 2))
+    assert document.prompts.strokes[0].mask == LEFT
+
+
+def test_choices_take_nothing_from_a_label_without_prompts(two):
+    painted = two.with_prompts(two.prompts.without_label(1)).with_edit(LEFT, 1)
+    assert painted.asking(1).mask(1) == painted.mask(1)
 
 
 def test_a_label_that_is_done_changes_for_nobody(two):
@@ -125,7 +167,7 @@ def test_a_label_that_is_done_changes_for_nobody(two):
         with pytest.raises(DocumentError, match="done and locked"):
             act()
     assert done.with_edit(LEFT | RIGHT, 2).mask(1) is two.mask(1)
-    assert done.with_edit(LEFT | RIGHT, 0).mask(1) is two.mask(1)
+    assert done.with_erasure(LEFT | RIGHT, 2).mask(1) is two.mask(1)
     assert clicked(done, IN_RIGHT, 2).answered(2, LEFT | RIGHT).mask(1) is two.mask(1)
     assert clicked(done, IN_LEFT, 2, include=False).mask(1) is two.mask(1)
 
@@ -219,6 +261,17 @@ def test_a_document_of_another_grid(two):
         replace(two, masks={1: LEFT, 2: RIGHT}).require_fits(SHAPE)
 
 
+def test_an_answer_is_taken_by_all_that_wait_for_it(two):
+    """Undoing what came after a click does not take the click's answer back."""
+    asked = clicked(two, (0, 2, 8), 2)
+    history = History(two).then(asked, "click")
+    history = history.then(asked.with_new_label(), "new label").answered(2, RIGHT | LEFT)
+    back = history.undone()
+    assert back.present.waiting == ()
+    assert back.present.mask(2) == history.present.mask(2)
+    assert back.undone().present is two
+
+
 def test_no_step_for_no_change(two):
     history = History(two)
     assert history.then(two, "nothing") is history
@@ -292,12 +345,17 @@ class Editing(RuleBasedStateMachine):
                 assert after.mask(known.id) == before.mask(known.id)
         own = before.mask(label) & before.hand
         assert after.mask(label) & before.hand == own
-        self.history = self.history.amended(after)
+        erased = before.erased.get(label)
+        assert erased is None or not after.mask(label) & erased
+        self.history = self.history.answered(label, answer | other)
+        assert self.document == after
 
     @rule(number=numbers, area=areas, erase=st.booleans())
     def edit(self, number, area, erase):
-        label = 0 if erase else self.pick(number)
-        self.step(lambda d: d.with_edit(area, label))
+        label = self.pick(number)
+        self.step(
+            lambda d: d.with_erasure(area, label) if erase else d.with_edit(area, label)
+        )
 
     @rule()
     def add(self):

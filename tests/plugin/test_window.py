@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -225,8 +226,13 @@ def dock_of(viewer, panel):
 
 def engines() -> list[int]:
     """Engine processes of this one."""
-    children = psutil.Process().children(recursive=True)
-    return [p.pid for p in children if "napari_dinomed.engine" in " ".join(p.cmdline())]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        # One that has just ended may still be listed.
+        with contextlib.suppress(psutil.Error):
+            if "napari_dinomed.engine" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 def test_closing_the_viewer_with_an_image_open_returns(open_panel, qtbot, ball_volume):

@@ -11,6 +11,7 @@ from napari.layers import Image, Labels, Points
 
 from napari_dinomed.annotation.labels import State
 from napari_dinomed.engine.messages import EncodeVolume, SegmentVolume, SliceLabels
+from napari_dinomed.errors import EngineError
 from napari_dinomed.io import Pick, read_labels, read_volume
 from napari_dinomed.plugin.files import get_reader
 from napari_dinomed.plugin.layers import image_options, labels_over, volume_of
@@ -163,6 +164,121 @@ def test_paint_of_a_number_without_a_label_begins_one(bench, brush):
     assert document(bench).mask(2).count == 16
     assert bench.label == 2
     assert_shown(bench)
+
+
+def test_the_brush_keeps_what_it_goes_over_too(bench, click, loop):
+    """Voxels that had the label already are painted by hand as much as the others."""
+    click(bench, *INSIDE)
+    layer = bench.sheet.result.layer
+    layer.brush_size = 9
+    layer.paint(INSIDE, 1)
+    loop.run()
+    painted = shown(bench)[INSIDE[0]] == 1
+    bench.sheet.prompts.layer.selected_data = {0}
+    bench.sheet.prompts.layer.remove_selected()
+    loop.run()
+    np.testing.assert_array_equal(shown(bench)[INSIDE[0]] == 1, painted)
+    assert_shown(bench)
+
+
+def test_what_was_rubbed_out_empty_stays_empty(bench, click, loop):
+    layer = bench.sheet.result.layer
+    layer.brush_size = 5
+    layer.paint((8, 24, 31), 1)
+    layer.paint((8, 24, 31), 0)
+    loop.run()
+    click(bench, *INSIDE[:2], 29)
+    assert shown(bench)[8, 24, 32] == 0
+    assert shown(bench)[9, 24, 31] == 1
+
+
+def test_a_moved_click_is_as_one_made_there(bench, click, loop):
+    click(bench, *INSIDE)
+    bench.toggle_done(1)
+    bench.new_label()
+    loop.run()
+    click(bench, *OTHER)
+    said = listen(bench.failed)
+    layer = bench.sheet.prompts.layer
+    data = layer.data.copy()
+    data[1] = INSIDE
+    layer.data = data
+    loop.run()
+    assert "done and locked" in said[-1]
+    np.testing.assert_array_equal(layer.data[1], OTHER)
+    bench.toggle_done(1)
+    layer.data = data
+    loop.run()
+    assert (shown(bench)[INSIDE] == 2).all()
+    assert_shown(bench)
+
+
+def test_what_was_shown_early_goes_when_no_answer_comes(bench, click, engine, loop):
+    for end in ("cancel", "fail"):
+        engine.holds = (SegmentVolume,)
+        click(bench, 5, 5, 5 if end == "fail" else 9)
+        asked = engine.of(SegmentVolume)[-1]
+        plane = np.ones((48, 56), np.uint8)
+        asked.on_event(SliceLabels(0, 8, plane, asked.request.generation))
+        loop.run()
+        assert (shown(bench)[8] == 1).sum() > 1000
+        if end == "cancel":
+            bench.session.computing.cancel()
+        else:
+            asked.future.set_exception(EngineError("it died"))
+        loop.run()
+        assert_shown(bench)
+
+
+def test_selected_points_stay_selected_when_an_answer_comes(bench, click, engine, loop):
+    click(bench, *INSIDE)
+    engine.holds = (SegmentVolume,)
+    click(bench, *OTHER)
+    bench.sheet.prompts.layer.selected_data = {0}
+    engine.of(SegmentVolume)[-1].answer()
+    loop.run()
+    assert set(bench.sheet.prompts.layer.selected_data) == {0}
+
+
+def test_an_act_of_a_window_that_has_gone_on_is_not_done(bench, loop):
+    engine_count = len(bench._engine.asked)
+    bench.sheet.prompts.layer.add(np.array([INSIDE], dtype=float))
+    bench.unbind()
+    loop.run()
+    assert len(bench._engine.asked) == engine_count
+
+
+def test_other_voxels_in_the_image_are_another_volume(bench, click, loop):
+    click(bench, *INSIDE)
+    bench.image.data = bench.image.data[::-1].copy()
+    loop.run()
+    assert document(bench).is_blank
+    assert_shown(bench)
+
+
+def test_a_layer_of_the_users_own_is_not_taken_from_them(bench, loop):
+    bench.brush()
+    mine = Points(ndim=3)
+    bench.viewer.layers.append(mine)
+    bench.viewer.layers.selection.active = mine
+    loop.run()
+    assert bench.viewer.layers.selection.active is mine
+    bench.brush()
+    bench.viewer.layers.append(second_image(bench))
+    bench.viewer.layers.selection.active = bench.viewer.layers[-1]
+    loop.run()
+    assert bench.viewer.layers.selection.active is bench.sheet.result.layer
+    assert bench.sheet.result.layer.mode == "paint"
+
+
+def test_the_plane_in_view_beside_a_layer_of_more_axes(bench, loop):
+    bench.viewer.add_image(np.zeros((3, 4, 5, 6)), name="movie")
+    loop.run()
+    bench.viewer.dims.set_point(1, 3.0 * 5)
+    assert bench.session.computing._view.axis == 0
+    bench.viewer.dims.order = (3, 0, 1, 2)
+    bench.viewer.dims.order = (0, 2, 1, 3)
+    assert bench.session.computing._view.axis == 1
 
 
 def test_labels_given_by_a_script_count_as_painted(bench, click, loop):
@@ -343,8 +459,9 @@ def test_numbers_aim_at_labels(bench):
     assert bench.label == 5
     press(bench.sheet.result.layer, "Ctrl+Z")
     assert bench.label == 4
-    press(bench.viewer, "Ctrl+Z")
+    press(bench.image, "Ctrl+Z")
     assert bench.label == 3
+    assert "Ctrl+Z" not in [str(keys) for keys in bench.viewer.keymap]
 
 
 def test_renaming_computes_nothing_and_names_the_layer(bench, click, engine):
@@ -485,7 +602,7 @@ def test_going_on_from_a_layer_of_labels(bench, loop, click):
     assert bench.exchange.labels_at_hand == [layer]
     bench.exchange.continue_from(layer)
     loop.run()
-    assert layer not in bench.viewer.layers
+    assert not layer.visible
     assert document(bench).mask(4).count == 32
     assert_shown(bench)
     click(bench, *INSIDE)

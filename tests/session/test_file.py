@@ -27,7 +27,7 @@ def filled() -> Document:
     area[2:4, 3:9, 5:25] = True
     document = Document.begun().with_prompt(Point((2, 4, 6), 1)).answered(1, Mask.of(area))
     document = document.with_new_label().with_prompt(Stroke(Mask.of(area[:3]), 2))
-    return document.with_edit(Mask.of(area[:, ::2]), 0)
+    return document.with_erasure(Mask.of(area[:, ::2]), 2)
 
 
 def saved(document=None, shape=SHAPE) -> SavedDocument:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,9 +23,10 @@ from napari_dinomed.engine.messages import (
     SegmentVolume,
     Stage,
 )
-from napari_dinomed.errors import DocumentError, EngineError, VolumeError
+from napari_dinomed.errors import DocumentError, EngineError, VolumeError, WeightsError
 from napari_dinomed.session.activity import Phase, View
 from napari_dinomed.session.autosave import Autosave
+from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.session.file import load_document
 from napari_dinomed.session.session import Session
 from napari_dinomed.volume import Volume
@@ -322,7 +324,7 @@ def test_done_waits_for_the_answer(session, engine):
     session.add(POINT)
     session.finish(1)
     assert not session.document.find(1).is_done
-    assert "being answered" in said[-1]
+    assert "still being answered" in said[-1]
     engine.of(SegmentVolume)[-1].answer()
     assert session.document.find(1).is_done
     assert session.document.mask(1).count == 125
@@ -333,7 +335,9 @@ def test_saving_waits_for_the_answer(session, engine):
     engine.holds = (SegmentVolume,)
     session.add(POINT)
     counts = []
-    session.after_answers(lambda: counts.append(session.document.mask(1).count))
+    session.after_answers(
+        Deferred("saving", lambda: counts.append(session.document.mask(1).count))
+    )
     assert counts == []
     engine.of(SegmentVolume)[-1].answer()
     assert counts == [125]
@@ -343,9 +347,72 @@ def test_an_encoder_that_cannot_be_had_does_not_stay_chosen(session, engine):
     session.add(POINT)
     engine.holds = (EncodeVolume,)
     session.choose(1, "encoder", encoder="file:broken")
-    engine.of(EncodeVolume)[-1].future.set_exception(EngineError("no weights"))
+    engine.of(EncodeVolume)[-1].future.set_exception(WeightsError("no weights"))
     assert session.document.choices.encoder == "filters"
     assert session.document.mask(1).count == 125
+
+
+def test_an_engine_that_dies_changes_no_choice(session, engine):
+    session.add(POINT)
+    engine.holds = (EncodeVolume,)
+    session.choose(1, "encoder", encoder="dinov3-s")
+    engine.of(EncodeVolume)[-1].future.set_exception(EngineError("it died"))
+    assert session.document.choices.encoder == "dinov3-s"
+
+
+def test_what_waits_for_an_answer_is_withdrawn_with_it(session, engine):
+    """Nothing is saved or locked of which the last click is not a part, without a word."""
+    for end in ("cancel", "fail", "undo"):
+        engine.holds = (SegmentVolume,)
+        said, done = listen(session.noticed), []
+        session.add(Point((1, 2, len(session.document.prompts.all)), 1))
+        session.after_answers(Deferred("saving to a.nii.gz", lambda: done.append(1)))  # noqa: B023
+        session.finish(1)
+        if end == "cancel":
+            session.computing.cancel()
+        elif end == "undo":
+            session.undo()
+        else:
+            engine.of(SegmentVolume)[-1].future.set_exception(EngineError("out of order"))
+        engine.of(SegmentVolume)[-1].answer()
+        assert done == []
+        assert not session.document.find(1).is_done
+        withdrawn = [text for text in said if text.startswith("Withdrawn")]
+        assert ["saving to a" in text for text in withdrawn] == [True, False]
+
+
+def test_what_must_be_saved_is_saved_when_the_volume_goes(session, engine):
+    session.computing.encode()
+    engine.holds = (SegmentVolume,)
+    session.add(POINT)
+    done, said = [], listen(session.noticed)
+    act = Deferred("saving to a.nii.gz", lambda: done.append(1), survives_closing=True)
+    session.after_answers(act)
+    session.close()
+    assert done == [1]
+    assert "before the last click was answered" in said[-1]
+
+
+def test_locking_waits_for_its_own_label_only(session, engine):
+    session.add(POINT)
+    session.change(session.document.with_new_label(), "new label")
+    engine.holds = (SegmentVolume,)
+    session.add(Point((2, 2, 2), 2))
+    session.finish(1)
+    assert session.document.find(1).is_done
+
+
+def test_undo_of_something_else_keeps_an_answer(session, engine):
+    session.computing.encode()
+    engine.holds = (SegmentVolume,)
+    session.add(POINT)
+    named = replace(session.document.find(1), name="spleen")
+    session.change(session.document.with_label(named), "name")
+    engine.of(SegmentVolume)[-1].answer()
+    count = len(engine.of(SegmentVolume))
+    session.undo()
+    assert session.document.mask(1).count == 125
+    assert len(engine.of(SegmentVolume)) == count
 
 
 # On disk
@@ -375,7 +442,7 @@ def test_one_change_is_one_save(session, monkeypatch):
 def test_every_change_is_on_disk_at_once_and_taken_up_again(session, autosave):
     session.add(POINT)
     assert load_document(autosave.path).document == session.document
-    session.change(session.document.with_edit(session.document.mask(1), 0), "eraser")
+    session.change(session.document.with_erasure(session.document.mask(1), 1), "eraser")
     session.choose(1, "threshold", threshold=0.4)
     later = again(session)
     assert later.document == session.document
@@ -480,6 +547,73 @@ def test_taking_over_leaves_the_first_window_looking(session, ball_volume):
     assert session.document == second.document
     session.undo()
     assert len(session.document.labels) == 2
+
+
+def test_taking_over_with_an_answer_on_its_way(session, engine, ball_volume):
+    session.change(session.document.with_new_label(), "new label")
+    session.computing.encode()
+    engine.holds = (SegmentVolume,)
+    session.add(Point((2, 2, 2), 2))
+    second = Session(ball_volume[0], FakeEngine(), Autosave(session.fingerprint))
+    second.open()
+    second.take_over()
+    second.change(second.document.without_label(2), "remove")
+    second.close()
+    session.change(session.document.with_new_label(), "new label")
+    session.take_over()
+    for asked in engine.of(SegmentVolume):
+        asked.answer()
+    later = again(session)
+    assert [label.id for label in later.document.labels] == [1]
+    later.close()
+
+
+def test_a_document_deleted_underneath_is_written_again(session, autosave):
+    session.add(POINT)
+    autosave.path.unlink()
+    session.add(OTHER)
+    assert not session.is_read_only
+    later = again(session)
+    assert len(later.document.prompts.points) == 2
+    later.close()
+
+
+def test_what_another_window_kept_from_being_saved_is_kept_aside(session, ball_volume):
+    session.add(POINT)
+    second = Session(ball_volume[0], FakeEngine(), Autosave(session.fingerprint))
+    second.open()
+    second.take_over()
+    session.add(OTHER)
+    said = listen(session.noticed)
+    session.close()
+    assert "kept-1" in said[-1]
+    (kept,) = Autosave(session.fingerprint).path.parent.glob("*.kept-1.*")
+    assert len(load_document(kept).document.prompts.points) == 2
+    second.close()
+
+
+def test_without_a_lock_one_goes_on(ball_volume, monkeypatch, tmp_path):
+    (tmp_path / f"napari-dinomed-{os.getuid()}").write_text("in the way")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    session = Session(ball_volume[0], FakeEngine(), Autosave(ball_volume[0].fingerprint))
+    session.open()
+    session.add(POINT)
+    assert not session.is_read_only
+    session.close()
+
+
+def test_a_document_that_says_another_shape(session, autosave):
+    session.add(POINT)
+    session.close()
+    values = json.loads(autosave.path.read_text())
+    values["geometry"]["shape"] = [99, 99, 99]
+    autosave.path.write_text(json.dumps(values))
+    later = Session(session.volume, FakeEngine(), Autosave(session.fingerprint))
+    said = listen(later.noticed)
+    later.open()
+    assert "damaged" in said[0]
+    assert later.document.is_blank
+    later.close()
 
 
 def test_no_room_to_save(session, monkeypatch):
