@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,8 +196,15 @@ class Exchange:
         return Source((Path(path),)) if path else None
 
     def split(self) -> None:
-        """Number the things of the label in use, in a layer of their own."""
-        self._bench.act(self._split)
+        """Number the things of the label in use, once its last click is answered."""
+
+        def split(session: Session) -> None:
+            label = session.document.find(self._bench.label)
+            work = partial(self._bench.act, self._split)
+            act = Deferred(f"splitting {label.name}", lambda: work(), label.id)
+            session.after_answers(act)
+
+        self._bench.act(split)
 
     def _split(self, session: Session) -> None:
         label = session.document.find(self._bench.label)

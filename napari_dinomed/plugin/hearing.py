@@ -235,7 +235,7 @@ class Hearing:
             document = document.with_new_label(document.find(self._aims.label).meaning)
             value = document.next_id - 1
         self._session.change(
-            document.with_edit(mask, value), f"brush on {document.find(value).name}"
+            document.with_edit(mask, value), f"paint on {document.find(value).name}"
         )
         if value != self._aims.label:
             self._aims.aim(value)

@@ -361,7 +361,7 @@ def _in_words(activity: Activity, waits: bool) -> str:
         return "A click is not answered yet: compute features"
     if activity.phase is Phase.READY:
         return f"Features ready · {activity.device}"
-    return "Features not computed yet: click to begin"
+    return "Click to begin; features are read or computed first"
 
 
 def _select(box: QComboBox, value: str) -> None:

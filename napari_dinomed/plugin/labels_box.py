@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import (
     QColorDialog,
@@ -78,6 +79,8 @@ class LabelsBox(QGroupBox):
                 for column, widget in enumerate(row.widgets):
                     self._grid.addWidget(widget, place, column)
             row.show(label, document.mask(label.id).count, session.volume.geometry)
+            if label.id in document.waiting:
+                row.size.setText("…")
         self._on_aim(self._workbench.label, self._workbench.include)
 
     def _remove(self, gone: set[int]) -> None:
@@ -105,9 +108,15 @@ class NameEdit(QLineEdit):
         self.setMinimumWidth(self.fontMetrics().horizontalAdvance("right kidney mm"))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Type, and let nobody else have the key."""
+        """Type, and let nobody else have the key; Return and Escape end it."""
+        is_over = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape)
+        if event.key() == Qt.Key.Key_Escape:
+            self.undo()
         super().keyPressEvent(event)
         event.accept()
+        if is_over:
+            # The next keys are for the canvas again.
+            self.clearFocus()
 
 
 class LabelRow:
@@ -195,7 +204,9 @@ class LabelRow:
             self._workbench.change_label(self.label.id, name=name)
 
     def _ask_color(self) -> None:
-        chosen = QColorDialog.getColor(QColor.fromRgbF(*self.label.color), self.color)
+        chosen = QColorDialog.getColor(
+            QColor.fromRgbF(*self.label.color), self.color.window()
+        )
         if chosen.isValid():
             color = (chosen.redF(), chosen.greenF(), chosen.blueF())
             self._workbench.change_label(self.label.id, color=color)

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_dinomed.plugin.bridge import Bridge
 from napari_dinomed.plugin.engines import APPLICATION
@@ -57,7 +57,8 @@ class Panel(QWidget):
         self.workbench.recovered.connect(self._forget_error)
         # Last: it begins with the first image, which the others must hear of.
         self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
-        layout = QVBoxLayout(self)
+        content = QWidget()
+        layout = QVBoxLayout(content)
         for box in (
             self.image_box,
             self.labels_box,
@@ -67,10 +68,25 @@ class Panel(QWidget):
         ):
             layout.addWidget(box)
         layout.addStretch()
+        self._let_scroll(content)
         show_orientation(napari_viewer)
         # Closing the window destroys the panel, and its slots, without asking it.
         self._leave = partial(_leave, self.workbench, engine is None)
         self.destroyed.connect(partial(self._leave, Workbench.abandon))
+
+    def _let_scroll(self, content: QWidget) -> None:
+        """Many labels, or a small screen, must not make the window grow."""
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setWidget(content)
+        bar = scroll.verticalScrollBar()
+        room = bar.sizeHint().width() if bar is not None else 0
+        scroll.setMinimumWidth(content.minimumSizeHint().width() + room)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
 
     def event(self, event: QEvent) -> bool:
         """Leave when the dock widget around the panel is closed."""

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Points
 
 from napari_dinomed.annotation.prompts import Point
-from napari_dinomed.plugin.layers import placement_of
+from napari_dinomed.plugin.layers import placement_of, shape_over
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -54,6 +54,7 @@ class PromptLayer:
     """
 
     def __init__(self, image: Image) -> None:
+        self._last = np.array(shape_over(image)) - 1
         self._armed = (1, True, (1.0, 1.0, 1.0, 1.0))
         self.layer = Points(
             ndim=3,
@@ -115,7 +116,8 @@ class PromptLayer:
         """What the layer shows, moved and new points included."""
         features = self.layer.features
         rows = zip(
-            np.rint(self.layer.data).astype(int),
+            # A single slice is clicked on wherever along its own axis the view stands.
+            np.where(self._last > 0, np.rint(self.layer.data), 0).astype(int),
             features["label"],
             features["include"],
             features["number"],

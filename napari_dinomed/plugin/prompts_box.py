@@ -83,8 +83,11 @@ class PromptsBox(QGroupBox):
             "brush": self.brush,
             "erase": self.eraser,
         }
-        if tool in tools:
-            tools[tool].setChecked(True)
+        group = self._groups[0]
+        # None is lit where napari is set to something that is no tool of ours.
+        group.setExclusive(tool in tools)
+        for name, button in tools.items():
+            button.setChecked(name == tool)
 
     def _on_document(self, document: Document) -> None:
         del document

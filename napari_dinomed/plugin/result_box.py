@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QGroupBox,
     QMenu,
+    QMessageBox,
     QPushButton,
     QVBoxLayout,
 )
@@ -33,7 +34,8 @@ _HEADS = {
     "blend": "both, averaged",
     "forest": "random forest",
 }
-_DOCUMENTS = "Documents (*.dinomed.json)"
+_DOCUMENT = ".dinomed.json"
+_DOCUMENTS = f"Documents (*{_DOCUMENT})"
 
 
 class ResultBox(QGroupBox):
@@ -133,10 +135,21 @@ class ResultBox(QGroupBox):
         if not path:
             return
         target = with_suffix(Path(path), chosen)
+        if not self._may_replace(Path(path), target):
+            return
         self._workbench.exchange.save_labels(target)
         kept = suffix_of(target)
         if kept and kept != suffix:
             save_settings(replace(load_settings(), label_suffix=kept))
+
+    def _may_replace(self, named: Path, target: Path) -> bool:
+        """Whether a file may be replaced that the dialog did not ask about."""
+        if named == target or not target.exists():
+            return True
+        answer = QMessageBox.question(
+            self, "Replace?", f"{target.name} is there already. Replace it?"
+        )
+        return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _save_inside(self) -> None:
         store = self._workbench.exchange.own_store
@@ -172,8 +185,11 @@ class ResultBox(QGroupBox):
         path, _ = QFileDialog.getSaveFileName(
             self, "Save a copy of the document", str(suggested), _DOCUMENTS
         )
-        if path:
-            self._workbench.exchange.save_copy(Path(path))
+        target = Path(path)
+        if path and not path.endswith(_DOCUMENT):
+            target = target.with_name(target.name + _DOCUMENT)
+        if path and self._may_replace(Path(path), target):
+            self._workbench.exchange.save_copy(target)
 
     def _open_copy(self) -> None:
         folder = str(self._workbench.exchange.suggested_path("").parent)

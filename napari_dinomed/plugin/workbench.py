@@ -42,6 +42,12 @@ if TYPE_CHECKING:
 
 # Name of a tool, whose layer it works on, and that layer's mode.
 _POINTING = ("point", "prompts", "add")
+_TOOLS = (
+    _POINTING,
+    ("scribble", "scribbles", "paint"),
+    ("brush", "result", "paint"),
+    ("erase", "result", "erase"),
+)
 
 
 class Workbench:
@@ -84,6 +90,7 @@ class Workbench:
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
+        viewer.layers.selection.events.active.connect(self._on_mode)
         viewer.dims.events.current_step.connect(self._on_view)
         viewer.dims.events.order.connect(self._on_view)
 
@@ -129,8 +136,11 @@ class Workbench:
         self._hearing = Hearing(self.viewer, sheet, session, self.turns, self, self._refuse)
         self._listen(session)
         self._bind_keys(sheet, image)
+        for layer in sheet.layers:
+            layer.events.mode.connect(self._on_mode)
         self._on_view()
-        self._aim_at_something()
+        still_open = [one.id for one in session.document.labels if not one.is_done]
+        self.aim((still_open or [session.document.labels[0].id])[-1])
         self.point()
         self.bound.emit()
         self.document_changed.emit(session.document)
@@ -171,6 +181,7 @@ class Workbench:
         layers, dims = self.viewer.layers, self.viewer.dims
         layers.events.inserted.disconnect(self._on_inserted)
         layers.events.removed.disconnect(self._on_layers)
+        layers.selection.events.active.disconnect(self._on_mode)
         dims.events.current_step.disconnect(self._on_view)
         dims.events.order.disconnect(self._on_view)
 
@@ -281,7 +292,19 @@ class Workbench:
             layer = getattr(self.sheet, what).layer
             self.viewer.layers.selection.active = layer
             layer.mode = mode
-            self.tool_changed.emit(tool)
+            self._on_mode()
+
+    def _on_mode(self) -> None:
+        """Say which tool napari is set to; none of ours if it is another one."""
+        if self.sheet is None:
+            return
+        active = self.viewer.layers.selection.active
+        for tool, what, mode in _TOOLS:
+            layer = getattr(self.sheet, what).layer
+            if active is layer and str(layer.mode) == mode:
+                self.tool_changed.emit(tool)
+                return
+        self.tool_changed.emit("")
 
     # What the user does
 
@@ -418,6 +441,8 @@ class Workbench:
         self.sheet.show(before, after)
         self._aim_at_something()
         self.document_changed.emit(after)
+        if self.session.is_saved:
+            self.recovered.emit()
 
     def _show_early(self, part: SliceLabels) -> None:
         if self.session is not None and self.sheet is not None:

@@ -22,7 +22,8 @@ def ordinal(number: int) -> str:
 def name_of(prompt: Prompt, document: Document) -> str:
     """What it is to add a prompt to a document."""
     kind = type(prompt)
-    number = 1 + sum(isinstance(p, kind) for p in document.prompts.of(prompt.label))
+    said = document.prompts.of(prompt.label)
+    number = 1 + sum(isinstance(p, kind) and p.include == prompt.include for p in said)
     what = "click" if kind is Point else "stroke"
     side = "" if prompt.include else "excluding "
     return f"{ordinal(number)} {side}{what} on {document.find(prompt.label).name}"

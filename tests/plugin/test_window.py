@@ -16,7 +16,7 @@ from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDropEvent, QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog
+from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QMessageBox
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.messages import EncodeVolume, Progress, SegmentVolume, Stage
@@ -324,6 +324,7 @@ def test_a_name_is_typed_to_its_end_while_answers_come(open_panel, qtbot, ball_v
     document = panel.workbench.session.document
     assert [label.name for label in document.labels] == ["Niere 1"]
     assert not document.find(1).is_done
+    assert not row.name.hasFocus()
 
 
 def test_progress_shows_and_goes_without_moving_anything(open_panel, qtbot, ball_volume):
@@ -340,6 +341,33 @@ def test_progress_shows_and_goes_without_moving_anything(open_panel, qtbot, ball
     qtbot.wait(50)
     assert panel.image_box.bar.isHidden()
     assert panel.image_box.compute.isEnabled()
+
+
+def test_many_labels_do_not_make_the_window_grow(open_panel, qtbot, ball_volume):
+    volume, _ = ball_volume
+    viewer, panel = open_panel({"data": volume.array}, FakeEngine())
+    height = panel.minimumSizeHint().height()
+    labels = np.arange(volume.array.size).reshape(volume.array.shape) % 60
+    session = panel.workbench.session
+    session.change(session.document.continued_from(labels, ()), "labels")
+    qtbot.wait(100)
+    assert len(panel.labels_box.rows) == 59
+    assert panel.minimumSizeHint().height() == height < 400
+    assert viewer.window._qt_window.height() <= 1000
+
+
+def test_a_file_that_the_dialog_did_not_ask_about_is_asked_about(
+    open_panel, qtbot, ball_volume, tmp_path, monkeypatch
+):
+    volume, _ = ball_volume
+    (tmp_path / "keep.nii.gz").write_bytes(b"somebody's")
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "keep"), "NIfTI (*.nii)")
+    )
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.No)
+    _, panel = open_panel({"data": volume.array}, FakeEngine())
+    panel.result_box.save.click()
+    assert (tmp_path / "keep.nii.gz").read_bytes() == b"somebody's"
 
 
 def test_undo_says_what_it_takes_back(open_panel, qtbot, ball_volume):

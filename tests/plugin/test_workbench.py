@@ -305,7 +305,7 @@ def test_a_brush_stroke_is_one_step_and_undone_here(bench, loop):
         for column in (10, 14, 18):
             layer.paint((4, 10, column), 1)
     loop.run()
-    assert bench.session.history.undoes == "brush on Label 1"
+    assert bench.session.history.undoes == "paint on Label 1"
     bench.undo()
     assert not shown(bench).any()
     bench.redo()
@@ -727,6 +727,45 @@ def test_labels_go_into_the_images_own_store(open_on, click, loop, tmp_path):
     saved, _ = read_labels(store / "labels" / "dinomed")
     np.testing.assert_array_equal(saved, shown(bench))
     np.testing.assert_array_equal(read_volume(store).array, array)
+
+
+def test_the_tools_follow_what_napari_is_set_to(bench):
+    told = listen(bench.tool_changed)
+    bench.brush()
+    bench.sheet.result.layer.mode = "fill"
+    bench.sheet.result.layer.mode = "erase"
+    bench.viewer.layers.selection.active = bench.image
+    bench.point()
+    assert told[-1] == "point"
+    assert [told[n] for n in range(len(told)) if n == 0 or told[n] != told[n - 1]] == [
+        "",
+        "brush",
+        "",
+        "erase",
+        "",
+        "point",
+    ]
+
+
+def test_a_single_slice_beside_a_volume_can_be_clicked(bench, click, loop):
+    flat = Image(np.random.default_rng(0).normal(100, 9, (48, 56)), name="flat")
+    bench.viewer.layers.append(flat)
+    loop.run()
+    bench.bind(flat)
+    click(bench, 7, 20, 30)
+    assert [p.voxel for p in document(bench).prompts.points] == [(0, 20, 30)]
+    assert_shown(bench)
+
+
+def test_splitting_waits_for_the_answer(bench, click, engine, loop):
+    engine.holds = (SegmentVolume,)
+    click(bench, *INSIDE)
+    said = listen(bench.said)
+    bench.exchange.split()
+    assert "splitting Label 1 comes right after" in said[-1]
+    engine.of(SegmentVolume)[-1].answer()
+    loop.run()
+    assert "apart" in said[-1]
 
 
 def test_names_for_saving(tmp_path):

@@ -180,10 +180,10 @@ def test_steps_are_named(session):
     session.add(POINT)
     session.add(Point((8, 30, 30), 1))
     session.add(replace(OTHER, include=False))
-    assert session.history.undoes == "3rd excluding click on Label 1"
+    assert session.history.undoes == "1st excluding click on Label 1"
     session.undo()
     assert session.history.undoes == "2nd click on Label 1"
-    assert session.history.redoes == "3rd excluding click on Label 1"
+    assert session.history.redoes == "1st excluding click on Label 1"
 
 
 def test_opening_is_the_floor(session):
