@@ -154,10 +154,6 @@ class Document:
         """The voxels of a label."""
         return self.masks.get(label, EMPTY)
 
-    def owner(self, voxel: Voxel) -> int:
-        """Number of the label that a voxel has, or 0."""
-        return next((n for n, mask in self.masks.items() if voxel in mask), 0)
-
     # Labels
 
     def with_new_label(self, meaning: Meaning = Meaning.OBJECT) -> Document:
@@ -205,13 +201,18 @@ class Document:
             claims=tuple(c for c in self.claims if label not in (c.label, c.other)),
         )
 
-    def require_open(self, label: int) -> None:
-        """Raise `DocumentError` where a label is done."""
-        known = self.find(label)
-        if known.is_done:
-            raise DocumentError(
-                f"{known.name} is done and locked. Open it again to change it."
-            )
+    def require_open(self, *labels: int) -> None:
+        """Raise `DocumentError` where one of these labels is done."""
+        for label in labels:
+            known = self.find(label)
+            if known.is_done:
+                raise DocumentError(
+                    f"{known.name} is done and locked. Open it again to change it."
+                )
+
+    def require_all_open(self) -> None:
+        """Raise `DocumentError` where any label is done."""
+        self.require_open(*(label.id for label in self.labels))
 
     # Prompts
 
@@ -270,8 +271,7 @@ class Document:
             for label in self.labels
             if prompts.of(label.id) != self.prompts.of(label.id)
         ]
-        for label in concerned:
-            self.require_open(label)
+        self.require_open(*concerned)
         marked = {
             n: _union(_mask_of(p) for p in prompts.of(n) if p.include)
             for n in {claim.label for claim in self.claims}
@@ -377,8 +377,7 @@ class Document:
             Where there are none, a number is over what a document can hold, or a label
             of this one is done.
         """
-        for label in self.labels:
-            self.require_open(label.id)
+        self.require_all_open()
         masks = Mask.split(labels)
         if not masks or min(masks) < 0 or max(masks) > MAX_LABEL:
             found = f"{min(masks)} to {max(masks)}" if masks else "none"

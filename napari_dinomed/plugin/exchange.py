@@ -13,10 +13,16 @@ from napari.layers import Labels
 
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.io import Origin, Source, read_labels, write_labels
+from napari_dinomed.io import read_labels, write_labels
 from napari_dinomed.io.ome_zarr import OmeZarrHeader
 from napari_dinomed.plugin.files import layer_name
-from napari_dinomed.plugin.layers import METADATA_KEY, legend_in, lies_over, shape_over
+from napari_dinomed.plugin.layers import (
+    METADATA_KEY,
+    file_of,
+    legend_in,
+    lies_over,
+    shape_over,
+)
 from napari_dinomed.plugin.result_layer import instances_over
 from napari_dinomed.segment.instances import split_instances
 from napari_dinomed.session.deferred import Deferred
@@ -25,6 +31,7 @@ from napari_dinomed.volume import Volume, require_same_grid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.labels import Label
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.computing import Deliver
     from napari_dinomed.session.session import Session
@@ -172,10 +179,12 @@ class Exchange:
 
     def suggested_path(self, suffix: str) -> Path:
         """Where labels would be saved: beside the image, under its name."""
-        source = getattr(self._source(), "path", None)
-        if source is None:
+        session, image = self._bench.session, self._bench.image
+        place = None
+        if session is not None and image is not None:
+            place = file_of(image, session.volume)
+        if place is None:
             return Path.home() / f"labels{suffix}"
-        place: Path = source
         return place.with_name(f"{layer_name(place)}-labels{suffix}")
 
     @property
@@ -186,28 +195,17 @@ class Exchange:
         )
         return header.root if isinstance(header, OmeZarrHeader) else None
 
-    def _source(self) -> Source | None:
-        """The file that the image came from."""
-        session, image = self._bench.session, self._bench.image
-        origin = session.volume.origin if session is not None else None
-        if isinstance(origin, Origin) and origin.source.paths:
-            return origin.source
-        path = getattr(image.source, "path", None) if image is not None else None
-        return Source((Path(path),)) if path else None
-
     def split(self) -> None:
         """Number the things of the label in use, once its last click is answered."""
 
         def split(session: Session) -> None:
             label = session.document.find(self._bench.label)
-            work = partial(self._bench.act, self._split)
-            act = Deferred(f"splitting {label.name}", lambda: work(), label.id)
-            session.after_answers(act)
+            work = partial(self._bench.attempt, partial(self._split, session, label))
+            session.after_answers(Deferred(f"splitting {label.name}", work, label.id))
 
         self._bench.act(split)
 
-    def _split(self, session: Session) -> None:
-        label = session.document.find(self._bench.label)
+    def _split(self, session: Session, label: Label) -> None:
         mask = session.document.mask(label.id)
         if not mask:
             raise DinomedError(f"Nothing is {label.name} yet: click on some of it first.")

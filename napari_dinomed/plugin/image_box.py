@@ -169,22 +169,12 @@ class ImageBox(QGroupBox):
     def _choose_image(self) -> None:
         image = self.images.currentData()
         if image is not None:
-            self._bind(image)
+            self._workbench.attempt(lambda: self._workbench.bind(image))
         self._list_images()
-
-    def _bind(self, image: Any) -> None:
-        try:
-            self._workbench.bind(image)
-        except DinomedError as error:
-            self._workbench.failed.emit(str(error))
 
     def _choose_others(self) -> None:
         chosen = [box.currentData() for box in self.others if box.currentData() is not None]
-        try:
-            self._workbench.see_with(chosen)
-        except DinomedError as error:
-            self._list_images()
-            self._workbench.failed.emit(str(error))
+        self._workbench.attempt(lambda: self._workbench.see_with(chosen))
 
     # Windows and encoder
 

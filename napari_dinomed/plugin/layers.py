@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_dinomed.errors import VolumeError
+from napari_dinomed.io import Origin
 from napari_dinomed.volume import Geometry, NamedLabel, Volume, choose_window
 from napari_dinomed.volume.volume import guess_modality, sample
 
@@ -145,6 +147,15 @@ def _with_axis(matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     grown = np.eye(len(matrix) + 1)
     grown[1:, 1:] = matrix
     return grown
+
+
+def file_of(image: Image, volume: Volume) -> Path | None:
+    """The file or folder that an image came from, if any."""
+    origin = volume.origin
+    if isinstance(origin, Origin) and origin.source.paths:
+        return origin.source.path
+    path = getattr(image.source, "path", None)
+    return Path(path) if path else None
 
 
 def shape_over(image: Layer) -> tuple[int, ...]:

@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 def boxes_of(*masks: Mask) -> dict[int, Box]:
     """The box in each slice that holds all masks."""
-    found: dict[int, Box] = {}
-    for mask in masks:
-        for index, plane in mask.planes.items():
-            found[index] = hull(found[index], plane.box) if index in found else plane.box
-    return found
+    return joined(*({n: plane.box for n, plane in mask.planes.items()} for mask in masks))
 
 
 def joined(*several: Mapping[int, Box]) -> dict[int, Box]:

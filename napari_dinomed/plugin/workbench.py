@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.exchange import Exchange
 from napari_dinomed.plugin.hearing import Hearing
 from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
-from napari_dinomed.plugin.layers import volume_of, widen_contrast_range
+from napari_dinomed.plugin.layers import file_of, volume_of, widen_contrast_range
 from napari_dinomed.plugin.preferences import keeps_beside_image
 from napari_dinomed.plugin.sheet import Sheet
 from napari_dinomed.plugin.turns import Turns
@@ -40,14 +39,13 @@ if TYPE_CHECKING:
     from napari_dinomed.session.computing import Asks, Deliver
 
 
-# Name of a tool, whose layer it works on, and that layer's mode.
-_POINTING = ("point", "prompts", "add")
-_TOOLS = (
-    _POINTING,
-    ("scribble", "scribbles", "paint"),
-    ("brush", "result", "paint"),
-    ("erase", "result", "erase"),
-)
+# By the name of a tool: whose layer it works on, and that layer's mode.
+_TOOLS = {
+    "point": ("prompts", "add"),
+    "scribble": ("scribbles", "paint"),
+    "brush": ("result", "paint"),
+    "erase": ("result", "erase"),
+}
 
 
 class Workbench:
@@ -86,7 +84,7 @@ class Workbench:
         self._deliver = deliver
         self._hearing: Hearing | None = None
         self._is_syncing = self._image_came = self.is_closed = False
-        self._tool = _POINTING
+        self._tool = "point"
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
@@ -115,13 +113,10 @@ class Workbench:
         volume.require_content()
         self.unbind()
         image.events.data.connect(self._on_other_voxels)
-        source = getattr(image.source, "path", None)
         session = Session(
             volume,
             self._engine,
-            Autosave(
-                volume.fingerprint, Path(source) if source else None, keeps_beside_image()
-            ),
+            Autosave(volume.fingerprint, file_of(image, volume), keeps_beside_image()),
             self._deliver,
             defaults_for(volume.modality).meaning,
         )
@@ -133,7 +128,9 @@ class Workbench:
         widen_contrast_range(image)
         sheet = Sheet(self.viewer, image, session.document)
         self.sheet = sheet
-        self._hearing = Hearing(self.viewer, sheet, session, self.turns, self, self._refuse)
+        self._hearing = Hearing(
+            self.viewer, sheet, session, self.turns, self, lambda why: self.failed.emit(why)
+        )
         self._listen(session)
         self._bind_keys(sheet, image)
         for layer in sheet.layers:
@@ -237,7 +234,7 @@ class Workbench:
             self.session.computing.know(tuple(self._others_at_hand(self.session)))
             self.sheet.keep_up()
             if self._image_came:
-                self._take_up(*self._tool)
+                self._take_up(self._tool)
         self._image_came = False
         self.images_changed.emit()
         self.exchange.take_dropped()
@@ -254,7 +251,7 @@ class Workbench:
             self.turns.run(lambda: self._show(before, after))
 
         session.changed.connect(shown)
-        session.computing.acted.connect(self._on_activity)
+        session.computing.acted.connect(lambda activity: self.acted.emit(activity))
         session.computing.gave_up.connect(lambda: self.turns.run(self._show_settled))
         session.computing.slice_labelled.connect(
             lambda part: self.turns.run(lambda: self._show_early(part))
@@ -272,23 +269,24 @@ class Workbench:
 
     def point(self) -> None:
         """Click to place points."""
-        self._take_up(*_POINTING)
+        self._take_up("point")
 
     def scribble(self) -> None:
         """Draw strokes that teach."""
-        self._take_up("scribble", "scribbles", "paint")
+        self._take_up("scribble")
 
     def brush(self) -> None:
         """Paint the label itself."""
-        self._take_up("brush", "result", "paint")
+        self._take_up("brush")
 
     def erase(self) -> None:
         """Rub out what is there."""
-        self._take_up("erase", "result", "erase")
+        self._take_up("erase")
 
-    def _take_up(self, tool: str, what: str, mode: str) -> None:
-        self._tool = (tool, what, mode)
+    def _take_up(self, tool: str) -> None:
+        self._tool = tool
         if self.sheet is not None:
+            what, mode = _TOOLS[tool]
             layer = getattr(self.sheet, what).layer
             self.viewer.layers.selection.active = layer
             layer.mode = mode
@@ -299,7 +297,7 @@ class Workbench:
         if self.sheet is None:
             return
         active = self.viewer.layers.selection.active
-        for tool, what, mode in _TOOLS:
+        for tool, (what, mode) in _TOOLS.items():
             layer = getattr(self.sheet, what).layer
             if active is layer and str(layer.mode) == mode:
                 self.tool_changed.emit(tool)
@@ -457,9 +455,6 @@ class Workbench:
         document = self.require().document
         self.aim(self.label if document.has(self.label) else document.labels[-1].id)
 
-    def _on_activity(self, activity: Activity) -> None:
-        self.acted.emit(activity)
-
     def _on_view(self) -> None:
         if self.session is None or self.sheet is None or self.viewer.dims.ndisplay != 2:
             return
@@ -473,9 +468,6 @@ class Workbench:
         index = layer.world_to_data(dims.point[before:])[axis]
         last = self.session.volume.array.shape[axis] - 1
         self.session.computing.look_at(View(axis, min(max(round(index), 0), last)))
-
-    def _refuse(self, reason: str) -> None:
-        self.failed.emit(reason)
 
     def act(self, work: Callable[[Session], None]) -> None:
         """An act of the user; what it may not do is said."""

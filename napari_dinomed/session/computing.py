@@ -198,15 +198,16 @@ class Computing:
             return
         self._drop_encoding()
         self._generation += 1
+        sight = self._sight()
         try:
-            sight, volume = self._sight(), self._seen()
+            if self._given != sight.others:
+                self._give(self._seen(), sight.others)
         except DinomedError as error:
             self.failed.emit(str(error))
             self.gave_up.emit()
             return
-        if self._given != sight.others:
-            self._give(volume, sight.others)
-        first = self._view.index if self._view.axis == 0 else volume.array.shape[0] // 2
+        middle = self._volume.array.shape[0] // 2
+        first = self._view.index if self._view.axis == 0 else middle
         number = self._generation
         request = EncodeVolume(
             self._name, sight.encoder, sight.window, first, generation=number

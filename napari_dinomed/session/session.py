@@ -20,7 +20,7 @@ from napari_dinomed.session.computing import Computing
 from napari_dinomed.session.deferred import Deferred, Queue
 from napari_dinomed.session.file import SavedDocument, load_document, save_document
 from napari_dinomed.session.steps import name_of
-from napari_dinomed.volume import seen_with
+from napari_dinomed.volume import require_seen_together
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ class Session:
         self._history = History(Document.begun(meaning))
         self._deferred = Queue(lambda text: self.noticed.emit(text))
         self._is_unreadable = False
-        self._is_unsaved = False
+        self.is_saved = True
         self.computing = Computing(volume, engine, self.document, deliver)
         self.computing.answered.connect(self._take_answer)
         self.computing.encoder_lost.connect(self._choose_encoder)
@@ -90,11 +90,6 @@ class Session:
         """Whether another window has the volume, so that nothing is changed here."""
         return self.computing.is_paused
 
-    @property
-    def is_saved(self) -> bool:
-        """Whether everything made is on disk."""
-        return not self._is_unsaved
-
     # Opening and keeping
 
     def open(self) -> None:
@@ -116,11 +111,11 @@ class Session:
         self._autosave.claim()
         mine, self.computing.is_paused = self.document, False
         self._take_kept()
-        if self._is_unsaved and self.document != mine:
-            floor = History(self.document, (Step("take over", mine),))
-            self._history = floor
+        if not self.is_saved and self.document != mine:
+            self._history = History(self.document, (Step("take over", mine),))
         self._save()
-        self.changed.emit(mine, self.document)
+        # What was saved is shown by now; that it may be changed is news.
+        self.changed.emit(self.document, self.document)
         self.computing.go_on()
 
     def _take_kept(self) -> None:
@@ -161,8 +156,7 @@ class Session:
         """
         saved = load_document(path)
         self._require_own(saved, path.name)
-        for label in self.document.labels:
-            self.document.require_open(label.id)
+        self.document.require_all_open()
         self.change(saved.document, f"open {path.name}")
 
     def save(self, path: Path) -> None:
@@ -172,7 +166,7 @@ class Session:
     def close(self) -> None:
         """Let the engine forget the volume, and others have the document."""
         self._deferred.close()
-        if self._is_unsaved:
+        if not self.is_saved:
             self._save_last()
         self.computing.close()
         if self._autosave is not None:
@@ -213,7 +207,7 @@ class Session:
         VolumeError
             Where they do not lie on the volume's grid.
         """
-        seen_with(self.volume, others)
+        require_seen_together(self.volume, others)
         prints = self.computing.know(others)
         self.choose(label, "images seen together", others=prints)
 
@@ -256,24 +250,21 @@ class Session:
             raise DocumentError(
                 "This window only looks at the volume. Take over to change its labels."
             )
-        before, self._history = self.document, history
-        self._save()
-        self.changed.emit(before, self.document)
-        self.computing.follow(self.document)
+        self._become(history)
 
     def _take_answer(self, label: int, answer: Mask) -> None:
         if self.is_read_only or label not in self.document.waiting:
             return
-        self._complete(self._history.answered(label, answer))
+        self._become(self._history.answered(label, answer))
         self._deferred.release(self.document.waiting)
 
     def _choose_encoder(self, working: str) -> None:
         """An encoder that cannot be had does not stay chosen."""
         choices = replace(self.document.choices, encoder=working)
-        self._complete(self._history.amended(replace(self.document, choices=choices)))
+        self._become(self._history.amended(replace(self.document, choices=choices)))
 
-    def _complete(self, history: History) -> None:
-        """Take what the engine adds to the present document: no step of the user's."""
+    def _become(self, history: History) -> None:
+        """Keep another present document, show it, and have it answered."""
         before, self._history = self.document, history
         self._save()
         self.changed.emit(before, self.document)
@@ -301,14 +292,14 @@ class Session:
                     self.noticed.emit(f"What could not be read is kept as {kept.name}.")
             self._autosave.write(self._to_save())
         except DocumentError as error:
-            self.computing.is_paused = self._is_unsaved = True
+            self.computing.is_paused, self.is_saved = True, False
             self.computing.cancel()
             self.noticed.emit(str(error))
         except DinomedError as error:
-            self._is_unsaved = True
+            self.is_saved = False
             self.failed.emit(f"Not saved yet, and tried again at the next change: {error}")
         else:
-            self._is_unsaved = False
+            self.is_saved = True
 
     def _save_last(self) -> None:
         """Keep what is not on disk yet, beside what another window wrote if need be."""

@@ -1,6 +1,10 @@
 """What a volume is: voxels, where they lie in the world, how grey values are shown."""
 
-from napari_dinomed.volume.channels import require_same_grid, seen_with
+from napari_dinomed.volume.channels import (
+    require_same_grid,
+    require_seen_together,
+    seen_with,
+)
 from napari_dinomed.volume.geometry import Geometry
 from napari_dinomed.volume.volume import Modality, NamedLabel, Volume
 from napari_dinomed.volume.window import CT_PRESETS, Window, choose_window
@@ -14,5 +18,6 @@ __all__ = [
     "Window",
     "choose_window",
     "require_same_grid",
+    "require_seen_together",
     "seen_with",
 ]

@@ -36,6 +36,18 @@ def seen_with(volume: Volume, others: Sequence[Volume]) -> Volume:
     VolumeError
         Where there are more, or one does not lie on the same grid.
     """
+    require_seen_together(volume, others)
+    return replace(
+        volume,
+        others=tuple(
+            np.rint(choose_window(other).apply(other.array) * WHITE).astype(np.uint16)
+            for other in others
+        ),
+    )
+
+
+def require_seen_together(volume: Volume, others: Sequence[Volume]) -> None:
+    """Raise `VolumeError` where `seen_with` would, without its work."""
     if len(others) > MOST_OTHERS:
         raise VolumeError(
             f"Expected at most {MOST_OTHERS} images beside the first, got {len(others)}."
@@ -47,13 +59,6 @@ def seen_with(volume: Volume, others: Sequence[Volume]) -> Volume:
                 "coarser level of each."
             )
         require_same_grid(volume, other)
-    return replace(
-        volume,
-        others=tuple(
-            np.rint(choose_window(other).apply(other.array) * WHITE).astype(np.uint16)
-            for other in others
-        ),
-    )
 
 
 def require_same_grid(volume: Volume, other: Volume) -> None:
