@@ -17,7 +17,7 @@ from napari_dinomed.plugin.painting import boxes_of, edits_of
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari.components import ViewerModel
     from numpy.typing import NDArray
@@ -83,6 +83,7 @@ class Hearing:
         sheet.result.layer.events.paint.connect(self._on_brush)
         sheet.result.layer.events.data.connect(self._on_replaced)
         sheet.result.layer.events.selected_label.connect(self._on_selected)
+        sheet.result.layer.mouse_drag_callbacks.append(self._on_drag)
 
     def end(self) -> None:
         """Hear nothing from now on, and do nothing that was heard before."""
@@ -93,6 +94,7 @@ class Hearing:
         sheet.result.layer.events.paint.disconnect(self._on_brush)
         sheet.result.layer.events.data.disconnect(self._on_replaced)
         sheet.result.layer.events.selected_label.disconnect(self._on_selected)
+        sheet.result.layer.mouse_drag_callbacks.remove(self._on_drag)
 
     def _soon(self, work: Callable[[], None]) -> None:
         self._turns.soon(lambda: None if self._is_over else work())
@@ -119,6 +121,13 @@ class Hearing:
         edits = edits_of(event.value, result.layer.data.shape, result.take_kept())
         if edits:
             self._soon(lambda: self._take_edits(edits))
+
+    def _on_drag(self, layer: Any, event: Any) -> Iterator[None]:
+        """Of a stroke that changed no voxel napari tells nothing but that it is over."""
+        yield
+        while event.type == "mouse_move":
+            yield
+        self._soon(self._take_kept)
 
     def _on_replaced(self) -> None:
         """A script gave the layer other voxels: what differs counts as painted."""
@@ -205,6 +214,10 @@ class Hearing:
         self._take_each(edits, self._set_by_hand)
         masks = (mask for _, mask in edits)
         self._sheet.result.paint(self._session.document, boxes_of(*masks))
+
+    def _take_kept(self) -> None:
+        result = self._sheet.result
+        self._take_edits(edits_of((), result.layer.data.shape, result.take_kept()))
 
     def _take_replaced(self, given: NDArray[np.integer[Any]]) -> None:
         shape = self._session.volume.geometry.shape

@@ -343,6 +343,20 @@ def test_progress_shows_and_goes_without_moving_anything(open_panel, qtbot, ball
     assert panel.image_box.compute.isEnabled()
 
 
+def test_a_stroke_within_the_label_is_the_hands(open_panel, qtbot, ball_volume):
+    """It changes no voxel, but none of it may go with a later answer."""
+    volume, _ = ball_volume
+    viewer, panel = open_panel({"data": volume.array}, FakeEngine())
+    layer = panel.workbench.sheet.result.layer
+    click_on(qtbot, viewer, layer, (8, 24, 30))
+    qtbot.waitUntil(lambda: bool(shown(panel).any()))
+    panel.prompts_box.brush.click()
+    layer.brush_size = 3
+    click_on(qtbot, viewer, layer, (8, 24, 30))
+    qtbot.waitUntil(lambda: panel.prompts_box.undo.text() == "Undo: paint on Label 1")
+    assert (8, 24, 30) in panel.workbench.session.document.hand
+
+
 def test_many_labels_do_not_make_the_window_grow(open_panel, qtbot, ball_volume):
     volume, _ = ball_volume
     viewer, panel = open_panel({"data": volume.array}, FakeEngine())
