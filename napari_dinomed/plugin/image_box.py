@@ -156,7 +156,7 @@ class ImageBox(QGroupBox):
             box.clear()
             box.addItem("nothing else", None)
             for image in images:
-                if image is not current:
+                if image != current:
                     box.addItem(image.name, image)
         session = self._workbench.session
         if session is not None:

@@ -107,7 +107,7 @@ class Workbench:
         VolumeError
             Where the layer is not a grey volume.
         """
-        if image is self.image:
+        if image == self.image:
             return
         volume = volume_of(image)
         volume.require_content()
@@ -299,7 +299,8 @@ class Workbench:
         active = self.viewer.layers.selection.active
         for tool, (what, mode) in _TOOLS.items():
             layer = getattr(self.sheet, what).layer
-            if active is layer and str(layer.mode) == mode:
+            # A viewer handed to plugins wraps what it gives: equal, not the same.
+            if active == layer and str(layer.mode) == mode:
                 self.tool_changed.emit(tool)
                 return
         self.tool_changed.emit("")
