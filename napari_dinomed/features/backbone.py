@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch.nn import functional
 from napari_dinomed.features.checkpoint import Checkpoint, load_checkpoint
 from napari_dinomed.features.device import (
     choose_device,
+    computing_in,
     describe_device,
-    mixed_precision,
+    fastest_precision,
 )
 from napari_dinomed.features.weights import file_hash, locate_weights
 
@@ -28,6 +30,8 @@ _BATCH = {"cuda": 16, "xpu": 8, "mps": 8, "cpu": 2}
 _LAYERS = 4
 _CONVNEXT_STRIDE = 16
 _COLOURS = 3
+# Rows and columns of tokens in the image that the precisions are timed on.
+_TRIED = 16
 
 
 class BackboneEncoder:
@@ -129,19 +133,34 @@ class BackboneEncoder:
             antialias=True,
             align_corners=False,
         )
+        with computing_in(self._device, self._precision):
+            layers = self._layers(images)
+        return torch.cat([_fit(layer, grid) for layer in layers], dim=1).half().cpu()
+
+    @cached_property
+    def _precision(self) -> torch.dtype | None:
+        """The fastest precision on this device, tried on a small image of noise."""
+        side = _TRIED * self._stride
+        noise = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(0))
+        image = noise.to(self._device)
+        return fastest_precision(
+            self._device, lambda: self._layers(image)[-1].flatten(2)[0].T
+        )
+
+    def _layers(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """What each layer makes of images (n, 3, rows, columns) in [0, 1]."""
         mean, std = (
             torch.tensor(values, device=self._device).view(1, 3, 1, 1)
             for values in (self._statistics.mean, self._statistics.std)
         )
-        with mixed_precision(self._device):
-            layers = self._model.forward_intermediates(
-                (images - mean) / std,
-                indices=self._indices,
-                norm=True,
-                output_fmt="NCHW",
-                intermediates_only=True,
-            )
-        return torch.cat([_fit(layer, grid) for layer in layers], dim=1).half().cpu()
+        layers: list[torch.Tensor] = self._model.forward_intermediates(
+            (images - mean) / std,
+            indices=self._indices,
+            norm=True,
+            output_fmt="NCHW",
+            intermediates_only=True,
+        )
+        return layers
 
     def _shrink(self) -> None:
         if self._batch > 1:
@@ -157,6 +176,7 @@ class BackboneEncoder:
         self._device = torch.device("cpu")
         self._model = self._model.to(self._device)
         self._batch = _BATCH["cpu"]
+        self.__dict__.pop("_precision", None)
 
 
 def _as_colours(stack: SliceStack, start: int, stop: int) -> torch.Tensor:

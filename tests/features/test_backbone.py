@@ -60,6 +60,7 @@ def test_tokens_lie_on_the_promised_grid(stack, architecture, channels):
 def test_prefix_tokens_are_dropped_and_layers_are_in_order(stack):
     """What the encoder gives is the model's own patch tokens, block by block."""
     encoder = _encoder("vit_tiny_patch16_dinov3_qkvb")
+    encoder._precision = None
     got = encoder.encode(stack, 8, 9, PLAN)
     size = tuple(16 * n for n in encoder.grid(stack.slice_shape, PLAN))
     grey = torch.from_numpy(stack.read(8, 9))[:, None]
@@ -70,6 +71,16 @@ def test_prefix_tokens_are_dropped_and_layers_are_in_order(stack):
             images, indices=[2, 5, 8, 11], norm=True, intermediates_only=True
         )
     np.testing.assert_allclose(got, torch.cat(expected, 1).numpy(), atol=5e-3, rtol=5e-3)
+
+
+def test_half_precision_describes_the_same(stack):
+    """Whichever precision is the fastest here, tokens point where exact ones do."""
+    fastest, exact = (_encoder("vit_tiny_patch16_dinov3_qkvb") for _ in range(2))
+    exact._precision = None
+    tokens = (
+        torch.from_numpy(e.encode(stack, 8, 10, PLAN)).float() for e in (fastest, exact)
+    )
+    assert torch.cosine_similarity(*tokens, dim=1).mean() > 0.999
 
 
 def test_a_batch_gives_what_single_slices_give(stack):

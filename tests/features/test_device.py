@@ -1,0 +1,33 @@
+"""Devices and precisions."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from napari_dinomed.features import device
+from napari_dinomed.features.device import fastest_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("is_slower", "is_wrong", "chosen"),
+    [(False, False, torch.bfloat16), (True, False, None), (False, True, None)],
+)
+def test_half_precision_must_be_faster_and_right(monkeypatch, is_slower, is_wrong, chosen):
+    monkeypatch.setattr(device, "half_precision", lambda _: torch.bfloat16)
+
+    def describe():
+        is_half = torch.is_autocast_enabled("cpu")
+        time.sleep(0.05 if is_half == is_slower else 0.01)
+        return -torch.ones(3, 2) if is_half and is_wrong else torch.ones(3, 2)
+
+    assert fastest_precision(CPU, describe) == chosen
+
+
+def test_without_half_precision_none_is_tried(monkeypatch):
+    monkeypatch.setattr(device, "half_precision", lambda _: None)
+    assert fastest_precision(CPU, lambda: pytest.fail("tried")) is None
