@@ -63,14 +63,10 @@ def describe_device(device: torch.device) -> str:
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
-    """The half precision that a device's matrix units have; None where they have none."""
+    """The half precision that a device may gain from; None where there is none."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type == "xpu":
-        return torch.bfloat16
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return None
+    return torch.bfloat16 if device.type in ("xpu", "cpu") else None
 
 
 def computing_in(
