@@ -105,8 +105,9 @@ class ResultLayer:
         box = [slice(0, n) for n in self.layer.data.shape]
         box[part.axis] = slice(part.index, part.index + 1)
         here = dict.fromkeys(range(box[0].start, box[0].stop), (box[1], box[2]))
-        boxes = joined(here, {n: b for n, b in self._early.items() if n not in here})
-        if repaint(self.layer.data, boxes, early.masks.items()):
+        # What was shown early before gives way to the document, not to this plane's answer.
+        self.paint(document, {})
+        if repaint(self.layer.data, here, early.masks.items()):
             self.layer.refresh()
         self._early = here
 

@@ -230,6 +230,23 @@ def test_what_was_shown_early_goes_when_no_answer_comes(bench, click, engine, lo
         assert_shown(bench)
 
 
+def test_one_plane_shown_early_leaves_nothing_of_another(bench, click, engine, loop):
+    """The plane in view has changed since, and the answer is the one there was."""
+    click(bench, *INSIDE)
+    engine.holds = (SegmentVolume,)
+    bench.choose("choice", threshold=0.3)
+    loop.run()
+    asked = engine.of(SegmentVolume)[-1]
+    plane = np.ones((48, 56), np.uint8)
+    for index in (INSIDE[0], INSIDE[0] + 1):
+        asked.on_event(SliceLabels(0, index, plane, asked.request.generation))
+        loop.run()
+        assert (shown(bench)[index] == 1).all()
+    asked.answer()
+    loop.run()
+    assert_shown(bench)
+
+
 def test_selected_points_stay_selected_when_an_answer_comes(bench, click, engine, loop):
     click(bench, *INSIDE)
     engine.holds = (SegmentVolume,)
