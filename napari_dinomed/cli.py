@@ -479,6 +479,40 @@ def bench_transfer(
     )
 
 
+@bench_app.command("speed")
+def bench_speed(
+    volume: Annotated[
+        str, typer.Option(help="Slices, rows and columns of a made-up CT, as ZxYxX.")
+    ] = "128x512x512",
+    labels: Annotated[int, typer.Option(min=1, max=8, help="Objects clicked on.")] = 5,
+    encoder: Encoder = "filters",
+    device: Device = "auto",
+    json_out: JsonFile = None,
+) -> None:
+    """Time every answer to a click on a made-up CT, beside the least it could take."""
+    from napari_dinomed.bench.speed import measure_speed
+    from napari_dinomed.errors import ReadError
+    from napari_dinomed.volume.phantom import ct_abdomen
+
+    lengths = [int(part) if part.isdigit() else 0 for part in volume.split("x")]
+    if len(lengths) != 3 or min(lengths) < 16:
+        raise ReadError(
+            f"Expected --volume like 128x512x512, each 16 or more, got {volume!r}."
+        )
+    scan, organs = ct_abdomen((lengths[0], lengths[1], lengths[2]))
+    # The spleen first, which is neither large nor small.
+    order = (3, 1, 4, 5, 2, 6, 7, 8)[:labels]
+    truths = tuple(organs == organ for organ in order)
+    with _progress_bar() as on_event:
+        rows = measure_speed(scan, truths, encoder, device, on_event)
+    table = Table("", "p50 s", "p95 s", "floor s", "floor")
+    for row in rows:
+        middle, high = (f"{row.quantile(share):.3f}" for share in (0.5, 0.95))
+        table.add_row(row.name, middle, high, f"{row.floor:.3f}", row.floor_name)
+    _out.print(table)
+    _write_figures(json_out, [{"volume": volume, "speed": [row.as_json() for row in rows]}])
+
+
 @bench_app.command("report")
 def bench_report(
     suite: Annotated[Path, typer.Option(help="TOML file of cases.")],

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -22,36 +21,29 @@ from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import clicked_cases, load_suite
 from napari_dinomed.bench.interactive import mean_outcome, product, run_case
 from napari_dinomed.bench.suite import Setup, open_case, prepare_case
-from napari_dinomed.segment import alike, grow, support
+from napari_dinomed.segment import alike
 from napari_dinomed.segment.alike import AlikeFinder
-from napari_dinomed.segment.grow import Grower
-from napari_dinomed.segment.level import LevelPrior
-from napari_dinomed.segment.refine import WalkerOptions
-from napari_dinomed.segment.support import SupportField
+from napari_dinomed.segment.one_object import cues, method, search
 
 EVERYTHING = "everything in place"
+
+
+def without_cues(*names: str):
+    """Answers of the same network, not given some of its cues."""
+    return (patch.dict(method.WITHOUT, {"auto": names}),)
+
+
 WITHOUT_FOR_OBJECTS = {
     EVERYTHING: (),
-    "corrections near the click": (
-        patch.object(Grower, "_corrected", lambda self, evidence, before: evidence),
+    "closer looks": (patch.object(search, "_FIRST_LOOKS", 1),),
+    "what goes on beyond the box": (patch.object(search, "_LATER_LOOKS", 1),),
+    "likeness to the clicks": without_cues(*cues.LIKENESS),
+    "the probe": without_cues(*cues.PROBE),
+    "all tokens": without_cues(*cues.LIKENESS, *cues.PROBE),
+    "grey values competing": without_cues("grey_competition"),
+    "grey values at the clicks": without_cues(
+        "grey_from_included", "grey_to_included", "grey_to_excluded"
     ),
-    "the taught probe": (patch.object(grow, "_PROBE_SHARE", 0.0),),
-    "grey values competing": (patch.object(grow, "_GREY_SHARE", 0.0),),
-    "size held from click to click": (
-        patch.object(grow, "LevelPrior", partial(LevelPrior, size_inertia=0, inertia=3)),
-    ),
-    "size kept": (patch.object(grow, "_MOST_RESIZED", 1e9),),
-    "air left half out": (
-        patch.object(SupportField, "depth_unit", lambda self, s: -float(np.median(s))),
-    ),
-    "other objects kept apart": (
-        patch.object(Grower, "_others", lambda self, evidence: np.zeros_like(evidence > 0)),
-    ),
-    "growth limited": (patch.object(grow, "_MOST_GROWN", 1e9),),
-    "distance in the support": (patch.object(support, "_DISTANCE_WEIGHT", 0.0),),
-    "grey values in the support": (patch.object(support, "_GREY_WEIGHT", 0.0),),
-    "the mean over a ball": (patch.object(support, "_BALL", 0.01),),
-    "the walker": (patch.object(grow, "_WALKER", WalkerOptions(prior=1e6)),),
 }
 WITHOUT_FOR_ALL_ALIKE = {
     EVERYTHING: (),

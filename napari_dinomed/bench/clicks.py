@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import cc3d
+import edt
 import numpy as np
 from scipy import ndimage
 
@@ -12,7 +14,8 @@ from napari_dinomed.annotation.prompts import Point
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+# Cells that share a corner touch.
+_TOUCHING: Final = 26
 
 
 def next_click(
@@ -40,15 +43,17 @@ def next_click(
         Draws the voxel from the deeper half of the component instead: real clicks are
         off-centre.
     """
-    components, count = ndimage.label(truth ^ mask, structure=_NEIGHBOURS)
+    components, count = cc3d.connected_components(
+        truth ^ mask, connectivity=_TOUCHING, return_N=True
+    )
     if count == 0:
         return None
     largest = int(np.argmax(np.bincount(components.ravel())[1:])) + 1
     box = ndimage.find_objects(components, max_label=largest)[largest - 1]
-    inside = np.pad(components[box] == largest, 1)
-    depth = ndimage.distance_transform_edt(inside, sampling=spacing)
+    inside = components[box] == largest
+    depth = edt.edt(np.ascontiguousarray(inside), anisotropy=spacing, black_border=True)
     place = np.unravel_index(np.argmax(depth), depth.shape)
     if random is not None:
         place = tuple(random.choice(np.argwhere(depth >= depth.max() / 2)))
-    z, y, x = (int(p) - 1 + s.start for p, s in zip(place, box, strict=True))
+    z, y, x = (int(p) + s.start for p, s in zip(place, box, strict=True))
     return Point((z, y, x), label, include=bool(truth[z, y, x]))

@@ -10,8 +10,9 @@ import torch
 from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Prompts, Stroke
+from napari_dinomed.bench.forest import ForestHead
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.segment.heads import Examples, ForestHead
+from napari_dinomed.segment.heads import Examples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -165,6 +165,7 @@ class Engine:
             yield from self._take_notices()
             yield slices_done(encoding.planes)
             self._require_present(request.volume, encoded)
+        yield from encoded.make_ready()
         yield Encoded(
             request.encoder,
             encoder.signature,

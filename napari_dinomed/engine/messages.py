@@ -24,7 +24,7 @@ from napari_dinomed.io import Origin, Pick, Source
 from napari_dinomed.volume import Geometry, Modality, Volume, Window
 
 Array = Annotated[NDArray[Any], PlainValidator(np.asarray)]
-HeadName = Literal["auto", "knn", "probe", "blend", "forest"]
+HeadName = Literal["auto", "knn", "probe"]
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
+from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.engine.encoding import PlaneTokens, plans_for
 from napari_dinomed.errors import EngineError, VolumeError
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.features.filters import GREY_CHANNEL
 from napari_dinomed.segment.alike import AlikeField, Responses
+from napari_dinomed.segment.defaults import defaults_for
+from napari_dinomed.segment.one_object.method import ObjectField
 from napari_dinomed.segment.segmenter import Fields, Scene
-from napari_dinomed.segment.support import SupportField
 from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari_dinomed.engine.encoding import Encoding
     from napari_dinomed.volume import Volume
@@ -62,25 +64,32 @@ class EncodedVolume:
             require_room(self.volume)
             self.volume = replace(self.volume, array=np.asarray(self.volume.array))
 
+    def make_ready(self) -> Iterator[None]:
+        """Make what a click will need, where that is known, so that none waits for it.
+
+        A lazy volume is read when labels are first asked for; all that looks alike needs
+        the filters, which the user may not ask for.
+        """
+        meaning = defaults_for(self.volume.modality).meaning
+        if not self.volume.is_lazy and meaning is Meaning.OBJECT:
+            yield from self.objects.make_ready()
+
     @property
     def scene(self) -> Scene:
         """What prompts are read against."""
-        is_learnt = self.encoding.encoder.metric != "euclidean"
-        head = "blend" if is_learnt else "forest"
-        return Scene(self.volume, self.encoding.window, self.encoding.banks, head)
+        return Scene(self.volume, self.encoding.banks)
 
     @property
     def fields(self) -> Fields:
         """What answers are computed on."""
-        return Fields(lambda: self.support, lambda: self.alike)
+        return Fields(lambda: self.objects, lambda: self.alike)
 
     @cached_property
-    def support(self) -> SupportField:
-        """Support of clicks."""
+    def objects(self) -> ObjectField:
+        """What single objects are found on; the tokens must be complete."""
         encoding = self.encoding
-        return SupportField(
-            self.volume, encoding.window, encoding.banks, encoding.encoder.metric
-        )
+        channels = encoding.banks[0].channels - encoding.encoder.position_channels
+        return ObjectField(self.volume, encoding.window, encoding.banks, channels)
 
     @cached_property
     def alike(self) -> AlikeField:

@@ -31,8 +31,6 @@ _HEADS = {
     "auto": "automatic",
     "knn": "nearest prompts (k-NN)",
     "probe": "linear probe",
-    "blend": "both, averaged",
-    "forest": "random forest",
 }
 _DOCUMENT = ".dinomed.json"
 _DOCUMENTS = f"Documents (*{_DOCUMENT})"

@@ -39,6 +39,7 @@ from napari_dinomed.segment.painted import Lesson
 from napari_dinomed.segment.perceptron import teach
 from napari_dinomed.segment.thin import Lines, means_thin, width_of_cell
 from napari_dinomed.segment.threads import one_thread
+from napari_dinomed.segment.tokens import to_voxels
 from napari_dinomed.segment.turns import Turns
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Mark, Painted, Voxel
+    from napari_dinomed.segment.regions import Box
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.segment.turns import Stepwise
     from napari_dinomed.volume import Volume
@@ -322,18 +324,24 @@ class AlikeFinder:
     clicks: tuple[Mark, ...]
     painted: Painted = NOT_PAINTED
 
-    def evidence(self) -> Stepwise[Floats]:
-        """Logit (z, y, x) on the working grid that a cell belongs."""
-        answer = yield from self.field.turns.answer(self, AlikeFinder._find)
-        return answer.logit
+    def answer(self) -> Stepwise[Answer]:
+        """The answer to all marks, built on the one before the last click."""
+        return (yield from self.field.turns.answer(self, AlikeFinder._find))
 
-    def refined(self, evidence: Floats) -> tuple[tuple[slice, ...], Floats]:
+    def plane(self, answer: Answer, axis: int, index: int) -> Floats:
+        """Probability (rows, columns) of a plane, not refined."""
+        field = self.field
+        shape = [length for other, length in enumerate(field.volume_shape) if other != axis]
+        plane = torch.from_numpy(answer.logit.take(index // int(field.step[axis]), axis))
+        return torch.sigmoid(to_voxels(plane[None], (shape[0], shape[1])))[0].numpy()
+
+    def placed(self, answer: Answer) -> tuple[Box, Floats]:
         """The whole volume as a box, and the probability on its voxels."""
         box = tuple(slice(0, length) for length in self.field.volume_shape)
         # Who painted slices has shown where edges are: the network has learnt them.
-        logit = evidence
+        logit = answer.logit
         if not self._is_well_painted:
-            logit = evidence + self._competition(evidence > 0, self.field.grey)
+            logit = logit + self._competition(logit > 0, self.field.grey)
         return box, torch.sigmoid(self.field.to_voxels(logit)).numpy()
 
     def _competition(self, found: NDArray[np.bool_], grey: Floats) -> Floats:

@@ -69,8 +69,3 @@ def correction_share(
     reach = depth * (_REACH_ADDING if is_adding else _REACH_REMOVING)
     floor = min(1.0, everywhere / count)
     return np.asarray(floor + (1 - floor) * np.exp(-((distance / reach) ** 2)))
-
-
-def cells_within(radius: float, spacing: NDArray[np.float64]) -> float:
-    """How many cells a ball of a radius holds."""
-    return 4 / 3 * np.pi * radius**3 / float(np.prod(spacing))

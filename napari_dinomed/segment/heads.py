@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from sklearn.ensemble import ExtraTreesClassifier
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,52 +146,4 @@ class LinearProbe:
         return W.detach(), b.detach()
 
 
-class ForestHead:
-    """Extremely randomised trees (Geurts et al. 2006), for filter responses.
-
-    Parameters
-    ----------
-    trees
-        How many; more are smoother and slower.
-    """
-
-    def __init__(self, trees: int = 60) -> None:
-        self.trees = trees
-
-    def fit(self, examples: Examples) -> Self:
-        """Grow the trees; the same examples always give the same forest."""
-        from sklearn.ensemble import ExtraTreesClassifier
-
-        self.classes_ = torch.unique(examples.classes)
-        self.forest_: ExtraTreesClassifier = ExtraTreesClassifier(
-            self.trees, min_samples_leaf=2, n_jobs=-1, random_state=0
-        ).fit(
-            examples.tokens.numpy(),
-            examples.classes.numpy(),
-            sample_weight=examples.weights.numpy(),
-        )
-        return self
-
-    def predict_proba(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Probabilities (n, classes) of tokens (n, channels)."""
-        votes: NDArray[np.float64] = self.forest_.predict_proba(tokens.numpy())
-        return torch.from_numpy(votes.astype(np.float32))
-
-
-class Blend:
-    """The mean of k-NN and the linear probe: better than either from click to click."""
-
-    def __init__(self) -> None:
-        self.parts = (KnnHead(), LinearProbe())
-
-    def fit(self, examples: Examples) -> Self:
-        """Fit both."""
-        for part in self.parts:
-            part.fit(examples)
-        self.classes_ = self.parts[0].classes_
-        return self
-
-    def predict_proba(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Probabilities (n, classes) of tokens (n, channels)."""
-        first, second = (part.predict_proba(tokens) for part in self.parts)
-        return (first + second) / 2
+HEADS: Mapping[str, type[Head]] = {"knn": KnnHead, "probe": LinearProbe}

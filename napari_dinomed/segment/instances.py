@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.cluster.hierarchy import DisjointSet
 
-from napari_dinomed.segment.level import bounding_box
+from napari_dinomed.segment.regions import bounding_box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,16 +1,13 @@
-"""From prompts to labels: what a click means decides how they are found.
+"""From prompts to labels: what a click means decides which method finds them.
 
-Unless the user picked a readout, one connected object is grown from its clicks (`grow`),
-and all that looks alike is found throughout the volume (`alike`). A picked readout is
-read off every token instead; for an object it is then refined by the random walker and
-kept where it touches a click.
+One connected object is found by `one_object`, whatever readout the user picked; all that
+looks alike by `alike`, or, where a readout was picked, by reading it off every token.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,38 +16,59 @@ from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.errors import PromptError
 from napari_dinomed.segment.alike import AlikeFinder
 from napari_dinomed.segment.examples import gather_examples
-from napari_dinomed.segment.grow import Grower
-from napari_dinomed.segment.heads import Blend, ForestHead, Head, KnnHead, LinearProbe
-from napari_dinomed.segment.level import connected
+from napari_dinomed.segment.heads import HEADS, KnnHead
 from napari_dinomed.segment.marks import all_marks
+from napari_dinomed.segment.one_object.method import ObjectFinder
+from napari_dinomed.segment.readout import ReadoutFinder
+from napari_dinomed.segment.regions import connected, hull, moved, start_of
 from napari_dinomed.segment.tokens import to_voxels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.labels import Label
-    from napari_dinomed.annotation.prompts import Painted, Prompts
+    from napari_dinomed.annotation.prompts import Mark, Painted, Prompts
     from napari_dinomed.segment.alike import AlikeField
-    from napari_dinomed.segment.support import SupportField
+    from napari_dinomed.segment.heads import Head
+    from napari_dinomed.segment.one_object.method import ObjectField
+    from napari_dinomed.segment.regions import Box
     from napari_dinomed.segment.tokens import TokenBank
-    from napari_dinomed.segment.turns import Lessons
-    from napari_dinomed.volume import Volume, Window
+    from napari_dinomed.segment.turns import Lessons, Stepwise
+    from napari_dinomed.volume import Volume
 
     LabelArray = NDArray[np.unsignedinteger[Any]]
     Floats = NDArray[np.float32]
-    Box = tuple[slice, ...]
-    Finder = Grower | AlikeFinder
-    Placed = tuple[Box, Floats]
 
 AUTO = "auto"
-_HEADS: dict[str, type[Head]] = {
-    "knn": KnnHead,
-    "probe": LinearProbe,
-    "blend": Blend,
-    "forest": ForestHead,
-}
+READOUTS = (AUTO, *HEADS)
+
+Answer = TypeVar("Answer")
+
+
+class Finder(Protocol[Answer]):
+    """A method with the marks of one label.
+
+    Its answer may be seen plane by plane before it is put on voxels.
+    """
+
+    @property
+    def clicks(self) -> tuple[Mark, ...]:
+        """Clicked voxels in order, and whether they belong."""
+
+    @property
+    def painted(self) -> Painted:
+        """Voxels under strokes, and whether they belong."""
+
+    def answer(self) -> Stepwise[Answer]:
+        """The answer, step by step."""
+
+    def plane(self, answer: Answer, axis: int, index: int) -> Floats:
+        """Probability (rows, columns) of a plane, not refined."""
+
+    def placed(self, answer: Answer) -> tuple[Box, Floats]:
+        """A box, and the probability of each of its voxels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +77,15 @@ class Scene:
 
     Parameters
     ----------
-    volume, window
-        The voxels, and how their grey values compare.
+    volume
+        The voxels.
     banks
         Tokens of the volume, of some slices of the first at least; the others see it
         along other axes.
-    default_head
-        Readout that suits the encoder.
     """
 
     volume: Volume
-    window: Window
     banks: tuple[TokenBank, ...]
-    default_head: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +94,13 @@ class Fields:
 
     Parameters
     ----------
-    support
-        Support of clicks, for single objects and for readouts.
+    objects
+        What single objects are found on.
     alike
         What every place looks like, for all that looks alike.
     """
 
-    support: Callable[[], SupportField]
+    objects: Callable[[], ObjectField]
     alike: Callable[[], AlikeField]
 
 
@@ -109,11 +123,11 @@ class BoxLabels:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A label, who looked for it, and the logit (z, y, x) on the working grid."""
+    """A label, who looked for it, and the answer."""
 
     label: Label
-    finder: Finder
-    evidence: Floats
+    finder: Finder[Any]
+    answer: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +143,7 @@ class Segmenter:
     labels
         Labels to be found, each including something, by ascending id.
     head
-        Name of the readout; ``"auto"`` grows objects.
+        One of `READOUTS`.
     threshold
         Probability from which a voxel belongs to a label.
     """
@@ -143,7 +157,10 @@ class Segmenter:
     def label_slice(self, index: int) -> LabelArray:
         """Labels (rows, columns) of a slice by a readout, before all tokens are there."""
         bank = self.scene.banks[0]
-        proba = self._read(self._fit(bank), bank.slice_tokens(index))
+        head = self._fit(bank)
+        ids = torch.tensor([label.id for label in self.labels])
+        columns = torch.searchsorted(head.classes_, ids)
+        proba = head.predict_proba(bank.slice_tokens(index))[:, columns]
         scores = torch.unflatten(proba.T, 1, bank.grid)
         return self._decide(to_voxels(scores, bank.slice_shape))
 
@@ -165,31 +182,24 @@ class Segmenter:
             How far learning has come; the plane in view as soon as it is known; None
             where this may be interrupted; the box that holds all labels last.
         """
-        readings: list[torch.Tensor] = []
-        if self.head != AUTO:
-            readings = yield from self._read_volume()
         found: list[_Found] = []
         for label in self.labels:
             finder = self._finder(label, fields)
-            if readings:
-                score = self._score(readings, label, finder.field.step)
-                evidence: Floats = torch.logit(score, eps=1e-3).numpy()
-            else:
-                evidence = yield from finder.evidence()
-            found.append(_Found(label, finder, evidence))
+            answer = yield from finder.answer()
+            found.append(_Found(label, finder, answer))
             yield None
         if view is not None:
-            yield self._preview(found, *view)
+            planes = [one.finder.plane(one.answer, *view) for one in found]
+            yield PlaneLabels(*view, self._decide(torch.from_numpy(np.stack(planes))))
         canvas = _Canvas(self._dtype, self.threshold)
         for one in found:
-            if readings and one.label.meaning is Meaning.ALL_LIKE_THIS:
-                placed = self._everywhere(readings, one.label)
-            else:
-                placed = one.finder.refined(one.evidence)
+            placed = one.finder.placed(one.answer)
             yield None
+            marks = all_marks(one.finder.painted, one.finder.clicks)
             is_object = one.label.meaning is Meaning.OBJECT
-            seeds = self._included(one.label) if is_object else None
-            canvas.paint(one.label, placed, seeds)
+            canvas.paint(
+                one.label, placed, marks.voxels[marks.belongs] if is_object else None
+            )
             yield None
         for one in found:
             canvas.settle(one.label, all_marks(one.finder.painted, one.finder.clicks))
@@ -199,42 +209,20 @@ class Segmenter:
     def _dtype(self) -> type[np.unsignedinteger[Any]]:
         return np.uint8 if max(label.id for label in self.labels) < 256 else np.uint16
 
-    def _included(self, label: Label) -> NDArray[np.int64]:
-        voxels, classes = self._marks
-        return np.asarray(voxels[classes == label.id])
-
-    @cached_property
-    def _marks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Marked voxels (n, 3) and their classes (n,), of all labels."""
-        return self.prompts.marks()
-
     @property
     def asks_for_all_alike(self) -> bool:
         """Whether what every place looks like is needed."""
-        return any(self._is_found_alike(label) for label in self.labels)
-
-    def _is_found_alike(self, label: Label) -> bool:
-        return self.head == AUTO and label.meaning is Meaning.ALL_LIKE_THIS
-
-    def _finder(self, label: Label, fields: Fields) -> Finder:
-        clicked, painted = self.prompts.marks_for(label.id)
-        if self._is_found_alike(label):
-            return AlikeFinder(fields.alike(), clicked, painted)
-        scene = self.scene
-        return Grower(scene.volume, scene.window, fields.support(), clicked, painted)
-
-    def _preview(self, found: list[_Found], axis: int, index: int) -> PlaneLabels:
-        """Labels of a plane by the evidence alone, not refined."""
-        rows, columns = (
-            n for a, n in enumerate(self.scene.volume.array.shape) if a != axis
+        return self.head == AUTO and any(
+            label.meaning is Meaning.ALL_LIKE_THIS for label in self.labels
         )
-        planes = []
-        for one in found:
-            step = int(one.finder.field.step[axis])
-            plane = torch.from_numpy(one.evidence.take(index // step, axis))
-            planes.append(to_voxels(plane[None], (rows, columns))[0])
-        labels = self._decide(torch.sigmoid(torch.stack(planes)))
-        return PlaneLabels(axis, index, labels)
+
+    def _finder(self, label: Label, fields: Fields) -> Finder[Any]:
+        clicked, painted = self.prompts.marks_for(label.id)
+        if label.meaning is Meaning.OBJECT:
+            return ObjectFinder(fields.objects(), clicked, painted, self.head)
+        if self.head == AUTO:
+            return AlikeFinder(fields.alike(), clicked, painted)
+        return ReadoutFinder(self.scene.banks, HEADS[self.head], clicked, painted)
 
     def _decide(self, probabilities: torch.Tensor) -> LabelArray:
         """The most probable label (of axis 0) where it passes the threshold, else 0."""
@@ -244,51 +232,16 @@ class Segmenter:
         return decided.numpy().astype(self._dtype)
 
     def _fit(self, bank: TokenBank) -> Head:
-        voxels, classes = self._marks
-        if bank is self.scene.banks[0]:
-            ready = bank.ready[voxels[:, 0]]
-            voxels, classes = voxels[ready], classes[ready]
+        voxels, classes = self.prompts.marks()
+        ready = bank.ready[voxels[:, 0]]
+        voxels, classes = voxels[ready], classes[ready]
         for label in self.labels:
             if label.id not in classes:
                 raise PromptError(
                     f"All that was included in {label.name} is taken back by later prompts."
                 )
-        examples = gather_examples(bank, voxels, classes)
-        name = self.scene.default_head if self.head == AUTO else self.head
-        return _HEADS[name]().fit(examples)
-
-    def _read(self, head: Head, tokens: torch.Tensor) -> torch.Tensor:
-        """Probabilities (n, labels) of tokens (n, channels)."""
-        ids = torch.tensor([label.id for label in self.labels])
-        return head.predict_proba(tokens)[:, torch.searchsorted(head.classes_, ids)]
-
-    def _read_volume(self) -> Generator[None, None, list[torch.Tensor]]:
-        """Probabilities (slices, tokens, labels) of each bank's tokens."""
-        readings = []
-        for bank in self.scene.banks:
-            head = self._fit(bank)
-            parts = []
-            for index in range(bank.depth):
-                parts.append(self._read(head, bank.slice_tokens(index)))
-                yield None
-            readings.append(torch.stack(parts))
-        return readings
-
-    def _score(
-        self, readings: list[torch.Tensor], label: Label, steps: NDArray[np.int64]
-    ) -> torch.Tensor:
-        """A label's probability on every so many voxels, the mean over the planes."""
-        number = self.labels.index(label)
-        planes = [
-            bank.on_every(steps, reading[..., number].__getitem__)
-            for bank, reading in zip(self.scene.banks, readings, strict=True)
-        ]
-        return torch.stack(planes).mean(0)
-
-    def _everywhere(self, readings: list[torch.Tensor], label: Label) -> Placed:
-        """A readout's probability on all voxels."""
-        box = tuple(slice(0, length) for length in self.scene.volume.array.shape)
-        return box, self._score(readings, label, np.ones(3, dtype=np.int64)).numpy()
+        kind = HEADS.get(self.head, KnnHead)
+        return kind().fit(gather_examples(bank, voxels, classes))
 
 
 class _Canvas:
@@ -303,7 +256,12 @@ class _Canvas:
         self._labels: LabelArray = np.zeros((0, 0, 0), dtype=dtype)
         self._best: Floats = np.zeros((0, 0, 0), dtype=np.float32)
 
-    def paint(self, label: Label, placed: Placed, seeds: NDArray[np.int64] | None) -> None:
+    def paint(
+        self,
+        label: Label,
+        placed: tuple[Box, Floats],
+        seeds: NDArray[np.integer[Any]] | None,
+    ) -> None:
         """Give a label the voxels where it is most probable.
 
         Parameters
@@ -315,11 +273,11 @@ class _Canvas:
         """
         box, probability = placed
         self._reach(box)
-        inside = _moved(box, self._start)
+        inside = moved(box, self._start)
         best = self._best[inside]
         wins = probability > best
         if seeds is not None:
-            wins = connected(wins, seeds - _start_of(box))
+            wins = connected(wins, seeds - start_of(box))
         self._labels[inside][wins] = label.id
         best[wins] = probability[wins]
 
@@ -341,45 +299,26 @@ class _Canvas:
             if not len(held):
                 return BoxLabels((0, 0, 0), self._labels[:0, :0, :0])
             box = (*box, slice(int(held[0]), int(held[-1]) + 1))
-        z, y, x = (int(n) for n in self._start + _start_of(box))
+        z, y, x = (int(n) for n in self._start + start_of(box))
         return BoxLabels((z, y, x), np.ascontiguousarray(self._labels[box]))
 
     @property
     def _start(self) -> NDArray[np.int64]:
-        return _start_of(self._box)
+        return start_of(self._box)
 
     def _reach(self, box: Box) -> None:
         """Cover another box as well."""
         before = self._box if self._labels.size else box
-        self._box = _hull(before, box)
+        self._box = hull(before, box)
         shape = [part.stop - part.start for part in self._box]
         if self._labels.shape == tuple(shape):
             return
         labels = np.zeros(shape, dtype=self._labels.dtype)
         best = np.full(shape, self._threshold, dtype=np.float32)
         if self._labels.size:
-            inside = _moved(before, self._start)
+            inside = moved(before, self._start)
             labels[inside], best[inside] = self._labels, self._best
         self._labels, self._best = labels, best
-
-
-def _start_of(box: Box) -> NDArray[np.int64]:
-    return np.array([part.start for part in box], dtype=np.int64)
-
-
-def _moved(box: Box, start: NDArray[np.int64]) -> Box:
-    """A box as counted from a start."""
-    return tuple(
-        slice(part.start - int(n), part.stop - int(n))
-        for part, n in zip(box, start, strict=True)
-    )
-
-
-def _hull(a: Box, b: Box) -> Box:
-    """The smallest box around two."""
-    return tuple(
-        slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True)
-    )
 
 
 def make_segmenter(
@@ -399,7 +338,7 @@ def make_segmenter(
     prompts, labels
         What the user said; labels without an included prompt are left out.
     head
-        ``auto``, ``knn``, ``probe``, ``blend`` or ``forest``.
+        One of `READOUTS`.
     threshold
         Probability from which a voxel belongs to a label.
     wanted
@@ -411,10 +350,8 @@ def make_segmenter(
         Where a prompt lies outside the volume, an unknown label or readout is named, or
         nothing is included.
     """
-    if head not in (AUTO, *_HEADS):
-        raise PromptError(
-            f"Expected the readout {AUTO} or {', '.join(_HEADS)}, got {head!r}."
-        )
+    if head not in READOUTS:
+        raise PromptError(f"Expected a readout of {', '.join(READOUTS)}, got {head!r}.")
     prompts.require_inside(scene.volume.array.shape)
     known = {label.id for label in labels}
     prompts.require_labels(known)

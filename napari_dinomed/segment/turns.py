@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.prompts import Mark
     from napari_dinomed.segment.alike import AlikeFinder
-    from napari_dinomed.segment.grow import Grower
+    from napari_dinomed.segment.one_object.method import ObjectFinder
 
     Key = tuple[bytes, tuple[Mark, ...]]
 
-Finder = TypeVar("Finder", "Grower", "AlikeFinder")
+Finder = TypeVar("Finder", "ObjectFinder", "AlikeFinder")
 Answer = TypeVar("Answer")
 # Found step by step: it may be given up after each.
 Stepwise: TypeAlias = "Generator[Lessons | None, None, Answer]"
@@ -68,11 +68,11 @@ class Turns(Generic[Answer]):
         return answer
 
 
-def _key(finder: Grower | AlikeFinder) -> Key:
+def _key(finder: ObjectFinder | AlikeFinder) -> Key:
     return (finder.painted.key, finder.clicks)
 
 
-def _was_answered(finder: Grower | AlikeFinder) -> bool:
+def _was_answered(finder: ObjectFinder | AlikeFinder) -> bool:
     """Whether anything was included before the last click."""
     was_painted = bool(finder.painted.belongs.any())
     was_clicked = any(belongs for _, belongs in finder.clicks[:-1])

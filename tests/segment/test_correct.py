@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_dinomed.segment.correct import cells_within, correction_share, depth_inside
+from napari_dinomed.segment.correct import correction_share, depth_inside
 
 
 def test_depth_is_the_distance_to_the_edge_in_the_unit_of_the_spacing():
@@ -32,11 +32,3 @@ def test_late_clicks_change_little_far_away():
     assert floors[0] == 1
     assert floors == sorted(floors, reverse=True)
     assert floors[-1] < 0.2
-
-
-def test_a_ball_is_counted_in_cells_of_any_shape():
-    from tests.conftest import ball
-
-    spacing = (3.0, 1.0, 1.0)
-    cells = ball((21, 61, 61), (10, 30, 30), 20, spacing).sum()
-    assert cells_within(20, np.array(spacing)) == pytest.approx(cells, rel=0.03)

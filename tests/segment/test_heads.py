@@ -8,7 +8,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from napari_dinomed.segment.heads import Blend, Examples, ForestHead, KnnHead, LinearProbe
+from napari_dinomed.bench.forest import ForestHead
+from napari_dinomed.segment.heads import Examples, KnnHead, LinearProbe
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def queries():
 
 @pytest.mark.parametrize(
     "head",
-    [KnnHead(), LinearProbe(), ForestHead(), Blend()],
+    [KnnHead(), LinearProbe(), ForestHead()],
     ids=lambda h: type(h).__name__,
 )
 def test_probabilities(head, examples, queries):
@@ -79,13 +80,14 @@ def test_weights_count(examples, queries):
         examples.classes,
         torch.where(examples.classes == 0, 1e-4, 1.0),
     )
-    before = Blend().fit(examples).predict_proba(queries)[:, 0].mean()
-    after = Blend().fit(light).predict_proba(queries)[:, 0].mean()
-    assert after < before / 2
+    for head in (KnnHead(), LinearProbe()):
+        before = head.fit(examples).predict_proba(queries)[:, 0].mean()
+        after = head.fit(light).predict_proba(queries)[:, 0].mean()
+        assert after < before / 2
 
 
 def test_one_example_per_class_is_enough(queries):
     examples = Examples(queries[:2], torch.tensor([0, 1]), torch.ones(2))
-    for head in (KnnHead(), LinearProbe(), Blend()):
+    for head in (KnnHead(), LinearProbe()):
         proba = head.fit(examples).predict_proba(queries[:2])
         assert proba[0, 0] > 0.5 > proba[1, 0]

@@ -1,0 +1,159 @@
+"""How long a click takes, beside the least that it could take.
+
+In: a volume and how many labels. Out: rows of seconds, each with its floor measured in the
+same run: what must be done at least, done once and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_dinomed.annotation.labels import new_label
+from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.bench.clicks import next_click
+from napari_dinomed.engine.messages import Segmented, SegmentVolume, SliceLabels
+from napari_dinomed.headless import prepare
+from napari_dinomed.segment.regions import bounding_box
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.prompts import Point
+    from napari_dinomed.engine.messages import Event
+    from napari_dinomed.headless import Job
+    from napari_dinomed.volume import Volume
+
+    Bools = NDArray[np.bool_]
+
+# Further clicks on the first object.
+_FURTHER = 6
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one thing that a user waits for.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    seconds
+        Of each time that it was done.
+    floor
+        What the least of it takes alone.
+    floor_name
+        What that least is.
+    """
+
+    name: str
+    seconds: tuple[float, ...]
+    floor: float
+    floor_name: str
+
+    def quantile(self, share: float) -> float:
+        """Seconds that a share of the times take at most."""
+        return float(np.quantile(self.seconds, share))
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self) | {"p50": self.quantile(0.5), "p95": self.quantile(0.95)}
+
+
+def measure_speed(
+    volume: Volume,
+    truths: tuple[Bools, ...],
+    encoder: str,
+    device: str,
+    on_event: Callable[[Event], None],
+) -> list[Timing]:
+    """Click on objects as a user would, and time every answer.
+
+    Parameters
+    ----------
+    volume
+        The volume.
+    truths
+        Masks (z, y, x) of the objects; one label each, the first is corrected.
+    encoder, device
+        Who encodes, and where.
+    on_event
+        Told how far encoding is.
+    """
+    job = prepare(volume, encoder, device=device, on_event=on_event)
+    product, passing = _floor_of_bank(job), _floor_of_box(job, truths[0])
+    clicks = _Clicks(job, truths)
+    first = [clicks.on(label) for label in range(1, 2)]
+    further = [clicks.on(1) for _ in range(_FURTHER)]
+    for label in range(2, len(truths) + 1):
+        clicks.on(label)
+    among = [clicks.on(1) for _ in range(_FURTHER)]
+    bank, box = "one product with all tokens", "one pass over the object's box"
+    rows = []
+    for name, taken in (
+        ("first click", first),
+        ("further click", further),
+        (f"further click, {len(truths)} labels", among),
+    ):
+        painted, whole = zip(*taken, strict=True)
+        rows.append(Timing(f"{name}: slice in view", painted, product, bank))
+        rows.append(Timing(f"{name}: whole object", whole, passing, box))
+    return rows
+
+
+class _Clicks:
+    """Clicks so far, each on the largest error of its label."""
+
+    def __init__(self, job: Job, truths: tuple[Bools, ...]) -> None:
+        self._job, self._truths = job, truths
+        self._labels = tuple(new_label(number + 1) for number in range(len(truths)))
+        self._masks = [np.zeros_like(truth) for truth in truths]
+        self._prompts = Prompts()
+
+    def on(self, label: int) -> tuple[float, float]:
+        """Seconds from a click to the slice in view, and to the whole object."""
+        truth, spacing = self._truths[label - 1], self._job.volume.geometry.spacing
+        point = next_click(truth, self._masks[label - 1], spacing, label)
+        if point is not None:
+            self._prompts = self._prompts.plus(point)
+        return self._timed(label, point or self._prompts.points[-1])
+
+    def _timed(self, label: int, point: Point) -> tuple[float, float]:
+        request = SegmentVolume(
+            "volume",
+            self._prompts,
+            self._labels,
+            view_axis=0,
+            view_index=point.voxel[0],
+            wanted=(label,),
+        )
+        painted = None
+        begun = time.perf_counter()
+        for event in self._job.engine.handle(request):
+            if isinstance(event, SliceLabels) and painted is None:
+                painted = time.perf_counter() - begun
+            if isinstance(event, Segmented):
+                whole = time.perf_counter() - begun
+                self._masks[label - 1] = event.paste(self._truths[0].shape) == label
+        return painted or whole, whole
+
+
+def _floor_of_bank(job: Job) -> float:
+    tokens = [bank.tokens.flatten(0, 1) for bank in job.banks]
+    begun = time.perf_counter()
+    for part in tokens:
+        part @ torch.ones(part.shape[1], dtype=part.dtype)
+    return time.perf_counter() - begun
+
+
+def _floor_of_box(job: Job, truth: Bools) -> float:
+    box = bounding_box(truth, 0)
+    begun = time.perf_counter()
+    job.window.apply(job.volume.array[box])
+    return time.perf_counter() - begun

@@ -1,0 +1,1 @@
+"""One connected object from its clicks: cues on a grid of cells, weighed by a network."""

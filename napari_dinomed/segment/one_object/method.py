@@ -1,0 +1,195 @@
+"""The method for one connected object: from marks to a box of probabilities.
+
+In: a volume, its tokens, and marks in the order in which they were made. Out: how probable
+each voxel of a box is. Its readouts differ in the cues that the network is given: all of
+them (automatic), or all but those of the other way to read tokens (k-NN or linear probe).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from napari_dinomed.annotation.prompts import NOT_PAINTED
+from napari_dinomed.segment.kept import Kept
+from napari_dinomed.segment.one_object import cues as cue_names
+from napari_dinomed.segment.one_object.cells import Cells
+from napari_dinomed.segment.one_object.cues import Marks, View
+from napari_dinomed.segment.one_object.looks import Looks
+from napari_dinomed.segment.one_object.network import CueNet
+from napari_dinomed.segment.one_object.search import Found, Search
+from napari_dinomed.segment.regions import bounding_box
+from napari_dinomed.segment.turns import Turns
+from napari_dinomed.volume.channels import WHITE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.prompts import Mark, Painted
+    from napari_dinomed.segment.regions import Box
+    from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.segment.turns import Stepwise
+    from napari_dinomed.volume import Volume, Window
+
+    Floats = NDArray[np.float32]
+
+# Cells of one look: cues and network take a tenth of a second for them on two cores.
+MOST_CELLS = 64_000
+# Boxes seen lately, and answers to lately made marks: the steps that a user takes back.
+_KEPT_VIEWS = 8
+_KEPT_ANSWERS = 32
+# Painted voxels of either side that are read; more of a stroke say the same.
+_MOST_PAINTED = 48
+# Probability below which a cell cannot reach any threshold that a user would set.
+_NEVER = 0.02
+
+# Cues that each readout does without.
+WITHOUT: Mapping[str, tuple[str, ...]] = {
+    "auto": (),
+    "knn": cue_names.PROBE,
+    "probe": cue_names.LIKENESS,
+}
+
+
+class ObjectField:
+    """What answers for single objects are computed on; made once for an encoded volume.
+
+    Parameters
+    ----------
+    volume, window
+        Voxels in memory, and how their grey values compare.
+    banks
+        Tokens of every slice, along one axis or several.
+    channels
+        How many channels of a token, from the first, tell what is there, not where.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        window: Window,
+        banks: tuple[TokenBank, ...],
+        channels: int,
+    ) -> None:
+        self._volume = volume
+        self._window = window
+        self._looks = tuple(Looks.of(bank, channels) for bank in banks)
+        self._views: Kept[View] = Kept(_KEPT_VIEWS)
+        self.whole: Box = tuple(slice(0, length) for length in volume.array.shape)
+        self.turns = {readout: Turns[Found](_KEPT_ANSWERS) for readout in WITHOUT}
+
+    def make_ready(self) -> Iterator[None]:
+        """Make what the first click needs: the network, and a view of the whole volume."""
+        yield None
+        _ = self.network
+        yield None
+        _ = self.see(self.whole, MOST_CELLS).parts
+
+    def see(self, box: Box, most: int) -> View:
+        """What is seen of a box on so many cells at most."""
+        key = (tuple((part.start, part.stop) for part in box), most)
+        known = self._views.get(key)
+        if known is not None:
+            return known
+        cells = Cells.over(box, self._volume.geometry.spacing, most)
+        grey = [cells.mean_of(torch.from_numpy(image)) for image in self._grey_of(box)]
+        return self._views.keep(key, View(cells, torch.stack(grey), self._looks))
+
+    def _grey_of(self, box: Box) -> Iterator[Floats]:
+        """Grey values from 0 to 1 of a box, of each image."""
+        yield self._window.apply(self._volume.array[box])
+        for other in self._volume.others:
+            yield np.divide(other[box], WHITE, dtype=np.float32)
+
+    @cached_property
+    def network(self) -> CueNet:
+        """The network that weighs cues, as it was taught."""
+        return load_network()
+
+
+def load_network() -> CueNet:
+    """The network with the weights that are a part of the package."""
+    network = CueNet()
+    with as_file(files(__package__) / "network.safetensors") as path:
+        weights = load_file(path)
+    network.load_state_dict({name: value.float() for name, value in weights.items()})
+    return network.eval()
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectFinder:
+    """Finds the object that a label's marks mean.
+
+    Parameters
+    ----------
+    field
+        What is seen of the volume.
+    clicks
+        Clicked voxels in order, and whether they belong.
+    painted
+        Voxels under strokes, and whether they belong.
+    readout
+        A key of `WITHOUT`.
+    """
+
+    field: ObjectField
+    clicks: tuple[Mark, ...]
+    painted: Painted = NOT_PAINTED
+    readout: str = "auto"
+
+    def answer(self) -> Stepwise[Found]:
+        """The answer to all marks, built on the one before the last click."""
+        turns = self.field.turns[self.readout]
+        return (yield from turns.answer(self, ObjectFinder._find))
+
+    def plane(self, found: Found, axis: int, index: int) -> Floats:
+        """Probability (rows, columns) of the plane across an axis at an index."""
+        plane = list(self.field.whole)
+        plane[axis] = slice(index, index + 1)
+        shape = tuple(part.stop - part.start for part in plane)
+        cells = Cells(tuple(plane), (shape[0], shape[1], shape[2]), found.cells.spacing)
+        return found.on(cells).squeeze(axis).numpy()
+
+    def placed(self, found: Found) -> tuple[Box, Floats]:
+        """A box that holds the object, and the probability of its voxels."""
+        belongs = (found.probability > _NEVER).numpy()
+        if not belongs.any():
+            return (slice(0, 0),) * 3, np.zeros((0, 0, 0), dtype=np.float32)
+        near = bounding_box(belongs, margin=1)
+        box = found.cells.voxels_of(near)
+        shape = tuple(part.stop - part.start for part in box)
+        voxels = Cells(box, (shape[0], shape[1], shape[2]), found.cells.spacing)
+        return box, found.on(voxels).numpy()
+
+    def _find(self, before: Found | None) -> Stepwise[Found]:
+        search = Search(self.field.see, self._weigh, self.field.whole, MOST_CELLS)
+        if before is None:
+            return (yield from search.first(self._marks))
+        voxel, adds = self.clicks[-1]
+        return (yield from search.later(self._marks, before, np.array(voxel), adds))
+
+    @cached_property
+    def _marks(self) -> Marks:
+        marks = (*self.painted.thinned(_MOST_PAINTED), *self.clicks)
+        sides = (
+            np.array([voxel for voxel, belongs in marks if belongs == side])
+            for side in (True, False)
+        )
+        included, excluded = (side.reshape(-1, 3).astype(np.int64) for side in sides)
+        return Marks(included, excluded)
+
+    def _weigh(self, cells: Cells, cues: torch.Tensor) -> torch.Tensor:
+        del cells
+        for name in WITHOUT[self.readout]:
+            cues[cue_names.NAMES.index(name)] = 0
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            logit: torch.Tensor = self.field.network(cues)
+            return logit.float().sigmoid()

@@ -1,0 +1,163 @@
+"""One connected object: found in the whole volume, then looked at again, ever closer.
+
+In: marks, and the answer before the last of them. Out: how probable each cell of a box is.
+Every look is the same step (cues, network) on another grid of cells, so the answer's cost
+follows the object, not the volume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from napari_dinomed.segment.one_object.cells import Cells
+from napari_dinomed.segment.one_object.cues import cues
+from napari_dinomed.segment.regions import connected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.segment.one_object.cells import Box
+    from napari_dinomed.segment.one_object.cues import Marks, View
+    from napari_dinomed.segment.turns import Stepwise
+
+    See = Callable[[Box, int], View]
+    Weigh = Callable[[Cells, torch.Tensor], torch.Tensor]
+
+# Looks at an object that no answer told the place of: from the whole volume to its box.
+_FIRST_LOOKS = 3
+# Looks after a further click; a second only where the object goes on beyond its box.
+_LATER_LOOKS = 2
+# Room around an object, as a share of its length along each axis, and in voxels at least.
+_MARGIN = 0.35
+_LEAST_MARGIN = 6
+# Probability from which a cell belongs.
+_BELONGS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Probability (z, y, x) on a grid of cells; outside its box there is no object."""
+
+    cells: Cells
+    probability: torch.Tensor
+
+    def on(self, cells: Cells) -> torch.Tensor:
+        """The probability on another grid of cells."""
+        values = cells.resampled(self.probability, self.cells)
+        for axis, (own, other) in enumerate(zip(self.cells.box, cells.box, strict=True)):
+            if own.start <= other.start and other.stop <= own.stop:
+                continue
+            middles = cells.middles(axis)
+            held = (middles > own.start - 1) & (middles < own.stop)
+            shape = [1, 1, 1]
+            shape[axis] = -1
+            values = values * torch.from_numpy(held.astype(np.float32)).reshape(shape)
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """How an object is looked for.
+
+    Parameters
+    ----------
+    see
+        From a box of the volume, and how many cells at most, to what is seen there.
+    weigh
+        From cells and cues to a probability (z, y, x).
+    whole
+        Box of all voxels.
+    most
+        Cells of a look at most.
+    """
+
+    see: See
+    weigh: Weigh
+    whole: Box
+    most: int
+
+    def first(self, marks: Marks) -> Stepwise[Found]:
+        """The answer to marks that nothing was answered before."""
+        box = self.whole
+        found = self._look(box, marks, None)
+        for _ in range(_FIRST_LOOKS - 1):
+            yield None
+            closer = self._box(found, marks)
+            if closer == box:
+                break
+            box = closer
+            found = self._look(box, marks, found)
+        return found
+
+    def later(
+        self, marks: Marks, before: Found, last: NDArray[np.int64], adds: bool
+    ) -> Stepwise[Found]:
+        """The answer after one more mark.
+
+        What includes takes nothing away, and what excludes adds nothing.
+
+        Parameters
+        ----------
+        marks, before
+            All marks, and the answer to those before the last.
+        last, adds
+            Voxel (3,) of the last mark, and whether it includes.
+        """
+        found = before
+        for _ in range(_LATER_LOOKS):
+            yield None
+            new = self._look(self._box(found, marks, last), marks, before)
+            old = before.on(new.cells)
+            joined = torch.maximum if adds else torch.minimum
+            found = Found(new.cells, joined(new.probability, old))
+            if not (adds and self._reaches_rim(found)):
+                break
+        return found
+
+    def _look(self, box: Box, marks: Marks, before: Found | None) -> Found:
+        view = self.see(box, self.most)
+        belief = None if before is None else before.on(view.cells)
+        return Found(view.cells, self.weigh(view.cells, cues(view, marks, belief)))
+
+    def _box(
+        self, found: Found, marks: Marks, also: NDArray[np.int64] | None = None
+    ) -> Box:
+        """Box of voxels around an object, with room around it."""
+        cells = found.cells
+        probability = found.probability.numpy()
+        level = min(_BELONGS, float(probability.max()) / 2)
+        part = connected(probability > level, cells.holding(marks.included))
+        (region,) = ndimage.find_objects(part.astype(np.int8))
+        box = []
+        for axis, side in enumerate(region):
+            step, start = cells.step[axis], cells.box[axis].start
+            low, high = start + side.start * step, start + side.stop * step
+            if also is not None:
+                low, high = min(low, also[axis]), max(high, also[axis] + 1)
+            margin = max(_MARGIN * (high - low), _LEAST_MARGIN, step)
+            whole = self.whole[axis]
+            box.append(
+                slice(
+                    max(whole.start, int(np.floor(low - margin))),
+                    min(whole.stop, int(np.ceil(high + margin))),
+                )
+            )
+        return tuple(box)
+
+    def _reaches_rim(self, found: Found) -> bool:
+        """Whether the object may go on beyond the box that was looked at."""
+        belongs = found.probability > _BELONGS
+        for axis, (part, whole) in enumerate(zip(found.cells.box, self.whole, strict=True)):
+            first, last = belongs.select(axis, 0), belongs.select(axis, -1)
+            if part.start > whole.start and bool(first.any()):
+                return True
+            if part.stop < whole.stop and bool(last.any()):
+                return True
+        return False

@@ -1,0 +1,57 @@
+"""Connected parts of masks, and boxes around them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import cc3d
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bools = NDArray[np.bool_]
+    Box = tuple[slice, ...]
+
+# Cells that share a face are connected.
+_FACES: Final = 6
+
+
+def connected(mask: Bools, seeds: NDArray[np.integer[Any]]) -> Bools:
+    """The parts of a mask that hold one of the seeds (n, 3)."""
+    mask, where = mask.copy(), tuple(seeds.T)
+    mask[where] = True
+    components, count = cc3d.connected_components(mask, connectivity=_FACES, return_N=True)
+    wanted = np.zeros(count + 1, dtype=bool)
+    wanted[components[where]] = True
+    return np.asarray(wanted[components])
+
+
+def bounding_box(mask: Bools, margin: int = 0) -> Box:
+    """The smallest box around a mask, grown by a margin within the grid."""
+    (box,) = ndimage.find_objects(mask.astype(np.int8))
+    return tuple(
+        slice(max(0, part.start - margin), min(length, part.stop + margin))
+        for part, length in zip(box, mask.shape, strict=True)
+    )
+
+
+def start_of(box: Box) -> NDArray[np.int64]:
+    """The first voxel (3,) of a box."""
+    return np.array([part.start for part in box], dtype=np.int64)
+
+
+def moved(box: Box, start: NDArray[np.integer[Any]]) -> Box:
+    """A box as counted from a start (3,)."""
+    return tuple(
+        slice(part.start - int(n), part.stop - int(n))
+        for part, n in zip(box, start, strict=True)
+    )
+
+
+def hull(a: Box, b: Box) -> Box:
+    """The smallest box around two."""
+    return tuple(
+        slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True)
+    )

@@ -1,0 +1,110 @@
+"""How an object is looked for, with a weigher that knows the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dinomed.segment.one_object.cells import Cells
+from napari_dinomed.segment.one_object.cues import Marks, View
+from napari_dinomed.segment.one_object.looks import Looks
+from napari_dinomed.segment.one_object.search import Search
+from tests.conftest import ball
+
+SHAPE, SPACING = (40, 120, 120), (2.0, 1.0, 1.0)
+CENTRE = (20, 60, 60)
+WHOLE = tuple(slice(0, n) for n in SHAPE)
+LOOKS = (Looks(torch.ones((2, 2, 2, 4)).half() / 2, SHAPE, 0, 20),)
+
+
+class Oracle:
+    """Says the truth of every look, and remembers the boxes that were looked at."""
+
+    def __init__(self, truth, most=30_000):
+        self.truth = torch.from_numpy(truth.astype(np.float32))
+        self.looked: list[Cells] = []
+        self.search = Search(self.see, self.weigh, WHOLE, most)
+
+    def see(self, box, most):
+        cells = Cells.over(box, SPACING, most)
+        return View(cells, torch.zeros((1, *cells.shape)), LOOKS)
+
+    def weigh(self, cells, cues):
+        self.looked.append(cells)
+        return cells.mean_of(self.truth[cells.box])
+
+
+def _last(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+def _marks(*included, excluded=()):
+    return Marks(np.array(included), np.array(excluded).reshape(-1, 3).astype(np.int64))
+
+
+def _dice(found, truth):
+    voxels = Cells(WHOLE, SHAPE, SPACING)
+    mask = found.on(voxels).numpy() > 0.5
+    return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+
+
+@pytest.fixture
+def small():
+    return ball(SHAPE, CENTRE, 9, SPACING)
+
+
+def test_the_first_answer_comes_closer_and_so_gets_finer(small):
+    oracle = Oracle(small)
+    found = _last(oracle.search.first(_marks(CENTRE)))
+    steps = [cells.step[1] for cells in oracle.looked]
+    assert steps[0] > 3
+    assert steps[-1] == 1
+    assert _dice(found, small) > 0.99
+
+
+def test_a_further_click_looks_at_the_box_of_the_object_alone(small):
+    oracle = Oracle(small)
+    before = _last(oracle.search.first(_marks(CENTRE)))
+    oracle.looked.clear()
+    last = np.array((20, 60, 66))
+    _last(oracle.search.later(_marks(CENTRE, last), before, last, adds=True))
+    (cells,) = oracle.looked
+    assert np.prod(cells.box_shape) < small.size / 8
+
+
+def test_where_the_object_goes_on_beyond_its_box_that_is_looked_at_too(small):
+    long = small.copy()
+    long[18:23, 55:65, 5:115] = True
+    before = _last(Oracle(small).search.first(_marks(CENTRE)))
+    oracle = Oracle(long)
+    last = np.array((20, 60, 72))
+    found = _last(oracle.search.later(_marks(CENTRE, last), before, last, adds=True))
+    assert len(oracle.looked) == 2
+    assert oracle.looked[1].box[2].start < oracle.looked[0].box[2].start
+    assert found.cells.box == oracle.looked[1].box
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_what_includes_takes_nothing_away_and_what_excludes_adds_nothing(small, adds):
+    before = _last(Oracle(small).search.first(_marks(CENTRE)))
+    other = ball(SHAPE, (20, 60, 66), 9, SPACING)
+    last = np.array((20, 60, 74))
+    marks = _marks(CENTRE, last) if adds else _marks(CENTRE, excluded=[last])
+    found = _last(Oracle(other).search.later(marks, before, last, adds=adds))
+    expected = (small | other) if adds else (small & other)
+    assert _dice(found, expected) > 0.95
+
+
+def test_there_is_nothing_outside_the_box_of_an_answer(small):
+    found = _last(Oracle(np.ones(SHAPE, bool)).search.first(_marks(CENTRE)))
+    assert found.cells.box == WHOLE
+    near = _last(Oracle(small).search.first(_marks(CENTRE)))
+    voxels = near.on(Cells(WHOLE, SHAPE, SPACING))
+    inside = torch.zeros(SHAPE, dtype=torch.bool)
+    inside[near.cells.box] = True
+    assert voxels[~inside].max() < 0.01
