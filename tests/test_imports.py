@@ -43,8 +43,7 @@ FORBIDDEN = {
     },
     "features": OUTER
     | {"annotation", "io", "segment", "engine", "session", "plugin", "bench"},
-    "segment": OUTER
-    | {"timm", "zarr", "io", "features", "engine", "session", "plugin", "bench"},
+    "segment": OUTER | {"timm", "zarr", "io", "engine", "session", "plugin", "bench"},
     "engine": OUTER | {"session", "plugin", "bench"},
     "session": OUTER | {"torch", "timm", "zarr", "plugin", "bench"},
     "bench": OUTER | {"plugin"},

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.forest import ForestHead
+from napari_dinomed.bench.random_walker import WalkerOptions, random_walker
 from napari_dinomed.segment.examples import gather_examples
 from napari_dinomed.segment.heads import KnnHead
-from napari_dinomed.segment.refine import WalkerOptions, random_walker
 from napari_dinomed.segment.regions import connected
 
 if TYPE_CHECKING:

@@ -63,6 +63,7 @@ from napari_dinomed.volume import Volume
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_dinomed.segment.one_object.method import ObjectField
     from napari_dinomed.segment.tokens import TokenBank
 
     Steps = Iterator[Event | Result | None]
@@ -117,6 +118,10 @@ class Engine:
     def banks(self, volume: str) -> tuple[TokenBank, ...]:
         """Tokens of an encoded volume, those along z first."""
         return self._volume(volume).encoded.encoding.banks
+
+    def objects(self, volume: str) -> ObjectField:
+        """What single objects are found on in an encoded volume."""
+        return self._volume(volume).encoded.objects
 
     def _describe(self, request: Describe) -> Steps:
         encoders = tuple(

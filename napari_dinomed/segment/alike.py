@@ -79,6 +79,9 @@ _LEAST_DENSITY = 0.02
 _SHARPNESS = 0.35
 _MOST_LOGIT = 8.0
 _EVERYWHERE = 3.0
+# In depths of a click: what spills is more often cut off near it.
+_REACH_ADDING = 3.0
+_REACH_REMOVING = 2.0
 _OWN_LOGIT = 3.0
 _OWN_REACH = 1.5
 _SURE = 1.0
@@ -457,7 +460,8 @@ class AlikeFinder:
         depth = self._depth_in_error(before, last)
         distance = self.field.distance(voxel)
         count = len(self.clicks) + bool(self.painted)
-        share = correction_share(distance, depth, count, belongs, _EVERYWHERE)
+        reach = depth * (_REACH_ADDING if belongs else _REACH_REMOVING)
+        share = correction_share(distance, reach, count, _EVERYWHERE)
         moved = self._pulled(before + share * (fresh - before), last, depth)
         for mark in earlier:
             if self._at(moved, mark) < _SURE:

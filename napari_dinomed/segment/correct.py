@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-_REACH_ADDING = 3.0
-_REACH_REMOVING = 2.0
 _LEAST_DEPTH = 3.0
 _EVERYWHERE = 1.4
 
@@ -42,11 +40,7 @@ def depth_inside(
 
 
 def correction_share(
-    distance: Floats,
-    depth: float,
-    count: int,
-    is_adding: bool,
-    everywhere: float = _EVERYWHERE,
+    distance: Floats, reach: float, count: int, everywhere: float = _EVERYWHERE
 ) -> Floats:
     """How much of a click's evidence counts, from 1 at the click down to a floor.
 
@@ -57,15 +51,12 @@ def correction_share(
     ----------
     distance
         From the click to every cell.
-    depth
-        Of the click inside what it corrects.
+    reach
+        Distance at which its own part has fallen to a third: a multiple of its depth.
     count
         Clicks so far, the last one included.
-    is_adding
-        Whether it includes; what spills is more often cut off near the click.
     everywhere
         The floor, times the number of clicks.
     """
-    reach = depth * (_REACH_ADDING if is_adding else _REACH_REMOVING)
     floor = min(1.0, everywhere / count)
     return np.asarray(floor + (1 - floor) * np.exp(-((distance / reach) ** 2)))

@@ -77,10 +77,14 @@ class Cells:
         return np.asarray(np.divide(self.box_shape, self.shape))
 
     @cached_property
+    def edge(self) -> float:
+        """Mean edge of a cell, in the unit of the spacing."""
+        return float(np.prod(self.step * self.spacing) ** (1 / 3))
+
+    @cached_property
     def edges(self) -> NDArray[np.float64]:
         """Size of a cell along (z, y, x), in units of its mean edge."""
-        edges = self.step * np.array(self.spacing)
-        return np.asarray(edges / edges.prod() ** (1 / 3))
+        return np.asarray(self.step * self.spacing / self.edge)
 
     @property
     def is_finest(self) -> bool:

@@ -38,6 +38,9 @@ _ANSWER_COUNTS = 5.0
 # some hundred cells that are much alike.
 _SHRINKAGE = 0.3
 _PROBE_MOST = 2.0
+# Nearness to inclusions, by the extent of the volume, falls from 1 at them to -1 at two
+# fifths of it: what is clicked on takes up some of a volume, seldom half of it.
+_VOLUME_GAIN = 5.0
 _BINS = 32
 # Share of cells that every bin is granted, and logit at which evidence counts as sure.
 _BIN_FLOOR = 1e-3
@@ -58,6 +61,7 @@ NAMES = (
     "nearer_to_included",
     "before",
     "has_before",
+    "within_volume",
 )
 
 
@@ -67,6 +71,9 @@ class Marks:
 
     included: NDArray[np.int64]
     excluded: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.included) + len(self.excluded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +88,14 @@ class View:
         Grey values (images, z, y, x) from 0 to 1.
     looks
         Of each plane, of the whole volume.
+    extent
+        Mean edge of the whole volume, in edges of a cell.
     """
 
     cells: Cells
     grey: torch.Tensor
     looks: tuple[Looks, ...]
+    extent: float
 
     @cached_property
     def parts(self) -> tuple[PartOfLooks, ...]:
@@ -117,8 +127,20 @@ def cues(view: View, marks: Marks, before: torch.Tensor | None) -> torch.Tensor:
             *_place_cues(view.cells, marks, included),
             torch.zeros_like(belief) if before is None else 2 * before - 1,
             torch.full_like(belief, float(before is not None)),
+            (1 - _VOLUME_GAIN * included / view.extent).clamp(-1, 1),
         ]
     )
+
+
+def held_by_marks(probability: torch.Tensor, cues: torch.Tensor) -> torch.Tensor:
+    """A probability (z, y, x) that the cells touching a mark are what it says of them."""
+    included, excluded = (
+        cues[NAMES.index(f"within_{_NEAR_INCLUDED[0]:g}_of_{side}")]
+        for side in ("included", "excluded")
+    )
+    is_included = cues[NAMES.index("nearer_to_included")] > 0
+    more = torch.maximum(probability, included * is_included)
+    return torch.minimum(more, 1 - excluded * ~is_included)
 
 
 def _grey_cues(view: View, marks: Marks) -> list[torch.Tensor]:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.segment.kept import Kept
@@ -22,7 +20,7 @@ from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
-from napari_dinomed.segment.one_object.network import CueNet
+from napari_dinomed.segment.one_object.network import Weigher, load_network
 from napari_dinomed.segment.one_object.search import Found, Search
 from napari_dinomed.segment.regions import bounding_box
 from napari_dinomed.segment.turns import Turns
@@ -70,6 +68,15 @@ class ObjectField:
         Tokens of every slice, along one axis or several.
     channels
         How many channels of a token, from the first, tell what is there, not where.
+
+    Attributes
+    ----------
+    looks
+        What the tokens of each plane look like.
+    whole
+        The box of all voxels.
+    turns
+        Answers so far, of each readout.
     """
 
     def __init__(
@@ -81,15 +88,16 @@ class ObjectField:
     ) -> None:
         self._volume = volume
         self._window = window
-        self._looks = tuple(Looks.of(bank, channels) for bank in banks)
+        self.looks = tuple(Looks.of(bank, channels) for bank in banks)
         self._views: Kept[View] = Kept(_KEPT_VIEWS)
         self.whole: Box = tuple(slice(0, length) for length in volume.array.shape)
+        self._extent = Cells(self.whole, (1, 1, 1), volume.geometry.spacing).edge
         self.turns = {readout: Turns[Found](_KEPT_ANSWERS) for readout in WITHOUT}
 
     def make_ready(self) -> Iterator[None]:
         """Make what the first click needs: the network, and a view of the whole volume."""
         yield None
-        _ = self.network
+        _ = self.weigher
         yield None
         _ = self.see(self.whole, MOST_CELLS).parts
 
@@ -101,7 +109,8 @@ class ObjectField:
             return known
         cells = Cells.over(box, self._volume.geometry.spacing, most)
         grey = [cells.mean_of(torch.from_numpy(image)) for image in self._grey_of(box)]
-        return self._views.keep(key, View(cells, torch.stack(grey), self._looks))
+        extent = self._extent / cells.edge
+        return self._views.keep(key, View(cells, torch.stack(grey), self.looks, extent))
 
     def _grey_of(self, box: Box) -> Iterator[Floats]:
         """Grey values from 0 to 1 of a box, of each image."""
@@ -110,18 +119,9 @@ class ObjectField:
             yield np.divide(other[box], WHITE, dtype=np.float32)
 
     @cached_property
-    def network(self) -> CueNet:
-        """The network that weighs cues, as it was taught."""
-        return load_network()
-
-
-def load_network() -> CueNet:
-    """The network with the weights that are a part of the package."""
-    network = CueNet()
-    with as_file(files(__package__) / "network.safetensors") as path:
-        weights = load_file(path)
-    network.load_state_dict({name: value.float() for name, value in weights.items()})
-    return network.eval()
+    def weigher(self) -> Weigher:
+        """The network, ready to weigh cues."""
+        return Weigher(load_network())
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +190,4 @@ class ObjectFinder:
         del cells
         for name in WITHOUT[self.readout]:
             cues[cue_names.NAMES.index(name)] = 0
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            logit: torch.Tensor = self.field.network(cues)
-            return logit.float().sigmoid()
+        return self.field.weigher(cues)

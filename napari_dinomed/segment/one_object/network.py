@@ -7,11 +7,19 @@ seen in a mirror, so that a mirrored volume has the mirrored answer. It was taug
 
 from __future__ import annotations
 
+from importlib.resources import as_file, files
+
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
+from napari_dinomed.features.device import computing_in, fastest_precision
 from napari_dinomed.segment.one_object import cues
+
+_CPU = torch.device("cpu")
+# Cells along a side of the noise on which precisions are tried.
+_TRIED = 24
 
 # Channels at each level of resolution, halved from one to the next.
 WIDTHS = (16, 32, 48, 48)
@@ -92,3 +100,36 @@ class CueNet(nn.Module):
             x = x + self.joined[level](skipped)
         logits: torch.Tensor = self.last(x)
         return logits[0, 0]
+
+
+def load_network() -> CueNet:
+    """The network with the weights that are a part of the package."""
+    network = CueNet()
+    with as_file(files(__package__) / "network.safetensors") as path:
+        weights = load_file(path)
+    network.load_state_dict({name: value.float() for name, value in weights.items()})
+    return network.eval()
+
+
+class Weigher:
+    """A network in the fastest precision of this machine that says the same.
+
+    Parameters
+    ----------
+    network
+        The network.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, network: CueNet) -> None:
+        self._network = network
+        shape = (len(cues.NAMES), _TRIED, _TRIED, _TRIED)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        self._precision = fastest_precision(_CPU, lambda: network(noise).view(1, -1))
+
+    @torch.inference_mode()
+    def __call__(self, weighed: torch.Tensor) -> torch.Tensor:
+        """Probability (z, y, x) of cues (cues, z, y, x)."""
+        with computing_in(_CPU, self._precision):
+            logits = self._network(weighed)
+        return torch.sigmoid(logits.float())

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.one_object.cells import Cells
-from napari_dinomed.segment.one_object.cues import cues
+from napari_dinomed.segment.one_object.cues import cues, held_by_marks
 from napari_dinomed.segment.regions import connected
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ _LATER_LOOKS = 2
 # Room around an object, as a share of its length along each axis, and in voxels at least.
 _MARGIN = 0.35
 _LEAST_MARGIN = 6
+# How far a click reaches, in depths of it in what it changes. On odd patients, half as far
+# for what is added gave .65 instead of .66 after five clicks, without end .68, but losses
+# of .23 by one click instead of .11; what spills is more often cut off near the click.
+_REACH_ADDING = 6.0
+_REACH_REMOVING = 2.0
 # Probability from which a cell belongs.
 _BELONGS = 0.5
 
@@ -114,9 +120,7 @@ class Search:
         for _ in range(_LATER_LOOKS):
             yield None
             new = self._look(self._box(found, marks, last), marks, before)
-            old = before.on(new.cells)
-            joined = torch.maximum if adds else torch.minimum
-            found = Found(new.cells, joined(new.probability, old))
+            found = _corrected(before, new, last, adds, len(marks))
             if not (adds and self._reaches_rim(found)):
                 break
         return found
@@ -124,7 +128,8 @@ class Search:
     def _look(self, box: Box, marks: Marks, before: Found | None) -> Found:
         view = self.see(box, self.most)
         belief = None if before is None else before.on(view.cells)
-        return Found(view.cells, self.weigh(view.cells, cues(view, marks, belief)))
+        seen = cues(view, marks, belief)
+        return Found(view.cells, held_by_marks(self.weigh(view.cells, seen), seen))
 
     def _box(
         self, found: Found, marks: Marks, also: NDArray[np.int64] | None = None
@@ -161,3 +166,18 @@ class Search:
             if part.stop < whole.stop and bool(last.any()):
                 return True
         return False
+
+
+def _corrected(
+    before: Found, new: Found, last: NDArray[np.int64], adds: bool, count: int
+) -> Found:
+    """An answer moved towards a new one, most around the last of so many marks."""
+    cells, old = new.cells, before.on(new.cells)
+    joined = (torch.maximum if adds else torch.minimum)(new.probability, old)
+    changed = ((joined > _BELONGS) != (old > _BELONGS)).numpy()
+    (place,) = cells.holding(last[None])
+    depth = depth_inside(changed, tuple(place), cells.edges)
+    reach = depth * (_REACH_ADDING if adds else _REACH_REMOVING)
+    distance = cells.distance(last[None]).numpy()
+    share = torch.from_numpy(correction_share(distance, reach, count))
+    return Found(cells, old + share * (joined - old))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_dinomed.segment.one_object.cells import Cells
-from napari_dinomed.segment.one_object.cues import NAMES, Marks, View, cues
+from napari_dinomed.segment.one_object.cues import NAMES, Marks, View, cues, held_by_marks
 from napari_dinomed.segment.one_object.looks import Looks
 from tests.conftest import ball
 
@@ -31,7 +31,7 @@ def view(request, mask):
     whole = tuple(slice(0, n) for n in SHAPE)
     cells = Cells.over(whole, (2.0, 1.0, 1.0), request.param)
     grey = torch.where(mask, 0.7, 0.3) + 0.02 * torch.randn(SHAPE, generator=random)
-    return View(cells, cells.mean_of(grey)[None], (looks,))
+    return View(cells, cells.mean_of(grey)[None], (looks,), 26 / cells.edge)
 
 
 def _read(view, included=(CENTRE,), excluded=(), before=None):
@@ -49,7 +49,9 @@ def _gap(view, mask, values):
     return float((a.mean() - b.mean()) / (a.var() + b.var()).sqrt().clamp_min(1e-3))
 
 
-@pytest.mark.parametrize("name", ["grey", "like_included", "probe", "nearer_to_included"])
+@pytest.mark.parametrize(
+    "name", ["grey", "like_included", "probe", "nearer_to_included", "within_volume"]
+)
 def test_what_speaks_for_the_inside(view, mask, name):
     read = _read(view, excluded=[OUTSIDE])
     assert _gap(view, mask, read[name]) > 0.8
@@ -94,8 +96,20 @@ def test_a_view_in_a_mirror_has_the_cues_in_a_mirror(view):
         view.cells,
         view.grey.flip(1, 2, 3),
         (Looks(looks.unit.flip(0, 1, 2), SHAPE, 0, 1),),
+        view.extent,
     )
     end = np.array(SHAPE) - 1
     here = cues(view, Marks(np.array([CENTRE]), np.array([OUTSIDE])), None)
     there = cues(turned, Marks(end - [CENTRE], end - [OUTSIDE]), None)
     torch.testing.assert_close(there.flip(1, 2, 3), here, atol=2e-2, rtol=0)
+
+
+def test_what_is_marked_is_held_whatever_the_network_says(view):
+    marks = Marks(np.array([CENTRE]), np.array([OUTSIDE]))
+    seen = cues(view, marks, None)
+    for said in (0.0, 1.0):
+        held = held_by_marks(torch.full(view.cells.shape, said), seen)
+        at, away = (tuple(view.cells.holding(np.array([v]))[0]) for v in (CENTRE, OUTSIDE))
+        assert held[at] > 0.5 > held[away]
+        changed = (held > 0.5) != (said > 0.5)
+        assert 0 < changed.sum() <= 40

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_dinomed.segment.one_object.cues import NAMES
-from napari_dinomed.segment.one_object.method import load_network
+from napari_dinomed.segment.one_object.network import load_network
 
 
 @pytest.fixture(scope="module")

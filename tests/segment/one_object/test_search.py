@@ -28,7 +28,7 @@ class Oracle:
 
     def see(self, box, most):
         cells = Cells.over(box, SPACING, most)
-        return View(cells, torch.zeros((1, *cells.shape)), LOOKS)
+        return View(cells, torch.zeros((1, *cells.shape)), LOOKS, 50.0)
 
     def weigh(self, cells, cues):
         self.looked.append(cells)

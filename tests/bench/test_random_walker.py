@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 import torch
 from scipy.sparse.linalg import spsolve
 
-from napari_dinomed.segment.refine import WalkerOptions, random_walker
+from napari_dinomed.bench.random_walker import WalkerOptions, random_walker
 
 SHAPE = (4, 5, 6)
 SPACING = (3.0, 0.7, 0.7)

@@ -1,0 +1,195 @@
+"""Make what `teach.py` learns from: grey values, labels and looks of many volumes.
+
+    python resources/teach_volumes.py FOLDER --encoder filters --patients ../data/cohort
+    python resources/teach_volumes.py FOLDER --encoder file:vit.safetensors --made-up 24
+
+``--patients`` names a folder with ``NNN_image.nii.gz`` and ``NNN_label.nii.gz``; only odd
+numbers are read, even ones are for reporting. Of each, the whole volume is kept, and crops
+around an organ: there tokens are as fine beside the object as in small volumes. What is
+taught is shipped with the package: read only volumes under MIT, CC BY or CC0 terms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import cc3d
+import numpy as np
+import torch
+from scipy import ndimage
+
+from napari_dinomed.headless import prepare
+from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.volume import Geometry, Volume
+
+# Voxels around an organ in a crop.
+ROOM = (3, 30)
+# Least voxels of a made-up object, and how much of its shell may look like it does.
+LEAST_VOXELS, MOST_ALIKE = 80, 0.35
+
+
+def crop_around_organ(
+    volume: Volume, labels: np.ndarray, random: np.random.Generator
+) -> tuple[Volume, np.ndarray]:
+    organ = random.choice([n for n in np.unique(labels) if n])
+    (region,) = ndimage.find_objects((labels == organ).astype(np.int8))
+    crop = []
+    for side, length in zip(region, labels.shape, strict=True):
+        before, after = random.uniform(*ROOM, 2)
+        start, stop = max(0, int(side.start - before)), min(length, int(side.stop + after))
+        crop.append(slice(start, stop))
+    array = np.ascontiguousarray(volume.array[tuple(crop)])
+    spacing, unit = volume.geometry.spacing, volume.geometry.unit
+    geometry = Geometry.from_spacing(array.shape, spacing, unit)
+    return replace(volume, array=array, geometry=geometry), labels[tuple(crop)]
+
+
+def smooth_noise(
+    random: np.random.Generator, shape: tuple[int, ...], sigma: np.ndarray
+) -> np.ndarray:
+    noise = random.standard_normal(shape, dtype=np.float32)
+    noise = ndimage.gaussian_filter(noise, sigma, mode="wrap")
+    return noise / (noise.std() + 1e-6)
+
+
+def made_up(random: np.random.Generator) -> tuple[Volume, np.ndarray]:
+    """Blobs, tubes and shells of a few tissues, warped, rough, blurred and noisy."""
+    flatness = random.choice([1.0, 1.0, random.uniform(1.5, 8)])
+    rows = int(random.integers(32, 110))
+    shape = (
+        int(np.clip(random.integers(32, 110) / flatness, 12, 90)),
+        rows,
+        int(np.clip(rows * random.uniform(0.6, 1.6), 32, 120)),
+    )
+    spacing = np.array([flatness, 1.0, 1.0])
+    least = float((shape * spacing).min())
+    greys = random.uniform(0, 1, int(random.integers(2, 6)))
+    tissue, labels = made_up_tissues(shape, spacing, len(greys), random)
+    grey = greys[tissue]
+    for number in range(len(greys)):
+        grain = smooth_noise(random, shape, random.uniform(0.5, 4) / spacing)
+        grey = grey + (tissue == number) * random.uniform(0, 0.06) * grain
+    grey = ndimage.gaussian_filter(grey, random.uniform(0, 1.2) / spacing)
+    grey = grey + random.uniform(0, 0.1) * smooth_noise(random, shape, least / 4 / spacing)
+    noise = random.uniform(0.005, 0.07)
+    grey = grey + noise * random.standard_normal(shape)
+    drop_unseen(labels, greys[tissue], max(0.08, 2 * noise))
+    low, high = np.percentile(grey, (0.5, 99.5))
+    shown = np.clip((grey - low) / (high - low + 1e-6), 0, 1) * 255
+    geometry = Geometry.from_spacing(shape, tuple(spacing), "mm")
+    return Volume(shown.astype(np.uint8), geometry, "MR"), labels
+
+
+def made_up_tissues(
+    shape: tuple[int, ...], spacing: np.ndarray, tissues: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which tissue each voxel is of, and which object."""
+    extent = np.array(shape) * spacing
+    least = float(extent.min())
+    axes = (np.arange(n) * s for n, s in zip(shape, spacing, strict=True))
+    place = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
+    width = random.uniform(0.08, 0.25) * least
+    for axis in range(3):
+        warp = smooth_noise(random, shape, width / spacing)
+        place[axis] += random.uniform(0, 0.35) * width * warp
+    tissue, labels = np.zeros(shape, dtype=int), np.zeros(shape, dtype=np.uint8)
+    if random.random() < 0.5:
+        layer = smooth_noise(random, shape, random.uniform(0.1, 0.3) * least / spacing)
+        layer = layer > random.uniform(-0.5, 1)
+        tissue[layer] = random.integers(tissues)
+        parts = cc3d.connected_components(layer, connectivity=6)
+        for part in np.argsort(-np.bincount(parts.ravel())[1:])[:3] + 1:
+            if (parts == part).mean() < 0.3:
+                labels[parts == part] = 20 + part
+    for number in range(1, int(random.integers(2, 12))):
+        radius = made_up_radius(place, extent, random)
+        inside = radius < 1
+        if random.random() < 0.15:
+            tissue[inside] = random.integers(tissues)
+            inside = radius < random.uniform(0.5, 0.8)
+        tissue[inside], labels[inside] = random.integers(tissues), number
+    return tissue, labels
+
+
+def made_up_radius(
+    place: np.ndarray, extent: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    """Distance from the middle of a turned superellipsoid, 1 at its surface."""
+    longest = random.uniform(0.1, 0.5) * extent.min()
+    radii = longest * random.uniform(0.4, 1, 3)
+    if random.random() < 0.2:
+        radii = longest * np.array([0.25, 0.25, 1.2])[random.permutation(3)]
+    turned, _ = np.linalg.qr(random.standard_normal((3, 3)))
+    centre = (random.uniform(0.1, 0.9, 3) * extent).astype(np.float32)
+    along = np.tensordot(turned, place - centre[:, None, None, None], 1)
+    power = random.uniform(1.5, 4)
+    return (np.abs(along / radii[:, None, None, None]) ** power).sum(0) ** (1 / power)
+
+
+def drop_unseen(labels: np.ndarray, grey: np.ndarray, least: float) -> None:
+    """Take out small objects, and those that much of their shell looks like."""
+    for number in np.unique(labels[labels > 0]):
+        mask = labels == number
+        parts = cc3d.connected_components(mask, connectivity=6)
+        sizes = np.bincount(parts.ravel())[1:]
+        largest = parts == sizes.argmax() + 1
+        labels[mask & ~largest] = 0
+        shell = ndimage.binary_dilation(largest) & ~largest
+        alike = np.abs(grey[shell] - grey[largest][0]) < least
+        if sizes.max() < LEAST_VOXELS or not shell.any() or alike.mean() > MOST_ALIKE:
+            labels[largest] = 0
+
+
+def keep(path: Path, volume: Volume, labels: np.ndarray, encoder: str) -> None:
+    """Write what is seen of a volume by an encoder, unless that was done before."""
+    if path.exists():
+        return
+    job = prepare(volume, encoder)
+    grey = torch.from_numpy(job.window.apply(volume.array)).half()
+    looks = [
+        (part.unit, volume.array.shape, part.axis, part.step)
+        for part in job.engine.objects("volume").looks
+    ]
+    kept = {
+        "grey": grey,
+        "labels": torch.from_numpy(labels.astype(np.uint8)),
+        "spacing": volume.geometry.spacing,
+        "looks": looks,
+    }
+    torch.save(kept, path)
+    print(path.name, tuple(grey.shape), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--encoder", default="filters")
+    parser.add_argument("--patients", type=Path)
+    parser.add_argument("--crops", type=int, default=4, help="of each patient")
+    parser.add_argument("--made-up", type=int, default=0)
+    given = parser.parse_args()
+    folder = given.folder / given.encoder.split("/")[-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    images = sorted(given.patients.glob("*_image.nii.gz")) if given.patients else []
+    for image in images:
+        number = image.name.split("_")[0]
+        if int(number) % 2 == 0:
+            continue
+        volume = read_volume(image)
+        labels, _ = read_labels(image.with_name(f"{number}_label.nii.gz"))
+        keep(folder / f"{number}_whole.pt", volume, labels, given.encoder)
+        for crop in range(given.crops):
+            name = f"{number}_crop{crop}.pt"
+            random = np.random.default_rng(zlib.crc32(name.encode()))
+            keep(folder / name, *crop_around_organ(volume, labels, random), given.encoder)
+    for number in range(given.made_up):
+        volume, labels = made_up(np.random.default_rng(number))
+        if labels.any():
+            keep(folder / f"{number:03}_made_up.pt", volume, labels, given.encoder)
+
+
+if __name__ == "__main__":
+    main()
