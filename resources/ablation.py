@@ -35,7 +35,7 @@ def without_cues(*names: str):
 
 WITHOUT_FOR_OBJECTS = {
     EVERYTHING: (),
-    "closer looks": (patch.object(search, "_FIRST_LOOKS", 1),),
+    "closer looks": (patch.object(search, "_FIRST_ROOM", ()),),
     "what goes on beyond the box": (patch.object(search, "_LATER_LOOKS", 1),),
     "likeness to the clicks": without_cues(*cues.LIKENESS),
     "the probe": without_cues(*cues.PROBE),

@@ -50,11 +50,11 @@ BETAS, EPSILON = (0.9, 0.98), 3e-4
 SURE = 15.0
 MOST_TURNS = 8
 # Cells of a look at most, drawn anew for each session, so that objects come at any size.
-CELLS = (6_000, 48_000)
+CELLS = (6_000, 56_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
 # How often a whole patient, a crop of one and a made-up volume come.
-SHARES = {"whole": 0.25, "crop": 0.3, "made_up": 0.45}
+SHARES = {"whole": 0.2, "crop": 0.25, "made_up": 0.55}
 # How often a region of like grey values is asked for, instead of something labelled.
 UNLABELLED = 0.1
 # Weight of binary cross-entropy, beside soft Dice.
@@ -136,7 +136,9 @@ class Scene:
             if random.random() < UNLABELLED:
                 truth = like_grey(scan, random)
             else:
-                truth = scan.labels == random.choice(scan.organs)
+                # Large objects are few, and small ones many.
+                shares = np.array([np.sqrt((scan.labels == n).sum()) for n in scan.organs])
+                truth = scan.labels == random.choice(scan.organs, p=shares / shares.sum())
         grey, spacing, looks = scan.grey, np.array(scan.spacing), scan.looks
         if random.random() < 0.6:
             grey = toned(grey, random)
@@ -214,6 +216,9 @@ def like_grey(scan: Scan, random: Random) -> np.ndarray | None:
     sizes[0] = 0
     if not LEAST_VOXELS < sizes.max() < 0.4 * mask.size:
         return None
+    part = np.pad(parts == sizes.argmax(), 1)
+    if any(part.take(side, axis).any() for axis in range(3) for side in (1, -2)):
+        return None  # It goes on beyond the box, and would end where there is no edge.
     truth = np.zeros(shape, dtype=bool)
     truth[box] = ndimage.binary_fill_holes(parts == sizes.argmax())
     return truth

@@ -28,7 +28,7 @@ from napari_dinomed.volume import Geometry, Volume
 # Voxels around an organ in a crop.
 ROOM = (3, 30)
 # Least voxels of a made-up object, and how much of its shell may look like it does.
-LEAST_VOXELS, MOST_ALIKE = 80, 0.35
+LEAST_VOXELS, MOST_ALIKE = 80, 0.2
 
 
 def crop_around_organ(

@@ -185,6 +185,20 @@ def test_the_benchmarks_without_clicks(scan, tmp_path):
     assert "--to IMAGE,LABELS" in refused("bench", "transfer", *given, "--to", scan)
 
 
+def test_the_benchmark_of_speed(tmp_path):
+    figures = tmp_path / "speed.json"
+    done = run("bench", "speed", "--volume", "24x96x96", "--labels", 2, "--json", figures)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(figures.read_text())["speed"]
+    assert len(rows) == 6
+    for row in rows:
+        assert 0 < row["p50"] <= row["p95"] < 30
+        assert 0 < row["floor"] < row["p95"]
+    painted, whole = rows[2]["seconds"], rows[3]["seconds"]
+    assert all(a <= b for a, b in zip(painted, whole, strict=True))
+    assert "128x512x512" in refused("bench", "speed", "--volume", "24x96")
+
+
 def test_a_benchmark_of_nothing(tmp_path):
     assert "--suite" in refused("bench", "interactive")
     suite = tmp_path / "suite.toml"

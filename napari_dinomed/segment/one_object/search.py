@@ -31,13 +31,15 @@ if TYPE_CHECKING:
     See = Callable[[Box, int], View]
     Weigh = Callable[[Cells, torch.Tensor], torch.Tensor]
 
-# Looks at an object that no answer told the place of: from the whole volume to its box.
-_FIRST_LOOKS = 3
+# Room around what the look before found, as a share of its length along each axis, at each
+# closer look at an object that no answer told the place of: the first box must hold the
+# object even where the first look saw but a part of it.
+_FIRST_ROOM = (1.0, 0.35)
 # Looks after a further click; a second only where the object goes on beyond its box.
 _LATER_LOOKS = 2
-# Room around an object, as a share of its length along each axis, and in voxels at least.
-_MARGIN = 0.35
-_LEAST_MARGIN = 6
+# The same after a further click; and in voxels at least.
+_LATER_ROOM = 0.35
+_LEAST_ROOM = 6
 # How far a click reaches, in depths of it in what it changes. On odd patients, half as far
 # for what is added gave .65 instead of .66 after five clicks, without end .68, but losses
 # of .23 by one click instead of .11; what spills is more often cut off near the click.
@@ -93,9 +95,9 @@ class Search:
         """The answer to marks that nothing was answered before."""
         box = self.whole
         found = self._look(box, marks, None)
-        for _ in range(_FIRST_LOOKS - 1):
+        for room in _FIRST_ROOM:
             yield None
-            closer = self._box(found, marks)
+            closer = self._box(found, marks, room)
             if closer == box:
                 break
             box = closer
@@ -119,7 +121,7 @@ class Search:
         found = before
         for _ in range(_LATER_LOOKS):
             yield None
-            new = self._look(self._box(found, marks, last), marks, before)
+            new = self._look(self._box(found, marks, _LATER_ROOM, last), marks, before)
             found = _corrected(before, new, last, adds, len(marks))
             if not (adds and self._reaches_rim(found)):
                 break
@@ -132,7 +134,7 @@ class Search:
         return Found(view.cells, held_by_marks(self.weigh(view.cells, seen), seen))
 
     def _box(
-        self, found: Found, marks: Marks, also: NDArray[np.int64] | None = None
+        self, found: Found, marks: Marks, room: float, also: NDArray[np.int64] | None = None
     ) -> Box:
         """Box of voxels around an object, with room around it."""
         cells = found.cells
@@ -146,7 +148,7 @@ class Search:
             low, high = start + side.start * step, start + side.stop * step
             if also is not None:
                 low, high = min(low, also[axis]), max(high, also[axis] + 1)
-            margin = max(_MARGIN * (high - low), _LEAST_MARGIN, step)
+            margin = max(room * (high - low), _LEAST_ROOM, step)
             whole = self.whole[axis]
             box.append(
                 slice(
