@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _LEAST_DEPTH = 3.0
-_EVERYWHERE = 1.4
 
 
 def depth_inside(
@@ -40,7 +39,7 @@ def depth_inside(
 
 
 def correction_share(
-    distance: Floats, reach: float, count: int, everywhere: float = _EVERYWHERE
+    distance: Floats, reach: float, count: int, everywhere: float
 ) -> Floats:
     """How much of a click's evidence counts, from 1 at the click down to a floor.
 

@@ -20,7 +20,7 @@ def test_a_click_that_lies_in_no_error_still_corrects_something(region):
 
 def test_the_deeper_the_click_the_further_it_speaks():
     distance = np.linspace(0, 60, 61, dtype=np.float32)
-    shallow, deep = (correction_share(distance, reach, 5) for reach in (15.0, 60.0))
+    shallow, deep = (correction_share(distance, reach, 5, 1.4) for reach in (15.0, 60.0))
     assert shallow[0] == deep[0] == 1
     assert (np.diff(deep) <= 0).all()
     assert (deep[1:50] > shallow[1:50]).all()
@@ -28,7 +28,7 @@ def test_the_deeper_the_click_the_further_it_speaks():
 
 def test_late_clicks_change_little_far_away():
     far = np.array([1e3], np.float32)
-    floors = [correction_share(far, 5.0, count)[0] for count in (1, 2, 5, 10)]
+    floors = [correction_share(far, 5.0, count, 1.4)[0] for count in (1, 2, 5, 10)]
     assert floors[0] == 1
     assert floors == sorted(floors, reverse=True)
     assert floors[-1] < 0.2

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PARTS = 64
 # Tokens that mean and principal parts are measured on: a hundred for each part.
 _SAMPLE = 6_400
+# So many times the spread of unrelated looks is as alike as can be told.
+_ALIKE = 4.0
 
 
 class Looks:
@@ -131,8 +133,13 @@ class PartOfLooks:
         self._axis = axis
 
     def likeness(self, marks: torch.Tensor) -> torch.Tensor:
-        """Cosine (z, y, x) to the most alike of some looks (n, parts)."""
-        return self._on_cells((self.looks @ marks.T).amax(-1))
+        """Likeness (z, y, x) to the most alike of some looks (n, parts), at most 1.
+
+        Cosines of looks that have nothing in common spread by one over the root of the
+        number of parts; so they are counted in that, whatever the encoder.
+        """
+        gain = marks.shape[1] ** 0.5 / _ALIKE
+        return self._on_cells((self.looks @ marks.T).amax(-1)).mul(gain).clamp(max=1)
 
     def projected(self, weights: torch.Tensor) -> torch.Tensor:
         """Projections (z, y, x) on weights (parts,)."""

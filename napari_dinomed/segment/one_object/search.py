@@ -45,6 +45,9 @@ _LEAST_ROOM = 6
 # of .23 by one click instead of .11; what spills is more often cut off near the click.
 _REACH_ADDING = 6.0
 _REACH_REMOVING = 2.0
+# How much a click changes everywhere, times the number of marks: early ones say what is
+# meant, late ones mend it.
+_EVERYWHERE = 1.4
 # Probability from which a cell belongs.
 _BELONGS = 0.5
 
@@ -178,8 +181,12 @@ def _corrected(
     joined = (torch.maximum if adds else torch.minimum)(new.probability, old)
     changed = ((joined > _BELONGS) != (old > _BELONGS)).numpy()
     (place,) = cells.holding(last[None])
-    depth = depth_inside(changed, tuple(place), cells.edges)
+    cell = tuple(place)
+    depth = depth_inside(changed, cell, cells.edges)
     reach = depth * (_REACH_ADDING if adds else _REACH_REMOVING)
     distance = cells.distance(last[None]).numpy()
-    share = torch.from_numpy(correction_share(distance, reach, count))
+    # What excludes a place that was not found corrects nothing: nothing changes far off.
+    is_right = not adds and bool(old[cell] <= _BELONGS)
+    everywhere = 0.0 if is_right else _EVERYWHERE
+    share = torch.from_numpy(correction_share(distance, reach, count, everywhere))
     return Found(cells, old + share * (joined - old))
