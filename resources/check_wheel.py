@@ -1,4 +1,4 @@
-"""Check what a built wheel holds: the manifest and the package, and nothing else."""
+"""Check what a built wheel holds: manifest, package, the network, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def main(folder: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     metadata = f"{wheel.name.split('-py3')[0]}.dist-info"
-    missing = {"napari_dinomed/napari.yaml", "napari_dinomed/py.typed"} - set(names)
+    needed = ("napari.yaml", "py.typed", "segment/one_object/network.safetensors")
+    missing = {f"napari_dinomed/{name}" for name in needed} - set(names)
     surplus = tops - {"napari_dinomed", metadata}
     if missing or surplus:
         sys.exit(f"{wheel.name}: missing {sorted(missing)}, surplus {sorted(surplus)}")
