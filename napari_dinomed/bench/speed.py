@@ -89,7 +89,7 @@ def measure_speed(
     job = prepare(volume, encoder, device=device, on_event=on_event)
     product, passing = _floor_of_bank(job), _floor_of_box(job, truths[0])
     clicks = _Clicks(job, truths)
-    first = [clicks.on(label) for label in range(1, 2)]
+    first = [clicks.on(1)]
     further = [clicks.on(1) for _ in range(_FURTHER)]
     for label in range(2, len(truths) + 1):
         clicks.on(label)

@@ -128,7 +128,7 @@ class TokenBank:
         """
         lengths = (self.depth, *self.grid)
         along, *others = (
-            _linear_weights(self._place(axis, self._centres(axis, steps)), length)
+            linear_weights(self._place(axis, self._centres(axis, steps)), length)
             for axis, length in zip((self.axis, *self._in_plane), lengths, strict=True)
         )
         needed = torch.nonzero(along.any(0)).flatten()
@@ -159,7 +159,7 @@ class TokenBank:
         return np.asarray((voxels + 0.5) * (length / self.volume_shape[axis]) - 0.5)
 
 
-def _linear_weights(places: NDArray[np.float64], length: int) -> torch.Tensor:
+def linear_weights(places: NDArray[np.float64], length: int) -> torch.Tensor:
     """Matrix (places, length) of linear interpolation; the ends repeat."""
     places = np.clip(places, 0, length - 1)
     low = np.minimum(np.floor(places).astype(np.int64), max(0, length - 2))

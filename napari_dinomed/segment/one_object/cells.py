@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_dinomed.segment.tokens import linear_weights
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
-    Box = tuple[slice, ...]
+    from napari_dinomed.segment.regions import Box
 
 # Halvings of the interval in which the edge of a cell is sought: to a thousandth.
 _BISECTIONS = 12
@@ -64,6 +65,12 @@ class Cells:
                 )
             counts = divided(high)
         z, y, x = (int(count) for count in counts)
+        return cls(box, (z, y, x), spacing)
+
+    @classmethod
+    def finest(cls, box: Box, spacing: tuple[float, float, float]) -> Cells:
+        """A cell for every voxel of a box."""
+        z, y, x = (part.stop - part.start for part in box)
         return cls(box, (z, y, x), spacing)
 
     @property
@@ -152,15 +159,3 @@ class Cells:
         return functional.interpolate(
             values[None, None], self.box_shape, mode="trilinear", align_corners=False
         )[0, 0]
-
-
-def linear_weights(places: NDArray[np.float64], length: int) -> torch.Tensor:
-    """Matrix (places, length) of linear interpolation; the ends repeat."""
-    places = np.clip(places, 0, length - 1)
-    low = np.minimum(np.floor(places).astype(np.int64), max(0, length - 2))
-    weights = np.zeros((len(places), length), dtype=np.float32)
-    rows = np.arange(len(places))
-    weights[rows, low] = 1 - (places - low)
-    if length > 1:
-        weights[rows, low + 1] = places - low
-    return torch.from_numpy(weights)

@@ -20,7 +20,7 @@ from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
-from napari_dinomed.segment.one_object.network import Weigher, load_network
+from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.one_object.search import Found, Search
 from napari_dinomed.segment.regions import bounding_box
 from napari_dinomed.segment.turns import Turns
@@ -97,7 +97,7 @@ class ObjectField:
     def make_ready(self) -> Iterator[None]:
         """Make what the first click needs: the network, and a view of the whole volume."""
         yield None
-        _ = self.weigher
+        taught_weigher()
         yield None
         _ = self.see(self.whole, MOST_CELLS).parts
 
@@ -117,11 +117,6 @@ class ObjectField:
         yield self._window.apply(self._volume.array[box])
         for other in self._volume.others:
             yield np.divide(other[box], WHITE, dtype=np.float32)
-
-    @cached_property
-    def weigher(self) -> Weigher:
-        """The network, ready to weigh cues."""
-        return Weigher(load_network())
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +149,7 @@ class ObjectFinder:
         """Probability (rows, columns) of the plane across an axis at an index."""
         plane = list(self.field.whole)
         plane[axis] = slice(index, index + 1)
-        shape = tuple(part.stop - part.start for part in plane)
-        cells = Cells(tuple(plane), (shape[0], shape[1], shape[2]), found.cells.spacing)
+        cells = Cells.finest(tuple(plane), found.cells.spacing)
         return found.on(cells).squeeze(axis).numpy()
 
     def placed(self, found: Found) -> tuple[Box, Floats]:
@@ -165,9 +159,7 @@ class ObjectFinder:
             return (slice(0, 0),) * 3, np.zeros((0, 0, 0), dtype=np.float32)
         near = bounding_box(belongs, margin=1)
         box = found.cells.voxels_of(near)
-        shape = tuple(part.stop - part.start for part in box)
-        voxels = Cells(box, (shape[0], shape[1], shape[2]), found.cells.spacing)
-        return box, found.on(voxels).numpy()
+        return box, found.on(Cells.finest(box, found.cells.spacing)).numpy()
 
     def _find(self, before: Found | None) -> Stepwise[Found]:
         search = Search(self.field.see, self._weigh, self.field.whole, MOST_CELLS)
@@ -190,4 +182,4 @@ class ObjectFinder:
         del cells
         for name in WITHOUT[self.readout]:
             cues[cue_names.NAMES.index(name)] = 0
-        return self.field.weigher(cues)
+        return taught_weigher()(cues)

@@ -7,6 +7,7 @@ seen in a mirror, so that a mirrored volume has the mirrored answer. It was taug
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import as_file, files
 
 import torch
@@ -133,3 +134,9 @@ class Weigher:
         with computing_in(_CPU, self._precision):
             logits = self._network(weighed)
         return torch.sigmoid(logits.float())
+
+
+@cache
+def taught_weigher() -> Weigher:
+    """The network of the package, read and tried once in a process."""
+    return Weigher(load_network())

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.one_object.cells import Box
     from napari_dinomed.segment.one_object.cues import Marks, View
+    from napari_dinomed.segment.regions import Box
     from napari_dinomed.segment.turns import Stepwise
 
     See = Callable[[Box, int], View]
