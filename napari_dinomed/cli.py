@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,8 @@ from rich.table import Table
 from napari_dinomed import __version__
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.annotation.prompts import Prompts
-from napari_dinomed.engine.messages import HeadName, Notice, Stage
+from napari_dinomed.annotation.readout import Readout
+from napari_dinomed.engine.messages import Notice, Stage
 from napari_dinomed.engine.messages import Progress as Step
 from napari_dinomed.errors import DinomedError, PromptError
 from napari_dinomed.features.stack import Planes
@@ -56,7 +57,7 @@ _out = Console()
 Encoder = Annotated[
     str, typer.Option(help="filters, a name from 'encoders', or file:PATH.")
 ]
-Head = Annotated[HeadName, typer.Option(help="Readout of the features.")]
+Head = Annotated[Readout, typer.Option(help="Readout of the features.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or xpu.")]
 WindowName = Annotated[
     str | None,
@@ -138,7 +139,7 @@ def segment(
         Path | None, typer.Option(help="JSON file of prompts, or a saved document.")
     ] = None,
     encoder: Encoder = "filters",
-    head: Head = "auto",
+    head: Head = Readout.AUTO,
     window: WindowName = None,
     threshold: Annotated[float, typer.Option(min=0.01, max=0.99)] = 0.5,
     all_like_this: Like = False,
@@ -373,7 +374,7 @@ def bench_interactive(
     ] = False,
     encoder: Encoder = "filters",
     planes: PlaneChoice = "auto",
-    head: Head = "auto",
+    head: Head = Readout.AUTO,
     window: WindowName = None,
     all_like_this: Like = False,
     device: Device = "auto",
@@ -487,30 +488,54 @@ def bench_speed(
     labels: Annotated[int, typer.Option(min=1, max=8, help="Objects clicked on.")] = 5,
     encoder: Encoder = "filters",
     device: Device = "auto",
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="Time clicks on many sizes instead.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw --scaling as a PNG.")] = None,
     json_out: JsonFile = None,
 ) -> None:
     """Time every answer to a click on a made-up CT, beside the least it could take."""
-    from napari_dinomed.bench.speed import measure_speed
+    from napari_dinomed.bench.speed import made_up_organs, measure_speed
     from napari_dinomed.errors import ReadError
-    from napari_dinomed.volume.phantom import ct_abdomen
 
+    if scaling:
+        _bench_scaling(encoder, device, plot, json_out)
+        return
+    if plot is not None:
+        raise ReadError("Expected --plot together with --scaling.")
     lengths = [int(part) if part.isdigit() else 0 for part in volume.split("x")]
     if len(lengths) != 3 or min(lengths) < 16:
         raise ReadError(
             f"Expected --volume like 128x512x512, each 16 or more, got {volume!r}."
         )
-    scan, organs = ct_abdomen((lengths[0], lengths[1], lengths[2]))
-    # The spleen first, which is neither large nor small.
-    order = (3, 1, 4, 5, 2, 6, 7, 8)[:labels]
-    truths = tuple(organs == organ for organ in order)
+    scan, organs = made_up_organs((lengths[0], lengths[1], lengths[2]))
     with _progress_bar() as on_event:
-        rows = measure_speed(scan, truths, encoder, device, on_event)
+        rows = measure_speed(scan, organs[:labels], encoder, device, on_event)
     table = Table("", "p50 s", "p95 s", "floor s", "floor")
     for row in rows:
         middle, high = (f"{row.quantile(share):.3f}" for share in (0.5, 0.95))
         table.add_row(row.name, middle, high, f"{row.floor:.3f}", row.floor_name)
     _out.print(table)
     _write_figures(json_out, [{"volume": volume, "speed": [row.as_json() for row in rows]}])
+
+
+def _bench_scaling(
+    encoder: str, device: str, plot: Path | None, json_out: Path | None
+) -> None:
+    from napari_dinomed.bench.plots import plot_scaling, require_plots
+    from napari_dinomed.bench.speed import measure_scaling
+
+    if plot is not None:
+        require_plots()
+    table = Table("", "", "slice in view s", "whole object s")
+    with _progress_bar() as on_event:
+        rows = list(measure_scaling(encoder, device, on_event))
+    for row in rows:
+        table.add_row(row.scale, str(row.size), f"{row.painted:.3f}", f"{row.whole:.3f}")
+    _out.print(table)
+    if plot is not None:
+        plot_scaling(plot, rows)
+    _write_figures(json_out, [{"scaling": [asdict(row) for row in rows]}])
 
 
 @bench_app.command("report")

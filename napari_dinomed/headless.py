@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import (
     Encoded,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.annotation.prompts import Prompts
-    from napari_dinomed.engine.messages import Event, HeadName
+    from napari_dinomed.engine.messages import Event
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Window
@@ -51,7 +52,7 @@ class Job:
         self,
         labels: tuple[Label, ...],
         prompts: Prompts,
-        head: HeadName = "auto",
+        head: str = Readout.AUTO,
         threshold: float = 0.5,
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Labels (z, y, x) of the whole volume; errors as `make_segmenter`."""

@@ -96,11 +96,13 @@ class Scan:
 
 @dataclass(eq=False)
 class Cohort:
-    """Scans of every kind; new files are found as they come."""
+    """Scans of every kind, by encoder; new files are found as they come."""
 
     folder: Path
     known: set[Path] = field(default_factory=set)
-    scans: dict[str, list[Scan]] = field(default_factory=lambda: {k: [] for k in SHARES})
+    scans: dict[str, dict[str, list[Scan]]] = field(
+        default_factory=lambda: {kind: {} for kind in SHARES}
+    )
 
     def refresh(self) -> None:
         for file in sorted(set(self.folder.glob("*/*.pt")) - self.known):
@@ -108,12 +110,14 @@ class Cohort:
             scan = Scan.load(file)
             if scan.organs:
                 (kind,) = (kind for kind in SHARES if kind in file.stem)
-                self.scans[kind].append(scan)
+                self.scans[kind].setdefault(file.parent.name, []).append(scan)
 
     def draw(self, random: Random) -> Scan:
         there = [kind for kind in SHARES if self.scans[kind]]
         shares = np.array([SHARES[kind] for kind in there])
-        scans = self.scans[random.choice(there, p=shares / shares.sum())]
+        kind = self.scans[random.choice(there, p=shares / shares.sum())]
+        # Every encoder comes as often, however many volumes it has seen.
+        scans = kind[random.choice(sorted(kind))]
         return scans[int(random.integers(len(scans)))]
 
 

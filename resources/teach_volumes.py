@@ -4,23 +4,26 @@
     python resources/teach_volumes.py FOLDER --encoder file:vit.safetensors --made-up 24
 
 ``--patients`` names a folder with ``NNN_image.nii.gz`` and ``NNN_label.nii.gz``; only odd
-numbers are read, even ones are for reporting. Of each, the whole volume is kept, and crops
-around an organ: there tokens are as fine beside the object as in small volumes. What is
-taught is shipped with the package: read only volumes under MIT, CC BY or CC0 terms.
+numbers are read, even ones are for reporting, and ``--numbers`` keeps some of them apart
+for `tune.py`. Of each, the whole volume is kept, and crops around an organ: there tokens
+are as fine beside the object as in small volumes. What is taught is shipped with the
+package: teach only from volumes under MIT, CC BY or CC0 terms.
 """
 
 from __future__ import annotations
 
 import argparse
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import cc3d
 import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_dinomed.features.stack import Planes
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels, read_volume
 from napari_dinomed.volume import Geometry, Volume
@@ -143,52 +146,65 @@ def drop_unseen(labels: np.ndarray, grey: np.ndarray, least: float) -> None:
             labels[largest] = 0
 
 
-def keep(path: Path, volume: Volume, labels: np.ndarray, encoder: str) -> None:
-    """Write what is seen of a volume by an encoder, unless that was done before."""
-    if path.exists():
-        return
-    job = prepare(volume, encoder)
-    grey = torch.from_numpy(job.window.apply(volume.array)).half()
-    looks = [
-        (part.unit, volume.array.shape, part.axis, part.step)
-        for part in job.engine.objects("volume").looks
-    ]
-    kept = {
-        "grey": grey,
-        "labels": torch.from_numpy(labels.astype(np.uint8)),
-        "spacing": volume.geometry.spacing,
-        "looks": looks,
-    }
-    torch.save(kept, path)
-    print(path.name, tuple(grey.shape), flush=True)
+@dataclass(frozen=True)
+class Eye:
+    """What sees volumes, and where what is seen of them is kept."""
+
+    folder: Path
+    encoder: str
+    planes: Planes
+
+    def keep(self, name: str, volume: Volume, labels: np.ndarray) -> None:
+        """Write what is seen of a volume, unless that was done before."""
+        path = self.folder / f"{name}.pt"
+        if path.exists() or not labels.any():
+            return
+        job = prepare(volume, self.encoder, planes=self.planes)
+        grey = torch.from_numpy(job.window.apply(volume.array)).half()
+        looks = [
+            (part.unit, volume.array.shape, part.axis, part.step)
+            for part in job.engine.objects("volume").looks
+        ]
+        kept = {
+            "grey": grey,
+            "labels": torch.from_numpy(labels.astype(np.uint8)),
+            "spacing": volume.geometry.spacing,
+            "looks": looks,
+        }
+        torch.save(kept, path)
+        print(path.name, tuple(grey.shape), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--encoder", default="filters")
+    parser.add_argument("--planes", choices=get_args(Planes), default="auto")
     parser.add_argument("--patients", type=Path)
+    parser.add_argument("--numbers", type=int, nargs="+", help="patients; all if left out")
+    parser.add_argument("--merge", action="store_true", help="all labels are one object")
     parser.add_argument("--crops", type=int, default=4, help="of each patient")
     parser.add_argument("--made-up", type=int, default=0)
     given = parser.parse_args()
     folder = given.folder / given.encoder.split("/")[-1]
     folder.mkdir(parents=True, exist_ok=True)
+    eye = Eye(folder, given.encoder, given.planes)
     images = sorted(given.patients.glob("*_image.nii.gz")) if given.patients else []
     for image in images:
         number = image.name.split("_")[0]
-        if int(number) % 2 == 0:
+        if int(number) % 2 == 0 or (given.numbers and int(number) not in given.numbers):
             continue
         volume = read_volume(image)
         labels, _ = read_labels(image.with_name(f"{number}_label.nii.gz"))
-        keep(folder / f"{number}_whole.pt", volume, labels, given.encoder)
+        if given.merge:
+            labels = labels > 0
+        eye.keep(f"{number}_whole", volume, labels)
         for crop in range(given.crops):
-            name = f"{number}_crop{crop}.pt"
-            random = np.random.default_rng(zlib.crc32(name.encode()))
-            keep(folder / name, *crop_around_organ(volume, labels, random), given.encoder)
+            name = f"{number}_crop{crop}"
+            random = np.random.default_rng(zlib.crc32(f"{name}.pt".encode()))
+            eye.keep(name, *crop_around_organ(volume, labels, random))
     for number in range(given.made_up):
-        volume, labels = made_up(np.random.default_rng(number))
-        if labels.any():
-            keep(folder / f"{number:03}_made_up.pt", volume, labels, given.encoder)
+        eye.keep(f"{number:03}_made_up", *made_up(np.random.default_rng(number)))
 
 
 if __name__ == "__main__":

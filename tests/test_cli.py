@@ -197,6 +197,7 @@ def test_the_benchmark_of_speed(tmp_path):
     painted, whole = rows[2]["seconds"], rows[3]["seconds"]
     assert all(a <= b for a, b in zip(painted, whole, strict=True))
     assert "128x512x512" in refused("bench", "speed", "--volume", "24x96")
+    assert "--scaling" in refused("bench", "speed", "--plot", tmp_path / "speed.png")
 
 
 def test_a_benchmark_of_nothing(tmp_path):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_dinomed.annotation.labels import new_label
 from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.bench.clicks import next_click
 from napari_dinomed.bench.metrics import (
     MOST_CLICKS,
@@ -25,7 +26,6 @@ from napari_dinomed.bench.metrics import (
 if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Meaning
     from napari_dinomed.bench.case import Case
-    from napari_dinomed.engine.messages import HeadName
     from napari_dinomed.headless import Job
 
 Method = Callable[[Prompts], NDArray[np.bool_]]
@@ -66,7 +66,7 @@ class Outcome:
         return asdict(self) | {"summary": self.summary()}
 
 
-def product(job: Job, meaning: Meaning, head: HeadName = "auto") -> Method:
+def product(job: Job, meaning: Meaning, head: str = Readout.AUTO) -> Method:
     """The product itself as a method: clicks in, mask out."""
 
     def segment(prompts: Prompts) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from napari_dinomed.io.atomic import replacing
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_dinomed.bench.speed import Scaled
     from napari_dinomed.bench.suite import Measured
 
 _DASHES = ("-", "--", ":")
@@ -45,6 +46,28 @@ def plot_curves(path: Path, results: list[Measured]) -> None:
     axes.set_xticks(clicks)
     axes.set(xlabel="clicks", ylabel="Dice", ylim=(0, 1))
     axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def plot_scaling(path: Path, rows: list[Scaled]) -> None:
+    """Draw seconds of a click against what was made larger, both logarithmic, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.4, 4.4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    for scale in dict.fromkeys(row.scale for row in rows):
+        sizes, painted, whole = zip(
+            *((row.size, row.painted, row.whole) for row in rows if row.scale == scale),
+            strict=True,
+        )
+        (line,) = axes.loglog(sizes, whole, marker=".", label=f"{scale}: whole object")
+        axes.loglog(
+            sizes, painted, ":", color=line.get_color(), label=f"{scale}: slice in view"
+        )
+    axes.set(xlabel="how many", ylabel="seconds")
+    axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

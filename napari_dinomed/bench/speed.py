@@ -14,18 +14,18 @@ import numpy as np
 import torch
 
 from napari_dinomed.annotation.labels import new_label
-from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.bench.clicks import next_click
 from napari_dinomed.engine.messages import Segmented, SegmentVolume, SliceLabels
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.regions import bounding_box
+from napari_dinomed.volume.phantom import ct_abdomen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.annotation.prompts import Point
     from napari_dinomed.engine.messages import Event
     from napari_dinomed.headless import Job
     from napari_dinomed.volume import Volume
@@ -34,6 +34,16 @@ if TYPE_CHECKING:
 
 # Further clicks on the first object.
 _FURTHER = 6
+# What is made larger, one at a time, by about a factor of ten, and what it is beside.
+SCALES: Mapping[str, tuple[int, ...]] = {
+    "slices": (32, 64, 128, 256, 512),
+    "rows and columns": (256, 512, 1024),
+    "clicks": (1, 3, 10, 30, 100),
+    "labels": (1, 5, 10, 20),
+}
+_SLICES, _ROWS = 64, 256
+# Voxels from one click to the next where nothing is left to correct.
+_STRIDE = 97
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,53 @@ class Timing:
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return asdict(self) | {"p50": self.quantile(0.5), "p95": self.quantile(0.95)}
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Median seconds of a further click, where one thing was made larger.
+
+    Parameters
+    ----------
+    scale, size
+        A key of `SCALES`, and how much of it there was.
+    painted, whole
+        Until the slice in view was painted, and until the object was there.
+    """
+
+    scale: str
+    size: int
+    painted: float
+    whole: float
+
+
+def measure_scaling(
+    encoder: str, device: str, on_event: Callable[[Event], None]
+) -> Iterator[Scaled]:
+    """Time further clicks on made-up CTs of many sizes, with many clicks and labels."""
+    for scale, sizes in SCALES.items():
+        clicks = None
+        for size in sizes:
+            if clicks is None or scale in ("slices", "rows and columns"):
+                slices = size if scale == "slices" else _SLICES
+                rows = size if scale == "rows and columns" else _ROWS
+                volume, truths = made_up_organs((slices, rows, rows))
+                job = prepare(volume, encoder, device=device, on_event=on_event)
+                clicks = _Clicks(job, truths * 3)
+                clicks.on(1)
+            while scale == "clicks" and len(clicks) < size:
+                clicks.on(1)
+            while scale == "labels" and clicks.labels < size:
+                clicks.on(clicks.labels + 1)
+            taken = [clicks.on(1) for _ in range(_FURTHER)]
+            painted, whole = np.median(taken, axis=0)
+            yield Scaled(scale, size, float(painted), float(whole))
+
+
+def made_up_organs(shape: tuple[int, int, int]) -> tuple[Volume, tuple[Bools, ...]]:
+    """A made-up CT and its organs: the spleen, neither large nor small, comes first."""
+    volume, organs = ct_abdomen(shape)
+    return volume, tuple(organs == organ for organ in (3, 1, 4, 5, 2, 6, 7, 8))
 
 
 def measure_speed(
@@ -116,13 +173,25 @@ class _Clicks:
         self._masks = [np.zeros_like(truth) for truth in truths]
         self._prompts = Prompts()
 
+    def __len__(self) -> int:
+        return len(self._prompts.points)
+
+    @property
+    def labels(self) -> int:
+        """How many labels were clicked on."""
+        return len({point.label for point in self._prompts.points})
+
     def on(self, label: int) -> tuple[float, float]:
         """Seconds from a click to the slice in view, and to the whole object."""
         truth, spacing = self._truths[label - 1], self._job.volume.geometry.spacing
         point = next_click(truth, self._masks[label - 1], spacing, label)
-        if point is not None:
-            self._prompts = self._prompts.plus(point)
-        return self._timed(label, point or self._prompts.points[-1])
+        if point is None:
+            # Nothing is left to correct: what is right is said once more, elsewhere.
+            inside = np.argwhere(truth)
+            z, y, x = inside[len(self) * _STRIDE % len(inside)].tolist()
+            point = Point((z, y, x), label)
+        self._prompts = self._prompts.plus(point)
+        return self._timed(label, point)
 
     def _timed(self, label: int, point: Point) -> tuple[float, float]:
         request = SegmentVolume(

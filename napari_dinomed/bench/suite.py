@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.bench import baselines
 from napari_dinomed.bench.case import load_case
 from napari_dinomed.bench.interactive import Outcome, mean_outcome, product, run_case
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.bench.case import Case, CaseFiles
     from napari_dinomed.bench.interactive import Method, OnMask
-    from napari_dinomed.engine.messages import Event, HeadName
+    from napari_dinomed.engine.messages import Event
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job
 
@@ -44,7 +45,7 @@ class Setup:
 
     encoder: str = "filters"
     planes: Planes = "auto"
-    head: HeadName = "auto"
+    head: str = Readout.AUTO
     window: str | None = None
     device: str = "auto"
     clicks: int = 10

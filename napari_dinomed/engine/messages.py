@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from napari_dinomed.io import Origin, Pick, Source
 from napari_dinomed.volume import Geometry, Modality, Volume, Window
 
 Array = Annotated[NDArray[Any], PlainValidator(np.asarray)]
-HeadName = Literal["auto", "knn", "probe"]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider
 
+from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.io import label_formats
 from napari_dinomed.settings import load_settings, save_settings
 
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
 
-_HEADS = {
-    "auto": "automatic",
-    "knn": "nearest prompts (k-NN)",
-    "probe": "linear probe",
-}
 _DOCUMENT = ".dinomed.json"
 _DOCUMENTS = f"Documents (*{_DOCUMENT})"
 
@@ -43,8 +39,8 @@ class ResultBox(QGroupBox):
         super().__init__("Result")
         self._workbench = workbench
         self.heads = QComboBox()
-        for name, text in _HEADS.items():
-            self.heads.addItem(text, name)
+        for readout in Readout:
+            self.heads.addItem(readout.text, readout.value)
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0.05, 0.95)
         self.threshold.setValue(0.5)

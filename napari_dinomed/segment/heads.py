@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 import torch
 from torch.nn import functional
 
+from napari_dinomed.annotation.readout import Readout
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -146,4 +148,4 @@ class LinearProbe:
         return W.detach(), b.detach()
 
 
-HEADS: Mapping[str, type[Head]] = {"knn": KnnHead, "probe": LinearProbe}
+HEADS: Mapping[str, type[Head]] = {Readout.KNN: KnnHead, Readout.PROBE: LinearProbe}

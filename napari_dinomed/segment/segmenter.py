@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.errors import PromptError
 from napari_dinomed.segment.alike import AlikeFinder
 from napari_dinomed.segment.examples import gather_examples
@@ -22,9 +23,10 @@ from napari_dinomed.segment.one_object.method import ObjectFinder
 from napari_dinomed.segment.readout import ReadoutFinder
 from napari_dinomed.segment.regions import connected, hull, moved, start_of
 from napari_dinomed.segment.tokens import to_voxels
+from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
 
     LabelArray = NDArray[np.unsignedinteger[Any]]
     Floats = NDArray[np.float32]
-
-AUTO = "auto"
-READOUTS = (AUTO, *HEADS)
 
 Answer = TypeVar("Answer")
 
@@ -143,7 +142,7 @@ class Segmenter:
     labels
         Labels to be found, each including something, by ascending id.
     head
-        One of `READOUTS`.
+        A `Readout`.
     threshold
         Probability from which a voxel belongs to a label.
     """
@@ -185,7 +184,7 @@ class Segmenter:
         found: list[_Found] = []
         for label in self.labels:
             finder = self._finder(label, fields)
-            answer = yield from finder.answer()
+            answer = yield from self._shown_early(finder, view)
             found.append(_Found(label, finder, answer))
             yield None
         if view is not None:
@@ -205,6 +204,25 @@ class Segmenter:
             canvas.settle(one.label, all_marks(one.finder.painted, one.finder.clicks))
         yield canvas.finish()
 
+    def _shown_early(
+        self, finder: Finder[Answer], view: tuple[int, int] | None
+    ) -> Generator[PlaneLabels | Lessons | None, None, Answer]:
+        """A finder's answer; meanwhile the plane in view, where there is but one label."""
+        steps = finder.answer()
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                answer: Answer = stop.value
+                return answer
+            if not isinstance(step, Early):
+                yield step
+            elif view is None or len(self.labels) > 1:
+                yield None
+            else:
+                plane = torch.from_numpy(finder.plane(step.answer, *view))
+                yield PlaneLabels(*view, self._decide(plane[None]))
+
     @property
     def _dtype(self) -> type[np.unsignedinteger[Any]]:
         return np.uint8 if max(label.id for label in self.labels) < 256 else np.uint16
@@ -212,7 +230,7 @@ class Segmenter:
     @property
     def asks_for_all_alike(self) -> bool:
         """Whether what every place looks like is needed."""
-        return self.head == AUTO and any(
+        return self.head == Readout.AUTO and any(
             label.meaning is Meaning.ALL_LIKE_THIS for label in self.labels
         )
 
@@ -220,7 +238,7 @@ class Segmenter:
         clicked, painted = self.prompts.marks_for(label.id)
         if label.meaning is Meaning.OBJECT:
             return ObjectFinder(fields.objects(), clicked, painted, self.head)
-        if self.head == AUTO:
+        if self.head == Readout.AUTO:
             return AlikeFinder(fields.alike(), clicked, painted)
         return ReadoutFinder(self.scene.banks, HEADS[self.head], clicked, painted)
 
@@ -338,7 +356,7 @@ def make_segmenter(
     prompts, labels
         What the user said; labels without an included prompt are left out.
     head
-        One of `READOUTS`.
+        A `Readout`.
     threshold
         Probability from which a voxel belongs to a label.
     wanted
@@ -350,8 +368,8 @@ def make_segmenter(
         Where a prompt lies outside the volume, an unknown label or readout is named, or
         nothing is included.
     """
-    if head not in READOUTS:
-        raise PromptError(f"Expected a readout of {', '.join(READOUTS)}, got {head!r}.")
+    if head not in set(Readout):
+        raise PromptError(f"Expected a readout of {', '.join(Readout)}, got {head!r}.")
     prompts.require_inside(scene.volume.array.shape)
     known = {label.id for label in labels}
     prompts.require_labels(known)

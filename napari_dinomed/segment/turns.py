@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from napari_dinomed.segment.kept import Kept
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Finder = TypeVar("Finder", "ObjectFinder", "AlikeFinder")
 Answer = TypeVar("Answer")
 # Found step by step: it may be given up after each.
-Stepwise: TypeAlias = "Generator[Lessons | None, None, Answer]"
+Stepwise: TypeAlias = "Generator[Early | Lessons | None, None, Answer]"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,13 @@ class Lessons:
 
     done: int
     total: int
+
+
+@dataclass(frozen=True, eq=False)
+class Early:
+    """An answer as it is so far, which a closer look will better."""
+
+    answer: Any
 
 
 class Turns(Generic[Answer]):

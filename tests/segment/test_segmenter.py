@@ -9,8 +9,10 @@ from napari_dinomed.annotation.labels import Label, Meaning, new_label
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.engine.messages import Segmented, SegmentVolume, SliceLabels
 from napari_dinomed.errors import PromptError
 from napari_dinomed.headless import prepare
+from napari_dinomed.segment.turns import Turns
 from tests.conftest import ball
 
 SHAPE = (16, 64, 64)
@@ -41,6 +43,27 @@ def test_one_click_means_this_object(two_balls):
     labels = _labels(job, Point(FIRST, 1))
     assert dice(first, labels == 1) > 0.8
     assert not labels[second].any()
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_the_first_look_is_shown_where_one_label_is_asked_for(two_balls, labels):
+    job, (first, _) = two_balls
+    points = (Point(FIRST, 1), Point(SECOND, 2))[:labels]
+    request = SegmentVolume(
+        "volume",
+        Prompts(points),
+        tuple(new_label(number + 1) for number in range(labels)),
+        view_index=FIRST[0],
+        wanted=(1,) if labels == 1 else (),
+    )
+    job.engine.objects("volume").turns["auto"] = Turns(8)
+    events = [event for event in job.engine.handle(request) if event is not None]
+    *early, last = [event for event in events if isinstance(event, SliceLabels)]
+    assert isinstance(events[-1], Segmented)
+    assert bool(early) == (labels == 1)
+    for event in early:
+        assert dice(first[FIRST[0]], event.labels == 1) > 0.5
+    assert np.array_equal(last.labels, events[-1].paste(SHAPE)[FIRST[0]])
 
 
 def test_one_click_means_all_like_this(two_balls):

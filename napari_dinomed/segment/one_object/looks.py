@@ -98,10 +98,10 @@ class Looks:
         for axis, length in zip(self._axes, self.unit.shape[:3], strict=True):
             places = self._place(axis, cells.middles(axis))
             index, weight = _nodes(places, length)
-            chosen.append(index)
+            chosen.append(torch.from_numpy(index))
             weights.append(weight)
-        z, y, x = chosen
-        part = self.unit[z][:, y][:, :, x]
+        slices, rows, columns = chosen
+        part = self.unit[slices[:, None, None], rows[:, None], columns]
         return PartOfLooks(part.float(), weights, self.axis)
 
     def _place(self, axis: int, voxels: NDArray[np.float64]) -> NDArray[np.float64]:

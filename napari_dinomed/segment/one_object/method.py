@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from napari_dinomed.annotation.prompts import NOT_PAINTED
+from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.segment.kept import Kept
 from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cells import Cells
@@ -51,9 +52,9 @@ _NEVER = 0.02
 
 # Cues that each readout does without.
 WITHOUT: Mapping[str, tuple[str, ...]] = {
-    "auto": (),
-    "knn": cue_names.PROBE,
-    "probe": cue_names.LIKENESS,
+    Readout.AUTO: (),
+    Readout.KNN: cue_names.PROBE,
+    Readout.PROBE: cue_names.LIKENESS,
 }
 
 
@@ -138,7 +139,7 @@ class ObjectFinder:
     field: ObjectField
     clicks: tuple[Mark, ...]
     painted: Painted = NOT_PAINTED
-    readout: str = "auto"
+    readout: str = Readout.AUTO
 
     def answer(self) -> Stepwise[Found]:
         """The answer to all marks, built on the one before the last click."""

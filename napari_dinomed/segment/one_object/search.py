@@ -18,6 +18,7 @@ from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import cues, held_by_marks
 from napari_dinomed.segment.regions import connected
+from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ class Search:
         box = self.whole
         found = self._look(box, marks, None)
         for room in _FIRST_ROOM:
-            yield None
+            yield Early(found)
             closer = self._box(found, marks, room)
             if closer == box:
                 break
@@ -122,12 +123,13 @@ class Search:
             Voxel (3,) of the last mark, and whether it includes.
         """
         found = before
+        yield None
         for _ in range(_LATER_LOOKS):
-            yield None
             new = self._look(self._box(found, marks, _LATER_ROOM, last), marks, before)
             found = _corrected(before, new, last, adds, len(marks))
             if not (adds and self._reaches_rim(found)):
                 break
+            yield Early(found)
         return found
 
     def _look(self, box: Box, marks: Marks, before: Found | None) -> Found:
