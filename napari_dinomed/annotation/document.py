@@ -95,6 +95,8 @@ class Document:
         Voxels that a hand has given to the label that they have.
     erased
         Voxels that a hand has taken from a label, by label.
+    starts
+        What a label was proposed to be, by label: answers to its prompts correct that.
     choices
         How prompts are read.
     next_id
@@ -110,6 +112,7 @@ class Document:
     masks: Mapping[LabelId, PackedMask] = field(default_factory=dict)
     hand: PackedMask = EMPTY
     erased: Mapping[LabelId, PackedMask] = field(default_factory=dict)
+    starts: Mapping[LabelId, PackedMask] = field(default_factory=dict)
     choices: Choices = field(default_factory=Choices)
     next_id: int = 2
     waiting: tuple[LabelId, ...] = ()
@@ -196,6 +199,7 @@ class Document:
             prompts=self.prompts.without_label(label),
             masks={n: mask for n, mask in self.masks.items() if n != label},
             erased={n: mask for n, mask in self.erased.items() if n != label},
+            starts={n: mask for n, mask in self.starts.items() if n != label},
             hand=self.hand - self.mask(label),
             waiting=tuple(n for n in self.waiting if n != label),
             claims=tuple(c for c in self.claims if label not in (c.label, c.other)),
@@ -278,23 +282,31 @@ class Document:
         }
         claims = tuple(c for c in self.claims if c.voxel in marked[c.label])
         changed = replace(self, prompts=prompts, claims=claims).asking(*concerned)
-        for label in set(concerned) - set(prompts.included_labels()):
-            changed = changed.answered(label, EMPTY)
+        for label in set(concerned) - changed._answerable:
+            changed = changed.answered(label, self.starts.get(label, EMPTY))
         return changed
 
     def asking(self, *labels: int) -> Document:
-        """Labels to be answered, so far as prompts include something and they are open."""
-        included = set(self.prompts.included_labels())
-        asked = tuple(n for n in labels if n in included and not self.find(n).is_done)
+        """Labels to be answered, where they are open and there is something to go by."""
+        known = self._answerable
+        asked = tuple(n for n in labels if n in known and not self.find(n).is_done)
         others = tuple(n for n in self.waiting if n not in labels)
         return replace(self, waiting=(*asked, *others))
+
+    @property
+    def _answerable(self) -> set[int]:
+        """Labels that have prompts, and of which something is included or proposed."""
+        prompted = {prompt.label for prompt in self.prompts.all}
+        return set(self.prompts.included_labels()) | (prompted & set(self.starts))
 
     def asks_as(self, other: Document, label: int) -> bool:
         """Whether a label waits here for the same answer as in another document."""
         if not (self.has(label) and label in self.waiting):
             return False
         own, theirs = self.prompts.until_last_of(label), other.prompts.until_last_of(label)
-        return own == theirs and self.choices == other.choices
+        start, their_start = self.starts.get(label), other.starts.get(label)
+        same = self.choices == other.choices and start == their_start
+        return same and own == theirs
 
     def answered(self, label: int, answer: Mask) -> Document:
         """The engine's answer to a label's prompts, so far as it may be taken."""
@@ -324,6 +336,30 @@ class Document:
             masks=_without_empty(masks),
             waiting=waiting,
             claims=left,
+        )
+
+    def with_proposals(self, found: Mapping[int, Mask]) -> Document:
+        """Labels that nothing was said of yet begin as somebody else proposes them.
+
+        They take free voxels; an earlier proposal gives way.
+        """
+        masks, starts = dict(self.masks), dict(self.starts)
+        for label, proposed in found.items():
+            if label not in self.unsaid:
+                continue
+            for other, mask in masks.items():
+                proposed = proposed if other == label else proposed - mask
+            masks[label] = starts[label] = proposed - self.erased.get(label, EMPTY)
+        return replace(self, masks=_without_empty(masks), starts=_without_empty(starts))
+
+    @property
+    def unsaid(self) -> tuple[LabelId, ...]:
+        """Labels that are open, and that the user has not marked or painted."""
+        return tuple(
+            label.id
+            for label in self.labels
+            if not (label.is_done or self.prompts.of(label.id))
+            and not (self.mask(label.id) & self.hand)
         )
 
     # Hand
@@ -418,7 +454,7 @@ class Document:
     def require_fits(self, shape: tuple[int, int, int]) -> None:
         """Raise `DocumentError` where it cannot be of a volume of this shape."""
         known = {label.id for label in self.labels}
-        named = {*self.masks, *self.waiting, *self.erased}
+        named = {*self.masks, *self.waiting, *self.erased, *self.starts}
         named |= {prompt.label for prompt in self.prompts.all}
         named |= {n for claim in self.claims for n in (claim.label, claim.other)}
         if not named <= known:
@@ -426,7 +462,8 @@ class Document:
                 f"It names the labels {sorted(named - known)}, which it does not have."
             )
         try:
-            for mask in (*self.masks.values(), *self.erased.values(), self.hand):
+            masks = (self.masks, self.erased, self.starts)
+            for mask in (self.hand, *(mask for kind in masks for mask in kind.values())):
                 mask.require_inside(shape)
         except ValueError as error:
             raise DocumentError(f"Its labels are on another grid: {error}.") from error

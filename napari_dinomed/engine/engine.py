@@ -201,6 +201,7 @@ class Engine:
             request.head,
             request.threshold,
             request.wanted,
+            request.starts,
         )
         yield None
         if not encoding.banks[0].ready.all():

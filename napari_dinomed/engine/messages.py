@@ -6,6 +6,7 @@ are used in process and over the wire.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cache
@@ -15,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PlainValidator, TypeAdapter
 
-from napari_dinomed.annotation.labels import Label
+from napari_dinomed.annotation.labels import Label, LabelId
 from napari_dinomed.annotation.mask import Mask
-from napari_dinomed.annotation.packing import Blobs
+from napari_dinomed.annotation.packing import Blobs, PackedMask
 from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.io import Origin, Pick, Source
@@ -130,6 +131,8 @@ class SegmentVolume:
     encoding
         Number of the encoding that is to be read; `Cancelled` where it is not the
         volume's any more.
+    starts
+        What labels were proposed to be: their prompts correct that.
     """
 
     volume: str
@@ -143,6 +146,7 @@ class SegmentVolume:
     preview: bool = True
     wanted: tuple[int, ...] = ()
     encoding: int = 0
+    starts: Mapping[LabelId, PackedMask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

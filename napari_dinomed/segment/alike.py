@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from scipy import ndimage, special
 
+from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.segment.competition import grey_competition
 from napari_dinomed.segment.correct import correction_share, depth_inside
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Mark, Painted, Voxel
     from napari_dinomed.segment.regions import Box
     from napari_dinomed.segment.tokens import TokenBank
@@ -321,15 +323,22 @@ class AlikeFinder:
         Clicked voxels in order, and whether they belong.
     painted
         Voxels under strokes, and whether they belong.
+    start
+        What was proposed, which marks correct; empty if nothing was.
     """
 
     field: AlikeField
     clicks: tuple[Mark, ...]
     painted: Painted = NOT_PAINTED
+    start: Mask = EMPTY
 
     def answer(self) -> Stepwise[Answer]:
         """The answer to all marks, built on the one before the last click."""
         return (yield from self.field.turns.answer(self, AlikeFinder._find))
+
+    @property
+    def seeds(self) -> None:
+        """All that looks alike need not be connected."""
 
     def plane(self, answer: Answer, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of a plane, not refined."""
@@ -362,14 +371,27 @@ class AlikeFinder:
 
     def _find(self, before: Answer | None) -> Stepwise[Answer]:
         """The answer, given the one before the last click if there was any."""
+        if before is None and self.start and self.clicks:
+            before = self._proposed()
         if before is None:
             is_taught = self._is_well_painted
             return (yield from self._taught()) if is_taught else self._fresh(None)
         # A click among thousands of painted cells would teach nothing: it corrects.
-        fresh = before if self._is_well_painted else self._fresh(before)
+        # Nor do exclusions alone say what else belongs.
+        is_known = any(belongs for _, belongs in self.clicks) or self.painted.belongs.any()
+        is_told = is_known and not self._is_well_painted
+        fresh = self._fresh(before) if is_told else before
         if before.is_thin != fresh.is_thin:
             return replace(fresh, logit=self._all_corrected(fresh.logit))
         return replace(fresh, logit=self._corrected(before.logit, fresh.logit))
+
+    def _proposed(self) -> Answer:
+        """What was proposed, as an answer before any mark."""
+        whole = tuple(slice(0, length) for length in self.field.volume_shape)
+        z, y, x = whole
+        share = self.field.mean_of(self.start.array((z, y, x)).astype(np.float32))
+        logit = _OWN_LOGIT * (2 * share - 1)
+        return Answer(logit, float((logit > 0).mean()), is_thin=False)
 
     def _all_corrected(self, logit: Floats) -> Floats:
         """An answer found in another way than those before, right around every click."""

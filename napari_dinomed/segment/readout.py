@@ -66,6 +66,10 @@ class ReadoutFinder:
             readings.append(torch.stack(parts))
         return readings
 
+    @property
+    def seeds(self) -> None:
+        """All that looks alike need not be connected."""
+
     def plane(self, readings: Readings, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of a plane."""
         _, probability = self.placed(readings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import cc3d
+import edt
 import numpy as np
 from scipy import ndimage
 
@@ -35,6 +36,20 @@ def bounding_box(mask: Bools, margin: int = 0) -> Box:
         slice(max(0, part.start - margin), min(length, part.stop + margin))
         for part, length in zip(box, mask.shape, strict=True)
     )
+
+
+def grown(box: Box, room: int, whole: Box) -> Box:
+    """A box with so much room around it, within another."""
+    return tuple(
+        slice(max(limit.start, part.start - room), min(limit.stop, part.stop + room))
+        for part, limit in zip(box, whole, strict=True)
+    )
+
+
+def deepest(mask: Bools, spacing: tuple[float, ...]) -> NDArray[np.int64]:
+    """The voxel (3,) of a mask that is farthest from what is not of it."""
+    depth = edt.edt(np.ascontiguousarray(mask), anisotropy=spacing, black_border=True)
+    return np.array(np.unravel_index(np.argmax(depth), depth.shape), dtype=np.int64)
 
 
 def start_of(box: Box) -> NDArray[np.int64]:

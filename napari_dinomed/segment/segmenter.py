@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.errors import PromptError
 from napari_dinomed.segment.alike import AlikeFinder
@@ -26,11 +27,12 @@ from napari_dinomed.segment.tokens import to_voxels
 from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Mark, Painted, Prompts
     from napari_dinomed.segment.alike import AlikeField
     from napari_dinomed.segment.heads import Head
@@ -62,6 +64,10 @@ class Finder(Protocol[Answer]):
 
     def answer(self) -> Stepwise[Answer]:
         """The answer, step by step."""
+
+    @property
+    def seeds(self) -> NDArray[np.integer[Any]] | None:
+        """Voxels (n, 3) that what is found is connected to; None where it need not be."""
 
     def plane(self, answer: Answer, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of a plane, not refined."""
@@ -145,6 +151,8 @@ class Segmenter:
         A `Readout`.
     threshold
         Probability from which a voxel belongs to a label.
+    starts
+        What labels were proposed to be.
     """
 
     scene: Scene
@@ -152,6 +160,7 @@ class Segmenter:
     labels: tuple[Label, ...]
     head: str
     threshold: float
+    starts: Mapping[int, Mask]
 
     def label_slice(self, index: int) -> LabelArray:
         """Labels (rows, columns) of a slice by a readout, before all tokens are there."""
@@ -194,11 +203,7 @@ class Segmenter:
         for one in found:
             placed = one.finder.placed(one.answer)
             yield None
-            marks = all_marks(one.finder.painted, one.finder.clicks)
-            is_object = one.label.meaning is Meaning.OBJECT
-            canvas.paint(
-                one.label, placed, marks.voxels[marks.belongs] if is_object else None
-            )
+            canvas.paint(one.label, placed, one.finder.seeds)
             yield None
         for one in found:
             canvas.settle(one.label, all_marks(one.finder.painted, one.finder.clicks))
@@ -236,10 +241,11 @@ class Segmenter:
 
     def _finder(self, label: Label, fields: Fields) -> Finder[Any]:
         clicked, painted = self.prompts.marks_for(label.id)
+        start = self.starts.get(label.id, EMPTY)
         if label.meaning is Meaning.OBJECT:
-            return ObjectFinder(fields.objects(), clicked, painted, self.head)
+            return ObjectFinder(fields.objects(), clicked, painted, self.head, start)
         if self.head == Readout.AUTO:
-            return AlikeFinder(fields.alike(), clicked, painted)
+            return AlikeFinder(fields.alike(), clicked, painted, start)
         return ReadoutFinder(self.scene.banks, HEADS[self.head], clicked, painted)
 
     def _decide(self, probabilities: torch.Tensor) -> LabelArray:
@@ -346,6 +352,7 @@ def make_segmenter(
     head: str,
     threshold: float,
     wanted: tuple[int, ...] = (),
+    starts: Mapping[int, Mask] | None = None,
 ) -> Segmenter:
     """Check prompts against a volume and get ready to label it.
 
@@ -361,6 +368,8 @@ def make_segmenter(
         Probability from which a voxel belongs to a label.
     wanted
         Labels to be found; all if empty. What others include they do not.
+    starts
+        What labels were proposed to be; their prompts may exclude alone.
 
     Raises
     ------
@@ -376,10 +385,12 @@ def make_segmenter(
     unknown = sorted(set(wanted) - known)
     if unknown:
         raise PromptError(f"Expected labels of {sorted(known)}, got {unknown}.")
-    asked = set(prompts.included_labels()) & (set(wanted) or known)
+    starts = starts or {}
+    told = {prompt.label for prompt in prompts.all} & set(starts)
+    asked = (told | set(prompts.included_labels())) & (set(wanted) or known)
     if not asked:
         raise PromptError(
             "Expected at least one prompt that includes something; got only exclusions."
         )
     chosen = sorted((one for one in labels if one.id in asked), key=lambda one: one.id)
-    return Segmenter(scene, prompts, tuple(chosen), head, threshold)
+    return Segmenter(scene, prompts, tuple(chosen), head, threshold, starts)

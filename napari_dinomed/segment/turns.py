@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.alike import AlikeFinder
     from napari_dinomed.segment.one_object.method import ObjectFinder
 
-    Key = tuple[bytes, tuple[Mark, ...]]
+    Key = tuple[bytes, tuple[Mark, ...], bytes]
 
 Finder = TypeVar("Finder", "ObjectFinder", "AlikeFinder")
 Answer = TypeVar("Answer")
@@ -76,11 +76,14 @@ class Turns(Generic[Answer]):
 
 
 def _key(finder: ObjectFinder | AlikeFinder) -> Key:
-    return (finder.painted.key, finder.clicks)
+    start = finder.start.to_bytes() if finder.start else b""
+    return (finder.painted.key, finder.clicks, start)
 
 
 def _was_answered(finder: ObjectFinder | AlikeFinder) -> bool:
-    """Whether anything was included before the last click."""
+    """Whether anything was included or proposed before the last click."""
+    if finder.start:
+        return len(finder.clicks) > (0 if len(finder.painted) else 1)
     was_painted = bool(finder.painted.belongs.any())
     was_clicked = any(belongs for _, belongs in finder.clicks[:-1])
     return bool(finder.clicks) and (was_painted or was_clicked)

@@ -266,6 +266,7 @@ class Computing:
             document.prompts.until_last_of(label),
             document.labels,
             wanted=(label,),
+            starts={n: mask for n, mask in document.starts.items() if n == label},
             head=document.choices.head,
             threshold=document.choices.threshold,
             view_axis=self._view.axis,
@@ -396,4 +397,4 @@ class Computing:
 
 def _asked(document: Document) -> tuple[object, ...]:
     """What an answer depends on."""
-    return (document.waiting, document.prompts, document.choices)
+    return (document.waiting, document.prompts, document.choices, document.starts)

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_dinomed.annotation.mask import EMPTY, Mask
 from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.segment.kept import Kept
+from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
 from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.one_object.search import Found, Search
-from napari_dinomed.segment.regions import bounding_box
+from napari_dinomed.segment.regions import bounding_box, deepest, grown, start_of
 from napari_dinomed.segment.turns import Turns
 from napari_dinomed.volume.channels import WHITE
 
@@ -74,8 +76,8 @@ class ObjectField:
     ----------
     looks
         What the tokens of each plane look like.
-    whole
-        The box of all voxels.
+    whole, spacing
+        The box of all voxels, and their size along (z, y, x).
     turns
         Answers so far, of each readout.
     """
@@ -92,7 +94,8 @@ class ObjectField:
         self.looks = tuple(Looks.of(bank, channels) for bank in banks)
         self._views: Kept[View] = Kept(_KEPT_VIEWS)
         self.whole: Box = tuple(slice(0, length) for length in volume.array.shape)
-        self._extent = Cells(self.whole, (1, 1, 1), volume.geometry.spacing).edge
+        self.spacing = volume.geometry.spacing
+        self._extent = Cells(self.whole, (1, 1, 1), self.spacing).edge
         self.turns = {readout: Turns[Found](_KEPT_ANSWERS) for readout in WITHOUT}
 
     def make_ready(self) -> Iterator[None]:
@@ -108,7 +111,7 @@ class ObjectField:
         known = self._views.get(key)
         if known is not None:
             return known
-        cells = Cells.over(box, self._volume.geometry.spacing, most)
+        cells = Cells.over(box, self.spacing, most)
         grey = [cells.mean_of(torch.from_numpy(image)) for image in self._grey_of(box)]
         extent = self._extent / cells.edge
         return self._views.keep(key, View(cells, torch.stack(grey), self.looks, extent))
@@ -134,12 +137,15 @@ class ObjectFinder:
         Voxels under strokes, and whether they belong.
     readout
         A key of `WITHOUT`.
+    start
+        What the object was proposed to be, which marks correct; empty if it was not.
     """
 
     field: ObjectField
     clicks: tuple[Mark, ...]
     painted: Painted = NOT_PAINTED
     readout: str = Readout.AUTO
+    start: Mask = EMPTY
 
     def answer(self) -> Stepwise[Found]:
         """The answer to all marks, built on the one before the last click."""
@@ -164,20 +170,47 @@ class ObjectFinder:
 
     def _find(self, before: Found | None) -> Stepwise[Found]:
         search = Search(self.field.see, self._weigh, self.field.whole, MOST_CELLS)
+        if before is None and self.start:
+            before = self._proposed()
         if before is None:
             return (yield from search.first(self._marks))
-        voxel, adds = self.clicks[-1]
+        voxel, adds = self._all[-1]
         return (yield from search.later(self._marks, before, np.array(voxel), adds))
+
+    def _proposed(self) -> Found:
+        """What was proposed, as an answer before any mark."""
+        room = 1 + max(part.stop - part.start for part in self.start.box) // 4
+        box = grown(self.start.box, room, self.field.whole)
+        cells = Cells.over(box, self.field.spacing, MOST_CELLS)
+        z, y, x = box
+        inside = torch.from_numpy(self.start.array((z, y, x)).astype(np.float32))
+        return Found(cells, cells.mean_of(inside))
+
+    @property
+    def seeds(self) -> NDArray[np.integer]:
+        """Voxels (n, 3) that the object is connected to."""
+        marks = all_marks(self.painted, self.clicks)
+        return marks.voxels[marks.belongs] if marks.belongs.any() else self._marks.included
+
+    @property
+    def _all(self) -> tuple[Mark, ...]:
+        """Painted marks, then the clicks in order."""
+        return (*self.painted.thinned(_MOST_PAINTED), *self.clicks)
 
     @cached_property
     def _marks(self) -> Marks:
-        marks = (*self.painted.thinned(_MOST_PAINTED), *self.clicks)
         sides = (
-            np.array([voxel for voxel, belongs in marks if belongs == side])
+            np.array([voxel for voxel, belongs in self._all if belongs == side])
             for side in (True, False)
         )
         included, excluded = (side.reshape(-1, 3).astype(np.int64) for side in sides)
-        return Marks(included, excluded)
+        return Marks(included if len(included) else self._heart(excluded), excluded)
+
+    def _heart(self, excluded: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The voxel (1, 3) deepest in what was proposed, less what is excluded of it."""
+        box = self.start.box
+        inside = (self.start - Mask.of_voxels(excluded)).array(box)
+        return (deepest(inside, self.field.spacing) + start_of(box))[None]
 
     def _weigh(self, cells: Cells, cues: torch.Tensor) -> torch.Tensor:
         del cells
