@@ -41,5 +41,9 @@ class DocumentError(DinomedError):
     """A document does not allow a change, is damaged, or belongs to another volume."""
 
 
+class ModelError(DinomedError):
+    """A taught model is missing, damaged, or of another encoder than a volume's."""
+
+
 class Cancelled(DinomedError):  # noqa: N818 - a request that was withdrawn, not a fault
     """The request was withdrawn before it finished."""

@@ -10,6 +10,8 @@ from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import (
     Encoded,
     EncodeVolume,
+    Proposed,
+    ProposeLabels,
     Segmented,
     SegmentVolume,
     open_request,
@@ -17,16 +19,19 @@ from napari_dinomed.engine.messages import (
 from napari_dinomed.volume import Volume, choose_window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Prompts
     from napari_dinomed.engine.messages import Event
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.taught.teach import Seen
     from napari_dinomed.volume import Window
 
     OnEvent = Callable[[Event], None]
@@ -48,15 +53,34 @@ class Job:
         """The features, those of slices along z first."""
         return self.engine.banks(_NAME)
 
+    @property
+    def seen(self) -> Seen:
+        """How a taught model sees the volume."""
+        return self.engine.seen(_NAME)
+
+    def propose(self, model: Path) -> Proposed:
+        """What a taught model finds; errors as `Header.require_sight`."""
+        proposed: Proposed = self.engine.run(ProposeLabels(_NAME, str(model)))
+        return proposed
+
     def segment(
         self,
         labels: tuple[Label, ...],
         prompts: Prompts,
         head: str = Readout.AUTO,
         threshold: float = 0.5,
+        starts: Mapping[int, Mask] | None = None,
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Labels (z, y, x) of the whole volume; errors as `make_segmenter`."""
-        request = SegmentVolume(_NAME, prompts, labels, head, threshold, preview=False)
+        request = SegmentVolume(
+            _NAME,
+            prompts,
+            labels,
+            head,
+            threshold,
+            preview=False,
+            starts=starts or {},
+        )
         segmented: Segmented = self.engine.run(request)
         return segmented.paste(self.volume.array.shape)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,12 +38,16 @@ from napari_dinomed.engine.messages import (
     OpenSource,
     OpenVolume,
     Progress,
+    Proposed,
+    ProposeLabels,
     Request,
     Result,
     Segmented,
     SegmentVolume,
     SliceLabels,
     Stage,
+    Taught,
+    TeachModel,
 )
 from napari_dinomed.engine.opened import EncodedVolume, OpenedVolume
 from napari_dinomed.errors import Cancelled, EngineError
@@ -51,13 +56,17 @@ from napari_dinomed.features.device import choose_device, describe_device
 from napari_dinomed.features.encoder import Encoder, make_encoder
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.io import read_volume
+from napari_dinomed.segment.canvas import BoxLabels
 from napari_dinomed.segment.segmenter import (
-    BoxLabels,
     PlaneLabels,
     Segmenter,
     make_segmenter,
 )
 from napari_dinomed.segment.turns import Lessons
+from napari_dinomed.taught.model import read_model
+from napari_dinomed.taught.propose import Reader
+from napari_dinomed.taught.teach import begun as begin
+from napari_dinomed.taught.teach import settled, taught
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
@@ -65,6 +74,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.segment.one_object.method import ObjectField
     from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.taught.teach import Seen
 
     Steps = Iterator[Event | Result | None]
 
@@ -78,6 +88,7 @@ class Engine:
         self._opened: dict[str, OpenedVolume] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._notices: list[str] = []
+        self._read: Reader | None = None
 
     def handle(self, request: Request) -> Steps:
         """Carry out a request.
@@ -100,9 +111,9 @@ class Engine:
             return self._close(request)
         if isinstance(request, EncodeVolume):
             return self._encode(request)
-        if isinstance(request, SegmentVolume):
-            return self._segment(request)
-        return self._fetch(request)
+        if isinstance(request, FetchWeights):
+            return self._fetch(request)
+        return self._of_encoded(request)
 
     def run(self, request: Request, on_event: Callable[[Event], None] | None = None) -> Any:
         """Carry out a request to its end and return its result."""
@@ -118,6 +129,10 @@ class Engine:
     def banks(self, volume: str) -> tuple[TokenBank, ...]:
         """Tokens of an encoded volume, those along z first."""
         return self._volume(volume).encoded.encoding.banks
+
+    def seen(self, volume: str) -> Seen:
+        """How a taught model sees an encoded volume."""
+        return self._volume(volume).encoded.seen
 
     def objects(self, volume: str) -> ObjectField:
         """What single objects are found on in an encoded volume."""
@@ -181,13 +196,19 @@ class Engine:
             request.generation,
         )
 
-    def _segment(self, request: SegmentVolume) -> Steps:
+    def _of_encoded(self, request: SegmentVolume | ProposeLabels | TeachModel) -> Steps:
         encoded = self._volume(request.volume).encoded
         self._require_present(request.volume, encoded, request.encoding)
-        for step in self._answer(request, encoded):
+        if isinstance(request, SegmentVolume):
+            steps = self._answer(request, encoded)
+        elif isinstance(request, ProposeLabels):
+            steps = self._propose(request, encoded)
+        else:
+            steps = self._teach(request, encoded)
+        for step in steps:
             yield step
             # Meanwhile another encoder, window or volume may have come.
-            if not isinstance(step, Segmented):
+            if step is None or isinstance(step, Event):
                 self._require_present(request.volume, encoded)
 
     def _answer(self, request: SegmentVolume, encoded: EncodedVolume) -> Steps:
@@ -209,11 +230,7 @@ class Engine:
         planes = encoding.planes
         if segmenter.asks_for_all_alike:
             planes = (*planes, encoded.filters)
-        while (block := next_missing(planes, request.view_index)) is not None:
-            plane, start, stop = block
-            plane.require(start, stop)
-            yield from self._take_notices()
-            yield slices_done(planes)
+        yield from self._completed(planes, request.view_index)
         view = (request.view_axis, request.view_index) if request.preview else None
         for found in segmenter.label_volume(encoded.fields, view):
             if isinstance(found, Lessons):
@@ -225,6 +242,56 @@ class Engine:
                 yield Segmented(found.start, found.labels, request.generation, seconds)
             else:
                 yield None
+
+    def _propose(self, request: ProposeLabels, encoded: EncodedVolume) -> Steps:
+        begun = time.perf_counter()
+        yield from self._completed(encoded.encoding.planes, 0)
+        reader, seen = self._reader(Path(request.model)), encoded.seen
+        warnings = reader.model.header.require_sight(seen.sight)
+        yield None
+        looks = seen.looks(reader.model)
+        yield None
+        geometry = encoded.volume.geometry
+        for found in reader.propose(looks, encoded.volume.array.shape, geometry.spacing):
+            if found is None:
+                yield None
+                continue
+            seconds = time.perf_counter() - begun
+            box, legend = found.box, reader.model.header.labels
+            yield Proposed(box.start, box.labels, legend, found.doubts, warnings, seconds)
+
+    def _teach(self, request: TeachModel, encoded: EncodedVolume) -> Steps:
+        yield from self._completed(encoded.encoding.planes, 0)
+        path, seen = Path(request.model), encoded.seen
+        model = read_model(path) if path.exists() else begin(seen)
+        yield None
+        shape = encoded.volume.array.shape
+        labels = np.zeros(shape, dtype=np.int32)
+        for number, mask in request.masks.items():
+            for index, plane in mask.planes.items():
+                labels[index][plane.box][plane.array()] = number
+        settling = settled(taught(model, seen, labels, request.labels))
+        complete = next(settling)
+        yield None
+        for complete in settling:
+            yield None
+        complete.write(path)
+        yield Taught(complete.header)
+
+    def _reader(self, path: Path) -> Reader:
+        """A model ready to read; the last one is kept."""
+        model = read_model(path)
+        if self._read is None or not self._read.model.is_same(model):
+            self._read = Reader(model)
+        return self._read
+
+    def _completed(self, planes: tuple[PlaneTokens, ...], near: int) -> Steps:
+        """Have all tokens, the slices near to one first."""
+        while (block := next_missing(planes, near)) is not None:
+            plane, start, stop = block
+            plane.require(start, stop)
+            yield from self._take_notices()
+            yield slices_done(planes)
 
     def _fetch(self, request: FetchWeights) -> Steps:
         news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()

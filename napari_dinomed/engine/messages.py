@@ -22,6 +22,7 @@ from napari_dinomed.annotation.packing import Blobs, PackedMask
 from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.io import Origin, Pick, Source
+from napari_dinomed.taught.header import Header
 from napari_dinomed.volume import Geometry, Modality, Volume, Window
 
 Array = Annotated[NDArray[Any], PlainValidator(np.asarray)]
@@ -150,6 +151,48 @@ class SegmentVolume:
 
 
 @dataclass(frozen=True)
+class ProposeLabels:
+    """Find, without a click, what a taught model knows.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    model
+        Path of the model.
+    encoding
+        As for `SegmentVolume`.
+    """
+
+    volume: str
+    model: str
+    encoding: int = 0
+
+
+@dataclass(frozen=True)
+class TeachModel:
+    """Add what was labelled in a volume to a model; a new one where there is none.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    model
+        Path of the model.
+    labels, masks
+        What was labelled, and its voxels.
+    encoding
+        As for `SegmentVolume`.
+    """
+
+    volume: str
+    model: str
+    labels: tuple[Label, ...]
+    masks: Mapping[LabelId, PackedMask]
+    encoding: int = 0
+
+
+@dataclass(frozen=True)
 class FetchWeights:
     """Download an encoder's weights."""
 
@@ -163,6 +206,8 @@ Request = (
     | CloseVolume
     | EncodeVolume
     | SegmentVolume
+    | ProposeLabels
+    | TeachModel
     | FetchWeights
 )
 
@@ -344,13 +389,52 @@ class Segmented:
 
     def paste(self, shape: tuple[int, int, int]) -> NDArray[Any]:
         """The labels of a whole volume (z, y, x)."""
-        whole = np.zeros(shape, dtype=self.labels.dtype)
-        box = tuple(
-            slice(first, first + length)
-            for first, length in zip(self.start, self.labels.shape, strict=True)
-        )
-        whole[box] = self.labels
-        return whole
+        return _pasted(self.start, self.labels, shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Proposed:
+    """Result of `ProposeLabels`: labels of the box that just holds them.
+
+    Parameters
+    ----------
+    start, labels
+        As of `Segmented`; numbers are the model's.
+    legend
+        What they stand for.
+    doubts
+        For each label that was found, the share on which two readings of the model differ.
+    warnings
+        In what this volume is unlike those that taught.
+    seconds
+        From request to result.
+    """
+
+    start: tuple[int, int, int]
+    labels: Array
+    legend: tuple[Label, ...]
+    doubts: Mapping[LabelId, float]
+    warnings: tuple[str, ...]
+    seconds: float
+
+    def paste(self, shape: tuple[int, int, int]) -> NDArray[Any]:
+        """The labels of a whole volume (z, y, x)."""
+        return _pasted(self.start, self.labels, shape)
+
+    def masks(self) -> dict[int, Mask]:
+        """The voxels of each label that was found."""
+        return {
+            label.id: mask
+            for label in self.legend
+            if (mask := Mask.of(self.labels == label.id, self.start))
+        }
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Result of `TeachModel`: what the model is by now."""
+
+    header: Header
 
 
 @dataclass(frozen=True)
@@ -401,7 +485,7 @@ class Hello:
 
 
 Event = Progress | Begun | Notice | SliceLabels
-Result = Described | Opened | Encoded | Segmented | Closed | Fetched
+Result = Described | Opened | Encoded | Segmented | Proposed | Taught | Closed | Fetched
 Reply = Event | Result | Failed | Withdrawn | Hello
 Message = Request | Reply | Cancel
 
@@ -415,10 +499,12 @@ _TYPES: dict[str, type[Any]] = {
             CloseVolume,
             EncodeVolume,
             SegmentVolume,
+            ProposeLabels,
+            TeachModel,
             FetchWeights,
         ),
         *(Progress, Begun, Notice, SliceLabels),
-        *(Described, Opened, Encoded, Segmented, Closed, Fetched),
+        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed, Fetched),
         *(Failed, Withdrawn, Cancel, Hello),
     )
 }
@@ -439,6 +525,18 @@ _MASKS = "masks"
 @cache
 def _adapter(kind: str) -> TypeAdapter[Any]:
     return TypeAdapter(_TYPES[kind])
+
+
+def _pasted(
+    start: tuple[int, int, int], labels: NDArray[Any], shape: tuple[int, int, int]
+) -> NDArray[Any]:
+    whole = np.zeros(shape, dtype=labels.dtype)
+    box = tuple(
+        slice(first, first + length)
+        for first, length in zip(start, labels.shape, strict=True)
+    )
+    whole[box] = labels
+    return whole
 
 
 def to_plain(message: Message) -> tuple[str, Any, dict[str, NDArray[Any]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,8 @@ from napari_dinomed.segment.alike import AlikeField, Responses
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.one_object.method import ObjectField
 from napari_dinomed.segment.segmenter import Fields, Scene
+from napari_dinomed.taught.header import Sight
+from napari_dinomed.taught.teach import Seen
 from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
 if TYPE_CHECKING:
@@ -83,6 +86,24 @@ class EncodedVolume:
     def fields(self) -> Fields:
         """What answers are computed on."""
         return Fields(lambda: self.objects, lambda: self.alike)
+
+    @property
+    def seen(self) -> Seen:
+        """How a taught model sees it; the tokens must be complete."""
+        encoding, volume = self.encoding, self.volume
+        encoder, banks = encoding.encoder, encoding.banks
+        # A path is nobody's business but the user's.
+        name = Path(encoder.spec.name.removeprefix("file:")).stem
+        axes = tuple(bank.axis for bank in banks)
+        sight = Sight(
+            name,
+            encoder.signature,
+            axes,
+            encoding.window,
+            volume.modality,
+            volume.geometry.spacing,
+        )
+        return Seen(sight, banks, banks[0].channels - encoder.position_channels)
 
     @cached_property
     def objects(self) -> ObjectField:

@@ -29,6 +29,14 @@ def connected(mask: Bools, seeds: NDArray[np.integer[Any]]) -> Bools:
     return np.asarray(wanted[components])
 
 
+def largest(mask: Bools) -> Bools:
+    """The connected part of a mask that has most cells."""
+    components = cc3d.connected_components(mask, connectivity=_FACES)
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    return np.asarray(components == sizes.argmax()) & mask
+
+
 def bounding_box(mask: Bools, margin: int = 0) -> Box:
     """The smallest box around a mask, grown by a margin within the grid."""
     (box,) = ndimage.find_objects(mask.astype(np.int8))

@@ -7,6 +7,7 @@ directions that all tokens of a volume share would otherwise decide every cosine
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,33 @@ PARTS = 64
 _SAMPLE = 6_400
 # So many times the spread of unrelated looks is as alike as can be told.
 _ALIKE = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Principal parts of tokens, brought to one variance.
+
+    Parameters
+    ----------
+    mean
+        Mean token (channels,).
+    whiten
+        From tokens to parts, (channels, parts).
+    """
+
+    mean: torch.Tensor
+    whiten: torch.Tensor
+
+    @classmethod
+    def of(cls, bank: TokenBank, channels: int) -> Basis:
+        """The basis of a bank that is complete, by the first so many channels."""
+        sample = bank.in_cells(bank.sample(_SAMPLE, seed=1))[:, :channels]
+        spread, directions = torch.linalg.eigh(torch.cov(sample.T, correction=0))
+        parts = min(PARTS, channels)
+        spread, directions = spread[-parts:], directions[:, -parts:]
+        # What never varies must not be blown up: a part counts from a millionth of all.
+        scale = (spread.clamp_min(1e-6 * float(spread.sum()) + 1e-12)) ** -0.5
+        return cls(sample.mean(0), directions * scale)
 
 
 class Looks:
@@ -53,22 +81,14 @@ class Looks:
         self._axes = (axis, *(other for other in range(3) if other != axis))
 
     @classmethod
-    def of(cls, bank: TokenBank, channels: int) -> Looks:
-        """Looks of a bank that is complete, by the first so many channels."""
-        sample = bank.in_cells(bank.sample(_SAMPLE, seed=1))[:, :channels]
-        mean = sample.mean(0)
-        spread, directions = torch.linalg.eigh(torch.cov(sample.T, correction=0))
-        parts = min(PARTS, channels)
-        spread, directions = spread[-parts:], directions[:, -parts:]
-        # What never varies must not be blown up: a part counts from a millionth of all.
-        scale = (spread.clamp_min(1e-6 * float(spread.sum()) + 1e-12)) ** -0.5
-        whiten = directions * scale
-        offset = mean @ whiten
-        shape = (bank.depth, *bank.grid, parts)
-        unit = torch.empty(shape, dtype=torch.float16)
+    def of(cls, bank: TokenBank, basis: Basis) -> Looks:
+        """Looks of a bank that is complete."""
+        channels, parts = basis.whiten.shape
+        offset = basis.mean @ basis.whiten
+        unit = torch.empty((bank.depth, *bank.grid, parts), dtype=torch.float16)
         for index in range(bank.depth):
-            look = bank.slice_tokens(index)[:, :channels] @ whiten - offset
-            unit[index] = functional.normalize(look).reshape(shape[1:])
+            look = bank.slice_tokens(index)[:, :channels] @ basis.whiten - offset
+            unit[index] = functional.normalize(look).view(*bank.grid, parts)
         return cls(unit, bank.volume_shape, bank.axis, bank.step)
 
     def at(self, voxels: NDArray[np.floating | np.integer]) -> torch.Tensor:

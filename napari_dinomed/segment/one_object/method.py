@@ -22,7 +22,7 @@ from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
-from napari_dinomed.segment.one_object.looks import Looks
+from napari_dinomed.segment.one_object.looks import Basis, Looks
 from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.one_object.search import Found, Search
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, start_of
@@ -91,7 +91,7 @@ class ObjectField:
     ) -> None:
         self._volume = volume
         self._window = window
-        self.looks = tuple(Looks.of(bank, channels) for bank in banks)
+        self.looks = tuple(Looks.of(bank, Basis.of(bank, channels)) for bank in banks)
         self._views: Kept[View] = Kept(_KEPT_VIEWS)
         self.whole: Box = tuple(slice(0, length) for length in volume.array.shape)
         self.spacing = volume.geometry.spacing

@@ -1,0 +1,108 @@
+"""Which volumes a batch is about, and where the labels of each go."""
+
+from __future__ import annotations
+
+import csv
+import glob
+from collections import Counter
+from pathlib import Path
+
+from napari_dinomed.errors import ReadError
+from napari_dinomed.io import can_read, is_lone_picture, volume_suffixes
+from napari_dinomed.io.atomic import is_workroom
+
+# What is written beside labels.
+MARK = "_labels"
+
+
+def find_inputs(given: list[str], out: Path) -> list[Path]:
+    """Volumes, each once, in order.
+
+    Parameters
+    ----------
+    given
+        Files, folders of files or of series, patterns, and CSV files whose first column
+        has a path in each row.
+    out
+        The folder of results, which is none of them.
+
+    Raises
+    ------
+    ReadError
+        Where something is not there, or nothing is a volume.
+    """
+    found: dict[Path, None] = {}
+    for text in given:
+        paths = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
+        if not paths:
+            raise ReadError(f"Expected a file, a folder or a pattern, found no {text}.")
+        for path in paths:
+            found.update(dict.fromkeys(_volumes_in(path)))
+    own = out.resolve()
+    kept = [path for path in found if own not in path.resolve().parents]
+    if not kept:
+        raise ReadError(f"Found no volume in {', '.join(given)}.")
+    return kept
+
+
+def results_for(sources: list[Path], out: Path, suffix: str) -> list[tuple[Path, Path]]:
+    """Each volume with the place of its labels; no two have the same.
+
+    Raises
+    ------
+    ReadError
+        Where two volumes would have the same, even named after their folders.
+    """
+    stems = [stem_of(path) for path in sources]
+    often = Counter(stems)
+    names = [
+        stem if often[stem] == 1 else f"{path.resolve().parent.name}_{stem}"
+        for path, stem in zip(sources, stems, strict=True)
+    ]
+    for name, count in Counter(names).items():
+        if count > 1:
+            twins = [str(p) for p, n in zip(sources, names, strict=True) if n == name]
+            raise ReadError(
+                f"Labels of {' and '.join(twins)} would have one name, {name}. Apply the "
+                "model to their folders one after the other."
+            )
+    places = [out / f"{name}{MARK}{suffix}" for name in names]
+    return list(zip(sources, places, strict=True))
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without its ending: ``scan`` of ``scan.nii.gz``."""
+    for suffix in volume_suffixes():
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.name
+
+
+def _volumes_in(path: Path) -> list[Path]:
+    if path.suffix.lower() == ".csv":
+        return _rows_of(path)
+    if path.is_file() or can_read(path):
+        return [path]
+    found = []
+    for inside in sorted(path.iterdir()):
+        is_ours = is_workroom(inside) or inside.name.startswith(".")
+        if inside.is_dir() and not is_ours:
+            found += _volumes_in(inside)
+        elif not is_ours and can_read(inside) and not is_lone_picture(inside):
+            found.append(inside)
+    return found
+
+
+def _rows_of(path: Path) -> list[Path]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+    paths = [path.parent / row for row in rows]
+    # The first row may be a heading.
+    paths = paths[1:] if len(paths) > 1 and not paths[0].exists() else paths
+    missing = [str(each) for each in paths if not each.exists()]
+    if missing:
+        raise ReadError(
+            f"{path.name} names {len(missing)} files that are not there: "
+            f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}"
+        )
+    return paths

@@ -1,0 +1,113 @@
+"""Teaching a model from labelled files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dinomed.annotation.labels import Meaning, new_label
+from napari_dinomed.errors import ModelError
+from napari_dinomed.headless import prepare
+from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.taught.model import read_model
+from napari_dinomed.taught.teach import begun, settled, taught
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.features.stack import Planes
+    from napari_dinomed.headless import OnEvent
+    from napari_dinomed.taught.model import TaughtModel
+    from napari_dinomed.volume import Volume
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A volume and its labels, as files.
+
+    Parameters
+    ----------
+    image, labels
+        Where they are.
+    chosen
+        Labels to learn, as ``3``, or ``1+2`` for a union; all if empty.
+    meaning
+        Whether each label is one object, or all that looks alike.
+    """
+
+    image: str
+    labels: str
+    chosen: tuple[str, ...] = ()
+    meaning: Meaning = Meaning.OBJECT
+
+    def read(self) -> tuple[Volume, NDArray[np.int64], tuple[Label, ...]]:
+        """The volume, its labels (z, y, x), and what they stand for.
+
+        Raises
+        ------
+        ReadError
+            Where one cannot be read.
+        ModelError
+            Where they do not go together, or a label is not there.
+        """
+        volume = read_volume(self.image)
+        labels, stored = read_labels(self.labels)
+        if labels.shape != volume.array.shape:
+            raise ModelError(
+                f"Expected labels of {volume.array.shape} voxels (z, y, x) for "
+                f"{self.image}, got {labels.shape} in {self.labels}."
+            )
+        named = {entry.id: entry for entry in stored.legend or ()}
+        groups = [_numbers(text) for text in self.chosen]
+        groups = groups or [(int(n),) for n in np.unique(labels) if n]
+        legend, mapped = [], np.zeros_like(labels)
+        for number, group in enumerate(groups, start=1):
+            label = new_label(number, self.meaning)
+            names = [named[n].name if n in named else f"Label {n}" for n in group]
+            legend.append(replace(label, name=" + ".join(names)))
+            mapped[np.isin(labels, group)] = number
+        return volume, mapped, tuple(legend)
+
+
+def teach_model(
+    volumes: list[Labelled],
+    begin_with: Path | None,
+    encoder: str,
+    window: str | None,
+    planes: Planes,
+    device: str,
+    on_event: OnEvent,
+) -> TaughtModel:
+    """Teach a model from files; errors as `Labelled.read` and `taught`.
+
+    Parameters
+    ----------
+    volumes
+        What to learn from, at least one.
+    begin_with
+        A model to go on with, or None.
+    encoder, window, planes, device, on_event
+        As for `prepare`.
+    """
+    model = None if begin_with is None else read_model(begin_with)
+    for files in volumes:
+        volume, labels, legend = files.read()
+        job = prepare(volume, encoder, window, device, on_event, planes)
+        model = begun(job.seen) if model is None else model
+        model = taught(model, job.seen, labels, legend)
+    if model is None:
+        raise ModelError("Expected at least one volume to learn from.")
+    *_, complete = settled(model)
+    return complete
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split("+"))
+    except ValueError as error:
+        raise ModelError(f"Expected a label like 3 or 1+2, got {text!r}.") from error

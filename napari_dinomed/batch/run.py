@@ -1,0 +1,192 @@
+"""Applying a model to many volumes: each one's labels first, then a line that it is done.
+
+In: a model, and pairs of a volume and the place of its labels. Out: label files, and
+``manifest.jsonl``, which says what is done; killed anywhere, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from napari_dinomed import __version__
+from napari_dinomed.annotation.labels import legend_of
+from napari_dinomed.batch.quality import Measures, measures_of
+from napari_dinomed.errors import DinomedError, WriteError
+from napari_dinomed.headless import prepare
+from napari_dinomed.io import read_volume, require_places, write_labels
+from napari_dinomed.io.atomic import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_dinomed.features.stack import Planes
+    from napari_dinomed.headless import OnEvent
+
+MANIFEST, RESULTS = "manifest.jsonl", "results.csv"
+
+
+@dataclass(frozen=True)
+class Done:
+    """One volume that a batch is done with.
+
+    Parameters
+    ----------
+    task
+        What identifies the work: the files, the model and the program's version.
+    source, labels
+        The volume, and the name of the file with its labels; empty where there is none.
+    measures
+        Of each label.
+    seconds
+        That it took.
+    warnings
+        In what the volume is unlike those that taught.
+    error
+        Why there are no labels; empty where there are.
+    """
+
+    task: str
+    source: str
+    labels: str = ""
+    measures: tuple[Measures, ...] = ()
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+
+
+_ADAPTER = TypeAdapter(Done)
+
+
+@dataclass(eq=False)
+class Batch:
+    """A model that is applied to volumes.
+
+    Parameters
+    ----------
+    model
+        The model's file.
+    out
+        Folder of results; made where it is missing.
+    encoder, window, planes, device
+        As for `prepare`.
+    """
+
+    model: Path
+    out: Path
+    encoder: str
+    window: str | None
+    planes: Planes
+    device: str
+    _tasks: list[str] = field(default_factory=list)
+
+    def waiting(self, places: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+        """The volumes that are not done, each with the place of its labels."""
+        done = {row.task: row for row in self._rows() if not row.error}
+        self._tasks = [self._task(source, place) for source, place in places]
+        return [
+            pair
+            for pair, task in zip(places, self._tasks, strict=True)
+            if task not in done or not pair[1].exists()
+        ]
+
+    def run(self, waiting: list[tuple[Path, Path]], on_event: OnEvent) -> Iterator[Done]:
+        """Label volumes, one after another; a volume's own failure is a row of its own.
+
+        Raises
+        ------
+        WriteError
+            Where the folder of results cannot be written.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"Cannot make the folder {self.out}: {error}") from error
+        for source, place in waiting:
+            begun = time.perf_counter()
+            task = self._task(source, place)
+            try:
+                done = self._label(source, place, on_event)
+            except DinomedError as error:
+                done = Done(task, str(source), error=str(error))
+            seconds = time.perf_counter() - begun
+            done = replace(done, task=task, seconds=round(seconds, 2))
+            self._note(done)
+            yield done
+
+    def write_results(self) -> list[Done]:
+        """Write ``results.csv``: a row for each label of each volume."""
+        latest = {row.task: row for row in self._rows()}
+        rows = [latest[task] for task in self._tasks if task in latest]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["volume", "labels", *Measures.COLUMNS, "warnings", "error"])
+        for row in rows:
+            said = " ".join(row.warnings)
+            nothing = [[""] * len(Measures.COLUMNS)]
+            for cells in [one.cells() for one in row.measures] or nothing:
+                writer.writerow([row.source, row.labels, *cells, said, row.error])
+        write_text(self.out / RESULTS, text.getvalue())
+        return rows
+
+    def _label(self, source: Path, place: Path, on_event: OnEvent) -> Done:
+        volume = read_volume(source)
+        require_places([place], volume)
+        job = prepare(volume, self.encoder, self.window, self.device, on_event, self.planes)
+        proposed = job.propose(self.model)
+        labels = proposed.paste(volume.array.shape)
+        write_labels(place, labels, volume, legend_of(proposed.legend))
+        measures = measures_of(volume, labels, proposed.legend, proposed.doubts)
+        return Done("", str(source), place.name, measures, warnings=proposed.warnings)
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.blake2b(self.model.read_bytes(), digest_size=16).hexdigest()
+
+    def _task(self, source: Path, place: Path) -> str:
+        """What identifies the labelling of a volume, as it lies on disk now."""
+        files = [source] if source.is_file() else sorted(source.rglob("*"))
+        stats = [(file.name, file.stat()) for file in files]
+        about = (
+            str(source.resolve()),
+            place.name,
+            [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats],
+            self._digest,
+            self.window,
+            self.planes,
+            __version__,
+        )
+        return hashlib.blake2b(repr(about).encode(), digest_size=16).hexdigest()
+
+    def _note(self, done: Done) -> None:
+        """Add a line to the manifest, and have it on disk before anything else is done."""
+        try:
+            with (self.out / MANIFEST).open("a", encoding="utf-8") as file:
+                # A line that was torn by a kill must not swallow this one.
+                file.write(f"\n{_ADAPTER.dump_json(done).decode()}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise WriteError(f"Cannot write {self.out / MANIFEST}: {error}") from error
+
+    def _rows(self) -> list[Done]:
+        """What the manifest says is done; torn lines are left out."""
+        path = self.out / MANIFEST
+        if not path.exists():
+            return []
+        rows = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                rows.append(_ADAPTER.validate_json(line))
+            except ValidationError:
+                continue
+        return rows

@@ -1,0 +1,60 @@
+"""The command line: the same work as in the window, and its house-keeping."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from napari_dinomed import __version__
+from napari_dinomed.cli import bench, housekeeping, segment, taught
+from napari_dinomed.cli.common import errors, out
+from napari_dinomed.errors import DinomedError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Click-to-3D segmentation of medical and microscopy volumes.",
+)
+app.command()(segment.segment)
+app.command()(segment.info)
+app.command()(segment.demo)
+app.command()(taught.teach)
+app.command()(taught.apply)
+app.add_typer(taught.model, name="model")
+app.command()(housekeeping.encoders)
+app.command()(housekeeping.engine)
+app.add_typer(housekeeping.weights, name="weights")
+app.add_typer(housekeeping.cache, name="cache")
+app.add_typer(bench.bench, name="bench")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends it with one line and status 1."""
+    try:
+        app(standalone_mode=True)
+    except DinomedError as error:
+        errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"napari-dinomed {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never reach for the network.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"

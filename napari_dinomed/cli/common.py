@@ -1,0 +1,113 @@
+"""What the commands share: options, tables, a bar of progress."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from napari_dinomed.annotation.readout import Readout
+from napari_dinomed.engine.messages import Notice
+from napari_dinomed.engine.messages import Progress as Step
+from napari_dinomed.features.stack import Planes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_dinomed.engine.messages import Event
+
+errors = Console(stderr=True)
+out = Console()
+
+Encoder = Annotated[
+    str, typer.Option(help="filters, a name from 'encoders', or file:PATH.")
+]
+Head = Annotated[Readout, typer.Option(help="Readout of the features.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or xpu.")]
+WindowName = Annotated[
+    str | None,
+    typer.Option("--window", help="abdomen, lung, bone, brain, mediastinum, liver, auto."),
+]
+PlaneChoice = Annotated[
+    Planes, typer.Option(help="Slices along one axis or all three; auto: by the spacing.")
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="File for the figures.")]
+Volume = Annotated[
+    str,
+    typer.Argument(help="File, folder of slices, zip of DICOM, or address of an OME-Zarr."),
+]
+PartKey = Annotated[
+    str | None, typer.Option(help="Series, dataset or level; 'info' lists them.")
+]
+Frame = Annotated[int | None, typer.Option(help="Time point, from 0.")]
+Channel = Annotated[int | None, typer.Option(help="Channel, from 0.")]
+Resample = Annotated[
+    bool,
+    typer.Option("--resample", help="Bring uneven or sheared slices to an even grid."),
+]
+Like = Annotated[
+    bool,
+    typer.Option("--all-like-this", help="Label all that looks alike, not one object."),
+]
+
+
+def write_figures(path: Path | None, rows: list[dict[str, Any]]) -> None:
+    """One case at the top level, several as a list of cases."""
+    from napari_dinomed.io.atomic import write_text
+
+    if path is not None:
+        figures = rows[0] if len(rows) == 1 else {"cases": rows}
+        write_text(path, json.dumps(figures, indent=1))
+
+
+def print_measures(rows: list[dict[str, object]]) -> None:
+    """A table of what labels measure."""
+    table = Table("label", "voxels", "volume", "mean grey", "slices")
+    for row in rows:
+        mean = row["mean"]
+        table.add_row(
+            str(row["label"]),
+            str(row["voxels"]),
+            f"{row['volume']:.4g} {row['unit']}",
+            "–" if mean is None else f"{mean:.1f}",
+            str(row["slices"]),
+        )
+    out.print(table)
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[Event], None]]:
+    """A bar on standard error that follows events and prints notices above itself."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True) as bars:
+        task = bars.add_task("Starting", total=None)
+
+        def show(event: Event) -> None:
+            if isinstance(event, Notice):
+                errors.print(event.text, markup=False)
+            elif isinstance(event, Step):
+                bars.update(
+                    task,
+                    description=event.text.capitalize(),
+                    completed=event.done,
+                    total=event.total or None,
+                )
+
+        yield show

@@ -1,0 +1,134 @@
+"""House-keeping: encoders, their weights, computed features, the engine."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from napari_dinomed.cli.common import (
+    Device,
+    out,
+    progress_bar,
+)
+from napari_dinomed.engine.messages import Progress as Step
+from napari_dinomed.engine.messages import Stage
+from napari_dinomed.settings import load_settings, save_settings
+
+if TYPE_CHECKING:
+    pass
+
+weights = typer.Typer(no_args_is_help=True, help="Fetch or add encoder weights.")
+cache = typer.Typer(no_args_is_help=True, help="Look after computed features.")
+
+
+def encoders(device: Device = "auto") -> None:
+    """List the encoders, and which of them are ready to use."""
+    from napari_dinomed.engine.engine import Engine
+    from napari_dinomed.engine.messages import Describe
+
+    described = Engine().run(Describe(device))
+    table = Table("name", "what", "weights", "channels", "licence", "here")
+    for info in described.encoders:
+        table.add_row(
+            info.name,
+            info.title,
+            f"{info.parameters:g} M" if info.parameters else "none",
+            str(info.channels),
+            info.licence,
+            "yes" if info.present else "no",
+        )
+    out.print(table)
+    out.print(f"Device: {described.device}. Any timm ViT: --encoder file:PATH")
+
+
+def engine() -> None:
+    """Serve as an engine on standard input and output (for a client to start)."""
+    from napari_dinomed.engine.server import main as serve
+
+    serve()
+
+
+@weights.command("get")
+def weights_get(
+    name: Annotated[str, typer.Argument(help="Name of an encoder.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="You accept the weights' licence.")
+    ] = False,
+) -> None:
+    """Download an encoder's weights, or finish a download that was interrupted."""
+    from napari_dinomed.features.catalog import LICENCE_NOTICES, find_spec
+    from napari_dinomed.features.weights import fetch_weights, missing_licence
+
+    find_spec(name)
+    licence = missing_licence(name)
+    if licence is not None:
+        out.print(LICENCE_NOTICES[licence], markup=False)
+        if accept_licence or (
+            sys.stdin.isatty() and typer.confirm(f"Accept the {licence}?")
+        ):
+            save_settings(load_settings().accepting(licence))
+    with progress_bar() as on_event:
+        pin = fetch_weights(name, lambda a, b: on_event(Step(a, b, Stage.FETCHING)))
+    out.print(f"{name} is ready: SHA-256 {pin.sha256}, revision {pin.revision}")
+
+
+@weights.command("add")
+def weights_add(
+    file: Annotated[Path, typer.Argument(help="A .safetensors or tensors-only .pth.")],
+    name: Annotated[str, typer.Option("--as", help="Name of the encoder they are of.")],
+) -> None:
+    """Take in weights brought from another machine."""
+    from napari_dinomed.features.weights import add_weights
+
+    pin = add_weights(file, name)
+    out.print(f"{name} is ready: SHA-256 {pin.sha256}")
+
+
+@cache.command("list")
+def cache_list() -> None:
+    """List computed features, least recently used first."""
+    from datetime import UTC, datetime
+
+    from napari_dinomed.features.store import list_entries
+    from napari_dinomed.settings import cache_folder
+
+    entries = list_entries()
+    table = Table("features", "encoder", "slices × channels × grid", "MB", "last used")
+    for entry in entries:
+        table.add_row(
+            entry.folder.name[:12],
+            entry.encoder,
+            " × ".join(str(n) for n in entry.shape),
+            f"{entry.size / 1e6:.1f}",
+            datetime.fromtimestamp(entry.used, UTC).strftime("%Y-%m-%d %H:%M"),
+        )
+    out.print(table)
+    total = sum(entry.size for entry in entries) / 1e9
+    limit = load_settings().cache_limit / 1e9
+    out.print(f"{total:.2f} of {limit:g} GB in {cache_folder()}", soft_wrap=True)
+
+
+@cache.command("clear")
+def cache_clear() -> None:
+    """Delete all computed features; they are computed again when needed."""
+    from napari_dinomed.features.store import clear
+
+    out.print(f"Freed {clear() / 1e6:.1f} MB")
+
+
+@cache.command("limit")
+def cache_limit(
+    gigabytes: Annotated[float, typer.Argument(min=0.1, help="Most space to take.")],
+) -> None:
+    """Set how much space computed features may take."""
+    from napari_dinomed.features.store import evict
+
+    settings = replace(load_settings(), cache_limit=int(gigabytes * 1e9))
+    save_settings(settings)
+    evict(settings.cache_limit)
+    out.print(f"Features may take {gigabytes:g} GB")

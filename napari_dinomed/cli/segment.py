@@ -1,0 +1,180 @@
+"""Label, describe and demonstrate: commands for one volume."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.annotation.readout import Readout
+from napari_dinomed.cli.common import (
+    Channel,
+    Device,
+    Encoder,
+    Frame,
+    Head,
+    Like,
+    PartKey,
+    PlaneChoice,
+    Resample,
+    Volume,
+    WindowName,
+    print_measures,
+    progress_bar,
+)
+from napari_dinomed.cli.common import out as console
+from napari_dinomed.errors import PromptError
+
+if TYPE_CHECKING:
+    from napari_dinomed import volume as volumes
+    from napari_dinomed.annotation.labels import Label
+
+
+def segment(
+    volume: Volume,
+    out: Annotated[
+        Path,
+        typer.Option(help="Labels to write: .nii.gz, .seg.nrrd, .dcm, .ome.tif, .zarr …"),
+    ],
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="K,J,I=LABEL on the file's own grid, slowest axis first; K,J,I=-LABEL "
+            "excludes. May be repeated."
+        ),
+    ] = None,
+    world: Annotated[
+        list[str] | None,
+        typer.Option(help="X,Y,Z=LABEL in world coordinates (RAS mm for NIfTI)."),
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="JSON file of prompts, or a saved document.")
+    ] = None,
+    encoder: Encoder = "filters",
+    head: Head = Readout.AUTO,
+    window: WindowName = None,
+    threshold: Annotated[float, typer.Option(min=0.01, max=0.99)] = 0.5,
+    all_like_this: Like = False,
+    part: PartKey = None,
+    frame: Frame = None,
+    channel: Channel = None,
+    resample: Resample = False,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="Another image of the same voxels to look at; at most two."),
+    ] = None,
+    planes: PlaneChoice = "auto",
+    device: Device = "auto",
+    instances: Annotated[
+        Path | None,
+        typer.Option(help="File for the single things that the labels are made of."),
+    ] = None,
+) -> None:
+    """Label a volume from prompts, on exactly the grid of its file."""
+    from napari_dinomed.annotation.labels import legend_of
+    from napari_dinomed.io import (
+        Pick,
+        read_volume,
+        require_places,
+        require_writable,
+        write_labels,
+    )
+    from napari_dinomed.report import measure
+    from napari_dinomed.session.written import annotate
+    from napari_dinomed.volume import seen_with
+
+    targets = [out] if instances is None else [out, instances]
+    for target in targets:
+        require_writable(target)
+    opened = read_volume(volume, Pick(part, frame, channel, resample))
+    for note in opened.notes:
+        console.print(note, markup=False, soft_wrap=True)
+    others = [read_volume(other) for other in also or []]
+    require_places(targets, opened, [*others, *([prompts] if prompts else [])])
+    opened = seen_with(opened, others)
+    known, given = _collect_prompts(opened, point or [], world or [], prompts)
+    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
+    named = annotate(given, meaning, known)
+    opened.require_content()
+    # Only now: the model's libraries take seconds to import.
+    from napari_dinomed import headless
+
+    with progress_bar() as on_event:
+        job = headless.prepare(opened, encoder, window, device, on_event, planes)
+    labels = job.segment(named, given, head, threshold)
+    write_labels(out, labels, opened, legend_of(named))
+    print_measures(measure(opened, labels, named))
+    console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+    if instances is not None:
+        from napari_dinomed.segment.instances import split_labels
+
+        things = split_labels(labels, opened.geometry.spacing)
+        write_labels(instances, things, opened)
+        count = int(things.max())
+        console.print(f"Wrote {instances}: {count} things", markup=False, soft_wrap=True)
+
+
+def info(
+    volume: Volume,
+    part: PartKey = None,
+    frame: Frame = None,
+    channel: Channel = None,
+    resample: Resample = False,
+) -> None:
+    """Say what is in a file: grid, orientation, range; or why it cannot be read."""
+    from napari_dinomed.io import Pick, describe
+
+    table = Table(show_header=False)
+    for name, value in describe(volume, Pick(part, frame, channel, resample)).items():
+        table.add_row(name, value)
+    console.print(table)
+
+
+def demo(
+    kind: Annotated[str, typer.Option(help="ct or em.")] = "ct",
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No window: write files instead.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the files of a run without a window.")
+    ] = Path("dinomed-demo"),
+) -> None:
+    """Show the whole job on a made-up volume: a window with labels, ready to click on."""
+    from napari_dinomed import demo as demos
+
+    sample = demos.find_sample(kind)
+    reason = "as asked" if headless else demos.why_no_window()
+    if reason is None:
+        demos.show(sample)
+        return
+    console.print(f"Running without a window ({reason}).")
+    with progress_bar() as on_event:
+        report = demos.write(sample, out, on_event)
+    console.print_json(json.dumps(report))
+    console.print(f"Wrote labels, overlay and report to {out.resolve()}", soft_wrap=True)
+
+
+def _collect_prompts(
+    volume: volumes.Volume,
+    points: list[str],
+    world: list[str],
+    file: Path | None,
+) -> tuple[tuple[Label, ...], Prompts]:
+    from napari_dinomed.session.written import point_from_text, prompts_from_file
+
+    known: tuple[Label, ...] = ()
+    collected, geometry = Prompts(), volume.geometry
+    if file is not None:
+        known, collected = prompts_from_file(file, volume)
+    for text in points:
+        collected = collected.plus(point_from_text(text, geometry, world=False))
+    for text in world:
+        collected = collected.plus(point_from_text(text, geometry, world=True))
+    if not collected:
+        raise PromptError("Expected at least one --point, --world or --prompts.")
+    return known, collected

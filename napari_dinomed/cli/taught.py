@@ -1,0 +1,181 @@
+"""Teach once, apply to many: models, and folders of volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.cli.common import (
+    Device,
+    Encoder,
+    Like,
+    PlaneChoice,
+    WindowName,
+    errors,
+    progress_bar,
+)
+from napari_dinomed.cli.common import out as console
+from napari_dinomed.errors import ModelError
+from napari_dinomed.taught.header import SUFFIX, Header, read_header
+
+model = typer.Typer(no_args_is_help=True, help="Look at taught models, or join them.")
+
+ModelFile = Annotated[Path, typer.Argument(help="A model written by 'teach'.")]
+ModelOut = Annotated[Path, typer.Option(help="Model to write, NAME.dinomed.")]
+
+
+def teach(
+    image: Annotated[list[str], typer.Option(help="A volume. May be repeated.")],
+    labels: Annotated[
+        list[str], typer.Option(help="Its labels, on the same grid; one for each --image.")
+    ],
+    out: ModelOut,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Labels to learn: 3, or 1+2 for a union. All if left out."),
+    ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Go on teaching the model that is there.")
+    ] = False,
+    encoder: Encoder = "filters",
+    planes: PlaneChoice = "auto",
+    window: WindowName = None,
+    all_like_this: Like = False,
+    device: Device = "auto",
+) -> None:
+    """Teach a model from labelled volumes, so that it labels others without a click."""
+    from napari_dinomed.batch.lessons import Labelled, teach_model
+
+    if len(image) != len(labels):
+        raise ModelError(
+            f"Expected as many --labels as --image, got {len(labels)} and {len(image)}."
+        )
+    _require_model_name(out, may_exist=add)
+    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
+    volumes = [
+        Labelled(one, theirs, tuple(label or ()), meaning)
+        for one, theirs in zip(image, labels, strict=True)
+    ]
+    with progress_bar() as on_event:
+        taught = teach_model(
+            volumes, out if add else None, encoder, window, planes, device, on_event
+        )
+    taught.write(out)
+    _print_lessons(taught.header)
+    console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+
+
+def apply(
+    model: ModelFile,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, patterns, or a CSV with a path in each row."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for labels, results.csv and more.")],
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Where the model's encoder is known here by another name."),
+    ] = None,
+    suffix: Annotated[
+        str, typer.Option(help="Format of the labels: .nii.gz, .seg.nrrd, .ome.tif …")
+    ] = ".nii.gz",
+    window: WindowName = None,
+    planes: PlaneChoice = "auto",
+    device: Device = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+) -> None:
+    """Label many volumes with a taught model; begun again, it goes on where it ended."""
+    from napari_dinomed.batch.inputs import find_inputs, results_for
+    from napari_dinomed.batch.run import Batch
+
+    header = read_header(model)
+    found = find_inputs(inputs, out)
+    places = results_for(found, out, suffix)
+    batch = Batch(model, out, encoder or header.sight.encoder, window, planes, device)
+    waiting = batch.waiting(places)
+    console.print(f"{len(places)} volumes, {len(places) - len(waiting)} of them done.")
+    if dry_run:
+        for source, place in waiting:
+            console.print(f"{source} → {place.name}", markup=False, soft_wrap=True)
+        return
+    with progress_bar() as on_event:
+        for done in batch.run(waiting, on_event):
+            if done.error:
+                said = f"{done.source}: {done.error}"
+                errors.print(said, style="red", markup=False, soft_wrap=True)
+    rows = batch.write_results()
+    failed = sum(bool(row.error) for row in rows)
+    console.print(
+        f"Wrote {out / 'results.csv'}: {len(rows)} volumes, {failed} of them failed.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@model.command("info")
+def model_info(path: ModelFile) -> None:
+    """Say what a model knows, and how well it did on volumes that it did not learn from."""
+    _print_header(read_header(path))
+
+
+@model.command("merge")
+def model_merge(
+    models: Annotated[list[Path], typer.Argument(help="Models of one encoder.")],
+    out: ModelOut,
+) -> None:
+    """Join what several models were taught."""
+    from napari_dinomed.taught.model import read_model
+    from napari_dinomed.taught.teach import merged, settled
+
+    _require_model_name(out, may_exist=False)
+    first, *others = [read_model(path) for path in models]
+    for other in others:
+        first = merged(first, other)
+    *_, complete = settled(first)
+    complete.write(out)
+    _print_lessons(complete.header)
+
+
+def _require_model_name(path: Path, may_exist: bool) -> None:
+    if path.suffix != SUFFIX:
+        raise ModelError(f"Expected a name that ends in {SUFFIX}, got {path.name}.")
+    if path.exists() and not may_exist:
+        raise ModelError(
+            f"{path} is there already: choose another name, or --add to go on teaching it."
+        )
+
+
+def _print_header(header: Header) -> None:
+    sight = header.sight
+    table = Table(show_header=False)
+    table.add_row("volumes", str(header.volumes))
+    table.add_row("encoder", sight.encoder)
+    table.add_row("identified by", sight.signature)
+    table.add_row("slices along", ", ".join("zyx"[axis] for axis in sight.axes))
+    table.add_row("kind", sight.modality)
+    table.add_row("spacing", " × ".join(f"{length:.3g}" for length in sight.spacing))
+    table.add_row("written by", f"napari-dinomed {header.program}")
+    console.print(table)
+    _print_lessons(header)
+
+
+def _print_lessons(header: Header) -> None:
+    table = Table("label", "means", "volumes", "voxels", "read by", "Dice, not taught")
+    for lesson in header.lessons:
+        for reading in lesson.readings[:1]:
+            place = " and place" if reading.by_place else ""
+            table.add_row(
+                lesson.label.name,
+                lesson.label.meaning.value,
+                str(lesson.volumes),
+                str(lesson.voxels),
+                reading.learner + place,
+                f"{reading.mean_dice:.2f}",
+            )
+    console.print(table)

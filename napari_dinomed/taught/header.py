@@ -1,0 +1,195 @@
+"""What a taught model is, but for its numbers: read without any of the encoder's libraries.
+
+In and out: JSON in the header of a safetensors file. It names no patient and no path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from napari_dinomed import __version__
+from napari_dinomed.annotation.labels import Label
+from napari_dinomed.errors import ModelError
+from napari_dinomed.volume import Modality, Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUFFIX = ".dinomed"
+VERSION: Literal[1] = 1
+KEY = "dinomed"
+# More come from damage: a model of this program takes some ten megabytes.
+_MOST_BYTES = 2**30
+# Spacings that differ by more look different to an encoder.
+_ODD_SPACING = 2.0
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How the volumes were seen that taught a model.
+
+    Parameters
+    ----------
+    encoder, signature
+        Name of the encoder, and what identifies it: weights' hash and layers.
+    axes
+        Axes that slices were taken along.
+    window
+        Grey values that the encoder saw, where it is the same for every volume (CT).
+    modality
+        What kind of volume.
+    spacing
+        Size of a voxel along (z, y, x), of the first volume.
+    """
+
+    encoder: str
+    signature: str
+    axes: tuple[int, ...]
+    window: Window
+    modality: Modality
+    spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A way to read a label.
+
+    Parameters
+    ----------
+    learner
+        Which learner.
+    by_place
+        Whether it is told where in the volume a place lies.
+    cut
+        Logit from which a place belongs.
+    dice
+        On examples of each volume, by what the others taught.
+    """
+
+    learner: str
+    by_place: bool
+    cut: float
+    dice: tuple[float, ...]
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean over the volumes."""
+        return sum(self.dice) / len(self.dice)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How one label is read.
+
+    Parameters
+    ----------
+    label
+        The label; its number is its class among the examples.
+    volumes, voxels
+        How many volumes taught it, and how many labelled voxels they had.
+    readings
+        The best first; the second, by another learner, tells where the first is in doubt.
+    """
+
+    label: Label
+    volumes: int = 0
+    voxels: int = 0
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True)
+class Header:
+    """All of a model but its numbers."""
+
+    sight: Sight
+    lessons: tuple[Lesson, ...] = ()
+    volumes: int = 0
+    program: str = __version__
+    version: Literal[1] = VERSION
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels that it knows."""
+        return tuple(lesson.label for lesson in self.lessons)
+
+    def require_sight(self, sight: Sight) -> tuple[str, ...]:
+        """What a user should be warned of, where a volume is seen otherwise.
+
+        Raises
+        ------
+        ModelError
+            Where it is seen by another encoder, or not along all axes.
+        """
+        own = self.sight
+        if own.signature != sight.signature:
+            raise ModelError(
+                f"Expected features of {own.encoder}, which taught this model, got "
+                f"{sight.encoder}, or other weights of that name. Choose that encoder, or "
+                "teach a model with this one."
+            )
+        if not set(own.axes) <= set(sight.axes):
+            raise ModelError(
+                f"This model was taught on slices along {len(own.axes)} axes, and this "
+                f"volume is seen along {len(sight.axes)}: compute its features along "
+                "three planes."
+            )
+        return _differences(own, sight)
+
+
+ADAPTER = TypeAdapter(Header)
+
+
+def read_header(path: Path) -> Header:
+    """Read what a model is.
+
+    Raises
+    ------
+    ModelError
+        Where it is missing, is none, is damaged, or of a later version.
+    """
+    header, _ = read_parts(path, "np")
+    return header
+
+
+def read_parts(path: Path, framework: str) -> tuple[Header, dict[str, Any]]:
+    """A model's header; for torch ("pt") its tensors, too. Errors as `read_header`."""
+    if not path.is_file():
+        raise ModelError(f"There is no model {path}.")
+    if path.stat().st_size > _MOST_BYTES:
+        raise ModelError(f"{path.name} is too large to be a taught model.")
+    try:
+        with safe_open(path, framework=framework) as file:
+            header = ADAPTER.validate_json((file.metadata() or {}).get(KEY, ""))
+            names = file.keys() if framework == "pt" else []
+            return header, {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, ValidationError, OSError) as error:
+        raise ModelError(
+            f"Expected a model written by 'napari-dinomed teach', but {path.name} cannot "
+            "be read as one: it is another file, damaged, or of a later version."
+        ) from error
+
+
+def _differences(own: Sight, sight: Sight) -> tuple[str, ...]:
+    """In what a volume is seen otherwise than those that taught."""
+    said = []
+    if own.modality != sight.modality:
+        said.append(f"It was taught on {own.modality}, and this is {sight.modality}.")
+    if own.modality == "CT" and own.window != sight.window:
+        said.append(
+            f"It was taught with the window {own.window}, and this one is {sight.window}."
+        )
+    ratios = [a / b for a, b in zip(own.spacing, sight.spacing, strict=True)]
+    if max(*ratios, *(1 / ratio for ratio in ratios)) > _ODD_SPACING:
+        taught, seen = (
+            " × ".join(f"{length:.3g}" for length in one.spacing) for one in (own, sight)
+        )
+        said.append(f"It was taught at a spacing of {taught}, and this one's is {seen}.")
+    return tuple(said)
+
+
+# Spacings that differ by more look different to an encoder.
+_ODD_SPACING = 2.0

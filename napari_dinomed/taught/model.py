@@ -1,0 +1,95 @@
+"""A taught model: labels, and examples of what they look like to one encoder.
+
+In and out: ``NAME.dinomed``, a safetensors file whose header is JSON. It holds no voxel, no
+patient and no path: examples are a few whitened parts of tokens each, and where in its
+volume each lies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import save
+
+from napari_dinomed.errors import ModelError
+from napari_dinomed.io.atomic import replacing
+from napari_dinomed.segment.one_object.looks import Basis
+from napari_dinomed.taught.examples import Examples
+from napari_dinomed.taught.header import ADAPTER, KEY, read_parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_dinomed.taught.header import Header
+
+
+@dataclass(frozen=True, eq=False)
+class TaughtModel:
+    """Labels that were taught.
+
+    Parameters
+    ----------
+    header
+        What it is.
+    bases
+        Principal parts of the encoder's tokens along each axis.
+    examples
+        Of all volumes, on these bases.
+    """
+
+    header: Header
+    bases: tuple[Basis, ...]
+    examples: Examples
+
+    def is_same(self, other: TaughtModel) -> bool:
+        """Whether another one was taught the same."""
+        own, theirs = self.examples.looks, other.examples.looks
+        return self.header == other.header and torch.equal(own, theirs)
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        tensors = {
+            **{f"mean.{n}": basis.mean for n, basis in enumerate(self.bases)},
+            **{f"whiten.{n}": basis.whiten for n, basis in enumerate(self.bases)},
+            **{f"examples.{name}": getattr(self.examples, name) for name in _COLUMNS},
+        }
+        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        return save(contiguous, {KEY: ADAPTER.dump_json(self.header).decode()})
+
+    def write(self, path: Path) -> None:
+        """Write the file; an old one is replaced once all is written."""
+        with replacing(path) as temporary:
+            temporary.write_bytes(self.to_bytes())
+
+
+_COLUMNS = ("looks", "places", "classes", "cases", "weights")
+
+
+def read_model(path: Path) -> TaughtModel:
+    """Read a taught model; errors as `read_header`, and where its parts do not fit."""
+    return _checked(*read_parts(path, "pt"), path.name)
+
+
+def _checked(header: Header, tensors: dict[str, torch.Tensor], name: str) -> TaughtModel:
+    """A model whose parts go together."""
+    try:
+        bases = tuple(
+            Basis(tensors[f"mean.{n}"], tensors[f"whiten.{n}"])
+            for n in range(len(header.sight.axes))
+        )
+        examples = Examples(*(tensors[f"examples.{column}"] for column in _COLUMNS))
+        parts = sum(basis.whiten.shape[1] for basis in bases)
+        count = len(examples)
+        fits = (
+            examples.looks.shape == (count, parts)
+            and examples.places.shape == (count, 3)
+            and all(len(getattr(examples, column)) == count for column in _COLUMNS)
+            and all(basis.mean.shape == basis.whiten.shape[:1] for basis in bases)
+        )
+    except (KeyError, IndexError) as error:
+        raise ModelError(f"{name} is damaged: {error} is missing.") from error
+    if not fits or not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ModelError(f"{name} is damaged: its parts do not go together.")
+    return TaughtModel(header, bases, examples)
