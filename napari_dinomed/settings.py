@@ -29,12 +29,15 @@ class Settings:
         Names of weights' licences that the user has accepted.
     label_suffix
         The format that labels were last saved in.
+    models
+        Paths of taught models, the last used first.
     """
 
     cache_limit: int = 20 * _GIB
     offline: bool = False
     accepted_licences: tuple[str, ...] = ()
     label_suffix: str = ".nii.gz"
+    models: tuple[str, ...] = ()
 
     def accepting(self, licence: str) -> Settings:
         """These settings with one more licence accepted."""
@@ -73,6 +76,7 @@ def load_settings() -> Settings:
             offline=bool(values["offline"]),
             accepted_licences=tuple(values["accepted_licences"]),
             label_suffix=str(values["label_suffix"]),
+            models=tuple(values["models"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DinomedError(

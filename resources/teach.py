@@ -141,7 +141,7 @@ class Scene:
                 truth = like_grey(scan, random)
             else:
                 # Large objects are few, and small ones many.
-                shares = np.array([np.sqrt((scan.labels == n).sum()) for n in scan.organs])
+                shares = np.array([float((scan.labels == n).sum()) for n in scan.organs])
                 truth = scan.labels == random.choice(scan.organs, p=shares / shares.sum())
         grey, spacing, looks = scan.grey, np.array(scan.spacing), scan.looks
         if random.random() < 0.6:

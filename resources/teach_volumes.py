@@ -121,7 +121,7 @@ def made_up_radius(
     place: np.ndarray, extent: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
     """Distance from the middle of a turned superellipsoid, 1 at its surface."""
-    longest = random.uniform(0.1, 0.5) * extent.min()
+    longest = random.uniform(0.1, 0.8) * extent.min()
     radii = longest * random.uniform(0.4, 1, 3)
     if random.random() < 0.2:
         radii = longest * np.array([0.25, 0.25, 1.2])[random.permutation(3)]

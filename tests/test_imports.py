@@ -25,9 +25,12 @@ FORBIDDEN = {
         "features",
         "segment",
         "engine",
+        "taught",
+        "batch",
         "session",
         "plugin",
         "bench",
+        "cli",
     },
     "io": OUTER
     | {
@@ -37,17 +40,27 @@ FORBIDDEN = {
         "features",
         "segment",
         "engine",
+        "taught",
+        "batch",
         "session",
         "plugin",
         "bench",
+        "cli",
     },
     "features": OUTER
-    | {"annotation", "io", "segment", "engine", "session", "plugin", "bench"},
-    "segment": OUTER | {"timm", "zarr", "io", "engine", "session", "plugin", "bench"},
-    "engine": OUTER | {"session", "plugin", "bench"},
-    "session": OUTER | {"torch", "timm", "zarr", "plugin", "bench"},
-    "bench": OUTER | {"plugin"},
-    "plugin": {"torch", "timm", "zarr", "bench"},
+    | {"annotation", "io", "segment", "taught", "engine", "batch", "session"}
+    | {"plugin", "bench", "cli"},
+    "segment": OUTER
+    | {"timm", "zarr", "io", "taught", "engine", "batch", "session", "plugin"}
+    | {"bench", "cli"},
+    "taught": OUTER
+    | {"timm", "zarr", "engine", "batch", "session", "plugin", "bench", "cli"},
+    "engine": OUTER | {"batch", "session", "plugin", "bench", "cli"},
+    "batch": OUTER | {"session", "plugin", "bench", "cli"},
+    "session": OUTER | {"torch", "timm", "zarr", "batch", "plugin", "bench", "cli"},
+    "bench": OUTER | {"plugin", "cli"},
+    "cli": OUTER,
+    "plugin": {"torch", "timm", "zarr", "batch", "bench", "cli"},
 }
 # What a room may import at all, beside itself and Python's own library.
 ALLOWED = {"annotation": {"numpy", "pydantic", "volume", "errors"}}

@@ -15,7 +15,7 @@ Who may change a voxel:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
@@ -351,6 +351,28 @@ class Document:
                 proposed = proposed if other == label else proposed - mask
             masks[label] = starts[label] = proposed - self.erased.get(label, EMPTY)
         return replace(self, masks=_without_empty(masks), starts=_without_empty(starts))
+
+    def with_legend(
+        self, legend: Collection[Label]
+    ) -> tuple[Document, Mapping[int, LabelId]]:
+        """Labels of these names, new ones where there are none, and their numbers here.
+
+        A document in which nothing was said yet takes them for its own.
+        """
+        known = {label.name: label.id for label in self.labels}
+        named = {known[label.name] for label in legend if label.name in known}
+        spare = [one.id for one in self.labels if self.is_blank and one.id not in named]
+        document, numbers = self, {}
+        for label in legend:
+            number = known.get(label.name)
+            if number is None:
+                if not spare:
+                    document = document.with_new_label(label.meaning)
+                number = spare.pop(0) if spare else document.labels[-1].id
+                taken = replace(label, id=number, state=document.find(number).state)
+                document = document.with_label(taken)
+            numbers[label.id] = number
+        return document, numbers
 
     @property
     def unsaid(self) -> tuple[LabelId, ...]:

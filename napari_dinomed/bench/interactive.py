@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dinomed.annotation.labels import new_label
+from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.bench.clicks import next_click
@@ -25,6 +26,7 @@ from napari_dinomed.bench.metrics import (
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Meaning
+    from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.bench.case import Case
     from napari_dinomed.headless import Job
 
@@ -66,11 +68,15 @@ class Outcome:
         return asdict(self) | {"summary": self.summary()}
 
 
-def product(job: Job, meaning: Meaning, head: str = Readout.AUTO) -> Method:
-    """The product itself as a method: clicks in, mask out."""
+def product(
+    job: Job, meaning: Meaning, head: str = Readout.AUTO, start: Mask = EMPTY
+) -> Method:
+    """The product itself as a method: clicks in, mask out; they correct a start."""
 
     def segment(prompts: Prompts) -> NDArray[np.bool_]:
-        labels = job.segment((new_label(1, meaning),), prompts, head)
+        starts = {1: start} if start else None
+        label = new_label(1, meaning)
+        labels = job.segment((label,), prompts, head, starts=starts)
         return np.asarray(labels == 1)
 
     return segment
@@ -82,6 +88,7 @@ def run_case(
     clicks: int,
     seed: int | None = None,
     on_mask: OnMask | None = None,
+    start: NDArray[np.bool_] | None = None,
 ) -> Outcome:
     """Click up to so many times; a perfect mask ends it, its figures repeated.
 
@@ -97,16 +104,18 @@ def run_case(
         Jitters the clicks; None clicks at the deepest voxel.
     on_mask
         Told the case, the number of each click and the mask after it.
+    start
+        The mask before any click; empty if None.
     """
     spacing = case.volume.geometry.spacing
     random = None if seed is None else np.random.default_rng(seed)
-    mask = np.zeros_like(case.truth)
+    mask = np.zeros_like(case.truth) if start is None else start
     prompts = Prompts()
     rows: list[tuple[float, float, float]] = []
     for number in range(1, clicks + 1):
         point = next_click(case.truth, mask, spacing, random=random)
         if point is None:
-            rows.append((*rows[-1][:2], 0.0))
+            rows.append((*(rows[-1][:2] if rows else (1.0, 1.0)), 0.0))
             continue
         prompts = prompts.plus(point)
         begun = time.perf_counter()

@@ -14,6 +14,7 @@ from napari_dinomed.io.atomic import replacing
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_dinomed.bench.cohort import CohortCase
     from napari_dinomed.bench.speed import Scaled
     from napari_dinomed.bench.suite import Measured
 
@@ -68,6 +69,31 @@ def plot_scaling(path: Path, rows: list[Scaled]) -> None:
         )
     axes.set(xlabel="how many", ylabel="seconds")
     axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def plot_cohort(path: Path, rows: list[CohortCase]) -> None:
+    """Draw clicks to a Dice of .85 against volumes that taught, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.4, 4.4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    for label in dict.fromkeys(row.label for row in rows):
+        own = [row for row in rows if row.label == label]
+        counts = np.array([row.clicks(0.85) for row in own])
+        taught = [row.taught for row in own]
+        (line,) = axes.plot(taught, counts[:, 0], marker=".", label=f"{label}: taught")
+        axes.plot(
+            taught,
+            counts[:, 1],
+            ":",
+            color=line.get_color(),
+            label=f"{label}: from nothing",
+        )
+    axes.set(xlabel="volumes that taught", ylabel="clicks to a Dice of .85", ylim=(0, None))
+    axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

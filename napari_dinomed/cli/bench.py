@@ -157,6 +157,62 @@ def bench_transfer(
     )
 
 
+@bench.command("cohort")
+def bench_cohort(
+    images: Annotated[str, typer.Option(help="Pattern of volumes, in order.")],
+    labels: Annotated[str, typer.Option(help="Pattern of their labels, in order.")],
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="3 for one class, 1+2 for a union. May be repeated."),
+    ] = None,
+    clicks: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    most: Annotated[int, typer.Option(min=2, help="Volumes at most.")] = 10,
+    encoder: Encoder = "filters",
+    planes: PlaneChoice = "auto",
+    window: WindowName = None,
+    all_like_this: Like = False,
+    device: Device = "auto",
+    json_out: JsonFile = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG of clicks against volumes taught.")
+    ] = None,
+) -> None:
+    """Click through a cohort; every volume begins with what those before it taught."""
+    from glob import glob
+
+    from napari_dinomed.batch.lessons import Labelled
+    from napari_dinomed.bench.cohort import TARGETS, run_cohort
+    from napari_dinomed.bench.plots import plot_cohort, require_plots
+    from napari_dinomed.errors import ReadError
+
+    if plot is not None:
+        require_plots()
+    pairs = sorted(glob(images)), sorted(glob(labels))
+    if not pairs[0] or len(pairs[0]) != len(pairs[1]):
+        raise ReadError(
+            f"Expected as many labels as volumes, found {len(pairs[1])} and "
+            f"{len(pairs[0])}."
+        )
+    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
+    volumes = [
+        Labelled(image, truth, tuple(label or ()), meaning)
+        for image, truth in zip(*pairs, strict=True)
+    ][:most]
+    table = Table("volume", "label", "taught by", "proposal", "clicks to .80 / .85 / .90")
+    rows = []
+    with progress_bar() as on_event:
+        for row in run_cohort(volumes, encoder, window, planes, device, clicks, on_event):
+            rows.append(row)
+            counts = (row.clicks(target) for target in TARGETS)
+            told = " / ".join(f"{memory} ({without})" for memory, without in counts)
+            table.add_row(row.name, row.label, str(row.taught), f"{row.proposed:.3f}", told)
+    console.print(table)
+    console.print("In brackets: without memory. One more than made: never.")
+    write_figures(json_out, [{"cohort": [row.as_json() for row in rows]}])
+    if plot is not None:
+        plot_cohort(plot, rows)
+
+
 @bench.command("speed")
 def bench_speed(
     volume: Annotated[

@@ -270,13 +270,12 @@ class Engine:
         for number, mask in request.masks.items():
             for index, plane in mask.planes.items():
                 labels[index][plane.box][plane.array()] = number
-        settling = settled(taught(model, seen, labels, request.labels))
-        complete = next(settling)
-        yield None
-        for complete in settling:
+        model = taught(model, seen, labels, request.labels)
+        for settling in settled(model):
             yield None
-        complete.write(path)
-        yield Taught(complete.header)
+            model = settling
+        model.write(path)
+        yield Taught(model.header)
 
     def _reader(self, path: Path) -> Reader:
         """A model ready to read; the last one is kept."""

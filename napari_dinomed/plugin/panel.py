@@ -13,6 +13,7 @@ from napari_dinomed.plugin.bridge import Bridge
 from napari_dinomed.plugin.engines import APPLICATION
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
+from napari_dinomed.plugin.model_box import ModelBox
 from napari_dinomed.plugin.orientation import show_orientation
 from napari_dinomed.plugin.prompts_box import PromptsBox
 from napari_dinomed.plugin.result_box import ResultBox
@@ -50,6 +51,7 @@ class Panel(QWidget):
         self.labels_box = LabelsBox(self.workbench)
         self.prompts_box = PromptsBox(self.workbench)
         self.result_box = ResultBox(self.workbench)
+        self.model_box = ModelBox(self.workbench)
         self._status = QLabel(_DISCLAIMER)
         self._status.setWordWrap(True)
         self.workbench.said.connect(self._say)
@@ -64,6 +66,7 @@ class Panel(QWidget):
             self.labels_box,
             self.prompts_box,
             self.result_box,
+            self.model_box,
             self._status,
         ):
             layout.addWidget(box)

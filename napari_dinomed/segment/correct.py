@@ -39,7 +39,7 @@ def depth_inside(
 
 
 def correction_share(
-    distance: Floats, reach: float, count: int, everywhere: float
+    distance: Floats, reach: float, count: float, everywhere: float
 ) -> Floats:
     """How much of a click's evidence counts, from 1 at the click down to a floor.
 

@@ -22,9 +22,11 @@ from napari_dinomed.engine.messages import (
     Event,
     Notice,
     Progress,
+    ProposeLabels,
     Segmented,
     SegmentVolume,
     SliceLabels,
+    TeachModel,
     open_request,
 )
 from napari_dinomed.errors import Cancelled, DinomedError, DocumentError, WeightsError
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from napari_dinomed.volume import Volume, Window
 
     Deliver = Callable[[Callable[[], None]], None]
+    ModelRequest = ProposeLabels | TeachModel
 
 
 class Asks(Protocol):
@@ -78,6 +81,26 @@ class _Encoding:
     number: int
     call: Call | None = None
     result: Encoded | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Errand:
+    """Something to be done with the features, once.
+
+    Parameters
+    ----------
+    make
+        From the volume's name and the number of its features to the request.
+    take
+        Told the result.
+    request, call
+        What was asked, once the features are there.
+    """
+
+    make: Callable[[str, int], ModelRequest]
+    take: Callable[[Any], None]
+    request: ModelRequest | None = None
+    call: Call | None = None
 
 
 class Computing:
@@ -119,6 +142,7 @@ class Computing:
         self._working = document.choices.encoder
         self._answering = 0
         self._answer_call: Call | None = None
+        self._errand: _Errand | None = None
         self._windows: dict[str, Window] = {}
         self._generation = 0
         self._view = View()
@@ -218,8 +242,54 @@ class Computing:
         if self._encoding is not None and self._encoding.number == number:
             self._encoding = replace(self._encoding, call=call)
 
+    def run(
+        self, make: Callable[[str, int], ModelRequest], take: Callable[[Any], None]
+    ) -> None:
+        """Do something with the features, as soon as they are there.
+
+        Parameters
+        ----------
+        make
+            From the volume's name and the number of its features to the request.
+        take
+            Told the result; not where it fails, or is cancelled.
+        """
+        self._drop_errand()
+        self._errand = _Errand(make, take)
+        if self.is_encoded:
+            self._go_on_errand()
+        elif self._encoding is None or not self._fits(self._encoding):
+            self.encode()
+
+    def _go_on_errand(self) -> None:
+        errand, encoding = self._errand, self._encoding
+        if errand is None or errand.request is not None or encoding is None:
+            return
+        request = errand.make(self._name, encoding.number)
+        self._errand = replace(errand, request=request)
+        self._act()
+        call = self._submit(request, self._end_errand, self._lose_errand)
+        if self._errand is not None and self._errand.request is request:
+            self._errand = replace(self._errand, call=call)
+
+    def _end_errand(self, result: Any) -> None:
+        errand, self._errand = self._errand, None
+        self._act()
+        if errand is not None:
+            errand.take(result)
+
+    def _lose_errand(self, _: BaseException) -> None:
+        self._errand = None
+        self._act()
+
+    def _drop_errand(self) -> None:
+        errand, self._errand = self._errand, None
+        if errand is not None and errand.call is not None:
+            errand.call.cancel()
+
     def cancel(self) -> None:
         """Stop computing; features that are done stay on disk, prompts are kept."""
+        self._drop_errand()
         self._drop_encoding(unless_done=True)
         self.gave_up.emit()
 
@@ -322,6 +392,8 @@ class Computing:
             return False
         if isinstance(request, SegmentVolume):
             return request.generation == self._answering
+        if isinstance(request, ProposeLabels | TeachModel):
+            return self._errand is not None and self._errand.request is request
         if isinstance(request, EncodeVolume):
             encoding = self._encoding
             return encoding is not None and encoding.number == request.generation
@@ -359,10 +431,12 @@ class Computing:
         self._working = encoded.encoder
         if not self._answering and self._document.waiting:
             self._ask()
+        self._go_on_errand()
         self._act()
 
     def _lose_encoding(self, error: BaseException) -> None:
         self._encoding = None
+        self._drop_errand()
         self._drop_answer()
         is_other = self._working != self._document.choices.encoder
         if is_other and isinstance(error, WeightsError):
@@ -385,7 +459,7 @@ class Computing:
         phase = Phase.BARE
         if encoding is not None and result is None:
             phase = Phase.ENCODING
-        elif self._answering:
+        elif self._answering or self._errand is not None:
             phase = Phase.ANSWERING
         elif result is not None and self._fits(encoding):
             phase = Phase.READY

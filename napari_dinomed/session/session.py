@@ -15,6 +15,7 @@ from psygnal import Signal
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.history import History, Step
 from napari_dinomed.annotation.labels import Meaning, State
+from napari_dinomed.engine.messages import ProposeLabels, TeachModel
 from napari_dinomed.errors import DinomedError, DocumentError, ReadError
 from napari_dinomed.session.computing import Computing
 from napari_dinomed.session.deferred import Deferred, Queue
@@ -23,10 +24,12 @@ from napari_dinomed.session.steps import name_of
 from napari_dinomed.volume import require_seen_together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Prompt
+    from napari_dinomed.engine.messages import Proposed, Taught
     from napari_dinomed.session.autosave import Autosave
     from napari_dinomed.session.computing import Asks, Deliver
     from napari_dinomed.volume import Volume
@@ -171,6 +174,70 @@ class Session:
         self.computing.close()
         if self._autosave is not None:
             self._autosave.release()
+
+    # Taught models
+
+    def propose(self, path: Path) -> None:
+        """Have a taught model find what it knows; the labels come when they are found."""
+        self.computing.run(
+            lambda volume, number: ProposeLabels(volume, str(path), number),
+            partial(self._take_proposal, path.stem),
+        )
+
+    def remember(
+        self,
+        path: Path,
+        labels: tuple[int, ...],
+        taught: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Teach a model labels as they are now; a new model where there is none.
+
+        Parameters
+        ----------
+        path, labels
+            The model, and what it is to learn.
+        taught
+            Called when it has learnt.
+
+        Raises
+        ------
+        DocumentError
+            Where none of them has a voxel.
+        """
+        masks = {n: self.document.mask(n) for n in labels if self.document.mask(n)}
+        if not masks:
+            raise DocumentError(
+                "Expected a label with voxels to remember, got none: click first."
+            )
+        named = tuple(label for label in self.document.labels if label.id in masks)
+        self.computing.run(
+            lambda volume, number: TeachModel(volume, str(path), named, masks, number),
+            partial(self._take_lesson, path.stem, taught),
+        )
+
+    def _take_proposal(self, name: str, proposed: Proposed) -> None:
+        for warning in proposed.warnings:
+            self.noticed.emit(warning)
+        found = proposed.masks()
+        legend = tuple(label for label in proposed.legend if label.id in found)
+        document, numbers = self.document.with_legend(legend)
+        masks = {numbers[label.id]: found[label.id] for label in legend}
+        document = document.with_proposals(masks)
+        self.change(document, f"propose from {name}")
+        told = ", ".join(label.name for label in legend) or "nothing"
+        self.noticed.emit(f"{name} proposes {told}: click to correct it.")
+
+    def _take_lesson(self, name: str, told: Callable[[], None], taught: Taught) -> None:
+        header = taught.header
+        told()
+        figures = ", ".join(
+            f"{lesson.label.name} {lesson.readings[0].mean_dice:.2f}"
+            for lesson in header.lessons
+        )
+        self.noticed.emit(
+            f"{name} has learnt from {header.volumes} volumes. Dice on what it did not "
+            f"learn from: {figures}."
+        )
 
     # What the user does
 

@@ -271,9 +271,9 @@ def test_an_answer_is_the_box_that_just_holds_it(two_balls, meaning):
 
 def test_an_answer_may_be_empty():
     from napari_dinomed.engine.messages import Segmented
-    from napari_dinomed.segment.segmenter import _Canvas
+    from napari_dinomed.segment.canvas import Canvas
 
-    canvas = _Canvas(np.uint8, 0.5)
+    canvas = Canvas(np.uint8, 0.5)
     box = (slice(2, 5), slice(3, 9), slice(4, 8))
     placed = box, np.zeros((3, 6, 4), np.float32)
     canvas.paint(new_label(1), placed, np.zeros((0, 3), np.int64))
@@ -285,9 +285,9 @@ def test_an_answer_may_be_empty():
 
 
 def test_what_is_painted_grows_to_hold_every_box():
-    from napari_dinomed.segment.segmenter import _Canvas
+    from napari_dinomed.segment.canvas import Canvas
 
-    canvas = _Canvas(np.uint16, 0.5)
+    canvas = Canvas(np.uint16, 0.5)
     for number, start in ((300, 6), (2, 1)):
         box = (slice(start, start + 2),) * 3
         placed = box, np.full((2, 2, 2), 0.9, np.float32)

@@ -75,6 +75,11 @@ class Marks:
     def __len__(self) -> int:
         return len(self.included) + len(self.excluded)
 
+    def without(self, voxel: NDArray[np.int64]) -> Marks:
+        """All marks but those on one voxel (3,)."""
+        sides = (side[(side != voxel).any(1)] for side in (self.included, self.excluded))
+        return Marks(*sides)
+
 
 @dataclass(frozen=True, eq=False)
 class View:

@@ -169,7 +169,8 @@ class ObjectFinder:
         return box, found.on(Cells.finest(box, found.cells.spacing)).numpy()
 
     def _find(self, before: Found | None) -> Stepwise[Found]:
-        search = Search(self.field.see, self._weigh, self.field.whole, MOST_CELLS)
+        field, is_proposed = self.field, bool(self.start)
+        search = Search(field.see, self._weigh, field.whole, MOST_CELLS, is_proposed)
         if before is None and self.start:
             before = self._proposed()
         if before is None:
@@ -190,7 +191,11 @@ class ObjectFinder:
     def seeds(self) -> NDArray[np.integer]:
         """Voxels (n, 3) that the object is connected to."""
         marks = all_marks(self.painted, self.clicks)
-        return marks.voxels[marks.belongs] if marks.belongs.any() else self._marks.included
+        included = marks.voxels[marks.belongs]
+        if not self.start:
+            return included
+        excluded = marks.voxels[~marks.belongs].astype(np.int64)
+        return np.concatenate([self._heart(excluded), included])
 
     @property
     def _all(self) -> tuple[Mark, ...]:
@@ -204,7 +209,9 @@ class ObjectFinder:
             for side in (True, False)
         )
         included, excluded = (side.reshape(-1, 3).astype(np.int64) for side in sides)
-        return Marks(included if len(included) else self._heart(excluded), excluded)
+        if self.start:
+            included = np.concatenate([self._heart(excluded), included])
+        return Marks(included, excluded)
 
     def _heart(self, excluded: NDArray[np.int64]) -> NDArray[np.int64]:
         """The voxel (1, 3) deepest in what was proposed, less what is excluded of it."""

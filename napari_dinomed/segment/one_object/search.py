@@ -88,12 +88,16 @@ class Search:
         Box of all voxels.
     most
         Cells of a look at most.
+    is_proposed
+        Whether something was proposed before the first mark, which holds where marks do
+        not speak against it.
     """
 
     see: See
     weigh: Weigh
     whole: Box
     most: int
+    is_proposed: bool = False
 
     def first(self, marks: Marks) -> Stepwise[Found]:
         """The answer to marks that nothing was answered before."""
@@ -125,12 +129,22 @@ class Search:
         found = before
         yield None
         for _ in range(_LATER_LOOKS):
-            new = self._look(self._box(found, marks, _LATER_ROOM, last), marks, before)
-            found = _corrected(before, new, last, adds, len(marks))
+            box = self._box(found, marks, _LATER_ROOM, last)
+            new = self._look(box, marks, before)
+            if self.is_proposed:
+                usual = self._look(box, marks.without(last), before)
+                new = self._beyond(before, new, usual)
+            count = np.inf if self.is_proposed else len(marks)
+            found = _corrected(before, new, last, adds, count)
             if not (adds and self._reaches_rim(found)):
                 break
             yield Early(found)
         return found
+
+    def _beyond(self, before: Found, new: Found, usual: Found) -> Found:
+        """What the last mark alone changes in a look, added to what was known before."""
+        change = new.probability - usual.probability
+        return Found(new.cells, (before.on(new.cells) + change).clamp(0, 1))
 
     def _look(self, box: Box, marks: Marks, before: Found | None) -> Found:
         view = self.see(box, self.most)
@@ -176,7 +190,7 @@ class Search:
 
 
 def _corrected(
-    before: Found, new: Found, last: NDArray[np.int64], adds: bool, count: int
+    before: Found, new: Found, last: NDArray[np.int64], adds: bool, count: float
 ) -> Found:
     """An answer moved towards a new one, most around the last of so many marks."""
     cells, old = new.cells, before.on(new.cells)

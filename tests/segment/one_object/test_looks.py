@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from napari_dinomed.segment.one_object.cells import Cells
-from napari_dinomed.segment.one_object.looks import PARTS, Looks
+from napari_dinomed.segment.one_object.looks import PARTS, Basis, Looks
 from napari_dinomed.segment.tokens import TokenBank
 
 SHAPE = (6, 32, 48)
@@ -24,9 +24,13 @@ def _bank(axis=0, channels=80):
     return bank
 
 
+def _looks(bank, channels):
+    return Looks.of(bank, Basis.of(bank, channels))
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_looks_are_of_unit_length_and_no_part_outweighs_the_others(axis):
-    looks = Looks.of(_bank(axis), 80)
+    looks = _looks(_bank(axis), 80)
     assert looks.unit.shape[-1] == PARTS
     flat = looks.unit.float().flatten(0, 2)
     torch.testing.assert_close(flat.norm(dim=1), torch.ones(len(flat)), atol=1e-2, rtol=0)
@@ -39,13 +43,13 @@ def test_channels_that_tell_the_place_are_left_out():
     bank = _bank()
     other = _bank()
     other.tokens[..., 70:] += torch.randn(other.tokens[..., 70:].shape).half()
-    torch.testing.assert_close(Looks.of(bank, 70).unit, Looks.of(other, 70).unit)
+    torch.testing.assert_close(_looks(bank, 70).unit, _looks(other, 70).unit)
 
 
 def test_what_never_varies_is_not_blown_up():
     bank = _bank(channels=8)
     bank.tokens[..., 5] = 3
-    looks = Looks.of(bank, 8)
+    looks = _looks(bank, 8)
     assert torch.isfinite(looks.unit).all()
     assert looks.unit.float().norm(dim=-1).min() > 0.9
 
@@ -54,7 +58,7 @@ def test_what_never_varies_is_not_blown_up():
 @pytest.mark.parametrize("most", [10**6, 60])
 def test_likeness_on_cells_is_the_cosine_between_looks_in_its_spread(axis, most):
     """Read on the lattice and interpolated, or read at each cell: nearly the same."""
-    looks = Looks.of(_bank(axis), 80)
+    looks = _looks(_bank(axis), 80)
     cells = Cells.over((slice(1, 5), slice(4, 28), slice(8, 40)), (1.0, 1.0, 1.0), most)
     mark = looks.at(np.array([[3, 16, 20]]))
     likeness = looks.within(cells).likeness(mark)
@@ -68,7 +72,7 @@ def test_likeness_on_cells_is_the_cosine_between_looks_in_its_spread(axis, most)
 
 
 def test_gathering_is_projection_turned_round():
-    looks = Looks.of(_bank(), 80)
+    looks = _looks(_bank(), 80)
     cells = Cells.over((slice(0, 6), slice(0, 32), slice(0, 48)), (1.0, 1.0, 1.0), 500)
     part = looks.within(cells)
     values, weights = (

@@ -1,0 +1,163 @@
+"""Taught models: which one, have it propose, have it remember."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QGroupBox,
+    QPushButton,
+)
+
+from napari_dinomed.errors import DinomedError, ModelError
+from napari_dinomed.settings import load_settings, save_settings
+from napari_dinomed.taught.header import SUFFIX, read_header
+
+if TYPE_CHECKING:
+    from napari_dinomed.plugin.workbench import Workbench
+    from napari_dinomed.taught.header import Header
+
+_MODELS = f"Taught models (*{SUFFIX})"
+# Models that are offered; those used longest ago are left out.
+_MOST_RECENT = 8
+
+
+class ModelBox(QGroupBox):
+    """A model, and what it may do: propose labels, and remember them."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        super().__init__("Taught model")
+        self._workbench = workbench
+        self.models = QComboBox()
+        self.models.setToolTip("what earlier volumes taught; propose finds it in this one")
+        self.choose = QPushButton("Open…")
+        self.choose.setToolTip("choose a model's file")
+        self.propose = QPushButton("Propose")
+        self.propose.setToolTip("find what the model knows, before any click")
+        self.remember = QPushButton("Remember")
+        self.remember.setToolTip("teach the model this volume's labels as they are now")
+        layout = QGridLayout(self)
+        layout.addWidget(self.models, 0, 0)
+        layout.addWidget(self.choose, 0, 1)
+        layout.addWidget(self.propose, 1, 0)
+        layout.addWidget(self.remember, 1, 1)
+        self.choose.clicked.connect(lambda: self._choose())
+        self.propose.clicked.connect(lambda: self._propose())
+        self.remember.clicked.connect(lambda: self._remember())
+        self.models.activated.connect(lambda: self._show_choice())
+        workbench.bound.connect(self._on_bound)
+        self.setEnabled(False)
+
+    @property
+    def path(self) -> Path | None:
+        """The chosen model's file; None for a new one."""
+        chosen = self.models.currentData()
+        return Path(chosen) if chosen else None
+
+    def use(self, path: Path) -> None:
+        """Choose a model, and offer it first from now on."""
+        settings = load_settings()
+        others = [known for known in settings.models if known != str(path)]
+        models = (str(path), *others[: _MOST_RECENT - 1])
+        if models != settings.models:
+            save_settings(replace(settings, models=models))
+        self._fill(path)
+
+    def _on_bound(self) -> None:
+        session = self._workbench.session
+        self.setEnabled(session is not None)
+        if session is None:
+            return
+        known = {path: _header_of(path) for path in _recent()}
+        fitting = (
+            path
+            for path, header in known.items()
+            if header is not None and header.sight.modality == session.volume.modality
+        )
+        self._fill(next(fitting, None))
+
+    def _fill(self, chosen: Path | None) -> None:
+        self.models.clear()
+        for path in _recent():
+            header = _header_of(path)
+            if header is not None:
+                self.models.addItem(path.stem, str(path))
+                told = f"{path}\n{_told(header)}"
+                self.models.setItemData(self.models.count() - 1, told, 3)
+        self.models.addItem("New model…", "")
+        self.models.setCurrentIndex(self.models.findData(str(chosen) if chosen else ""))
+        self._show_choice()
+
+    def _show_choice(self) -> None:
+        self.propose.setEnabled(self.path is not None)
+
+    def _choose(self) -> None:
+        folder = str(self._workbench.exchange.suggested_path("").parent)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a model", folder, _MODELS)
+        if path:
+            self._workbench.attempt(lambda: self._open(Path(path)))
+
+    def _open(self, path: Path) -> None:
+        read_header(path)
+        self.use(path)
+
+    def _propose(self) -> None:
+        path = self.path
+        if path is not None:
+            self._workbench.act(lambda session: session.propose(path))
+
+    def _remember(self) -> None:
+        path = self.path or self._ask_name()
+        if path is None:
+            return
+
+        def taught() -> None:
+            session = self._workbench.require()
+            labels = tuple(label.id for label in session.document.labels)
+            session.remember(path, labels, lambda: self.use(path))
+
+        self._workbench.attempt(taught)
+
+    def _ask_name(self) -> Path | None:
+        suggested = self._workbench.exchange.suggested_path(SUFFIX).with_name(
+            f"model{SUFFIX}"
+        )
+        text, _ = QFileDialog.getSaveFileName(
+            self, "A new model", str(suggested), _MODELS, options=_NO_QUESTION
+        )
+        if not text:
+            return None
+        path = Path(text)
+        return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+
+
+# An existing model is taught further, not replaced.
+_NO_QUESTION = QFileDialog.Option.DontConfirmOverwrite
+
+
+def _recent() -> list[Path]:
+    try:
+        return [Path(path) for path in load_settings().models]
+    except DinomedError:
+        return []
+
+
+def _header_of(path: Path) -> Header | None:
+    try:
+        return read_header(path)
+    except ModelError:
+        return None
+
+
+def _told(header: Header) -> str:
+    """A model in a few lines."""
+    lines = [f"{header.volumes} volumes, {header.sight.modality}, {header.sight.encoder}"]
+    for lesson in header.lessons:
+        dice = f"{lesson.readings[0].mean_dice:.2f}" if lesson.readings else "–"
+        lines.append(f"{lesson.label.name}: Dice {dice} where it was not taught")
+    return "\n".join(lines)
