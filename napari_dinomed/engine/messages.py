@@ -519,7 +519,7 @@ class Envelope:
 
 
 # Packed masks, wherever they are nested, are sent as one array of this name.
-_MASKS = "masks"
+_MASKS = "packed masks"
 
 
 @cache

@@ -79,14 +79,8 @@ class Panel(QWidget):
 
     def _let_scroll(self, content: QWidget) -> None:
         """Many labels, or a small screen, must not make the window grow."""
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll = _Scroll()
         scroll.setWidget(content)
-        bar = scroll.verticalScrollBar()
-        room = bar.sizeHint().width() if bar is not None else 0
-        scroll.setMinimumWidth(content.minimumSizeHint().width() + room)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
@@ -125,6 +119,24 @@ class Panel(QWidget):
 
     def _set_status(self, text: str) -> None:
         self._status.setText(text)
+
+
+class _Scroll(QScrollArea):
+    """Scrolls up and down; as wide as what is in it needs, also when that grows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
+        """Follow what is in it."""
+        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            bar = self.verticalScrollBar()
+            room = bar.sizeHint().width() if bar is not None else 0
+            self.setMinimumWidth(watched.minimumSizeHint().width() + room)
+        return bool(super().eventFilter(watched, event))
 
 
 def _leave(

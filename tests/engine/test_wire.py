@@ -21,14 +21,20 @@ from napari_dinomed.engine.messages import (
     OpenSource,
     OpenVolume,
     Progress,
+    Proposed,
+    ProposeLabels,
     Segmented,
     SegmentVolume,
     Stage,
+    Taught,
+    TeachModel,
 )
 from napari_dinomed.errors import EngineError
 from napari_dinomed.io import Pick, Source
+from napari_dinomed.taught.header import Header, Lesson, Reading, Sight
 from napari_dinomed.volume import Geometry, Window
 
+LABEL = Label(1, "a", (0.1, 0.2, 0.3))
 GEOMETRY = Geometry.from_spacing((2, 3, 4), (3.0, 0.7, 0.7), "mm")
 MESSAGES = [
     OpenVolume("v", np.arange(24, dtype=np.int16).reshape(2, 3, 4), GEOMETRY, "CT"),
@@ -51,6 +57,16 @@ MESSAGES = [
         generation=7,
         wanted=(1,),
         encoding=2,
+        starts={1: Mask.of_voxels(np.array([(1, 2, 3)]))},
+    ),
+    ProposeLabels("v", "/models/a.dinomed", 3),
+    TeachModel("v", "a.dinomed", (LABEL,), {1: Mask.of_voxels(np.array([(1, 2, 3)]))}, 3),
+    Proposed((3, 4, 5), np.ones((2, 1, 3), np.uint16), (LABEL,), {1: 0.3}, ("odd",), 0.5),
+    Taught(
+        Header(
+            Sight("e", "e:1", (0, 1, 2), Window(0.0, 1.0), "MR", (1.0, 2.0, 3.0)),
+            (Lesson(LABEL, 2, 30, (Reading("knn", True, 0.5, (0.8, 0.9)),)),),
+        )
     ),
     Progress(1, 2, Stage.SLICES),
     Begun(4),
@@ -178,7 +194,7 @@ def _with_masks(change):
     frame = _frame(Envelope(1, message))
     length = struct.unpack(">4sI", frame[:8])[1]
     header, masks = json.loads(frame[8 : 8 + length]), change(frame[8 + length :])
-    (entry,) = (e for e in header["arrays"] if e["name"] == "masks")
+    (entry,) = (e for e in header["arrays"] if e["name"] == "packed masks")
     entry["shape"] = [len(masks)]
     return _raw(header, masks)
 

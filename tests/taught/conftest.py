@@ -7,6 +7,7 @@ import pytest
 
 from napari_dinomed.engine.client import Call
 from napari_dinomed.engine.engine import Engine
+from napari_dinomed.engine.messages import from_plain, to_plain
 from napari_dinomed.headless import prepare
 from napari_dinomed.volume import Geometry, Volume
 from tests.conftest import ball
@@ -40,8 +41,12 @@ def jobs(tmp_path_factory):
         ]
 
 
+def _sent(message):
+    return from_plain(*to_plain(message))
+
+
 class InProcess:
-    """An engine's client without a process: every answer comes at once."""
+    """An engine's client without a process: every answer comes at once, as if sent."""
 
     def __init__(self):
         self.engine = Engine()
@@ -49,7 +54,8 @@ class InProcess:
     def submit(self, request, on_event=None):
         future = Future()
         try:
-            future.set_result(self.engine.run(request, on_event))
+            result = self.engine.run(_sent(request), on_event)
+            future.set_result(_sent(result))
         except Exception as error:  # noqa: BLE001 - as a process would send it
             future.set_exception(error)
         return Call(future, lambda: None)
