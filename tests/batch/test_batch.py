@@ -1,0 +1,219 @@
+"""Folders of volumes: labelled one after another, never twice, never lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_dinomed.batch.inputs import find_inputs, results_for
+from napari_dinomed.batch.run import MANIFEST, RESULTS, Batch
+from napari_dinomed.bench.metrics import dice
+from napari_dinomed.errors import ReadError
+from tests.taught.conftest import SPACING, scan
+
+
+def _write(folder, seed):
+    volume, truth = scan(seed)
+    affine = np.diag([*SPACING[::-1], 1.0])
+    for name, array in (("image", volume.array), ("label", truth.astype(np.uint8))):
+        nib.save(nib.Nifti1Image(array.T, affine), folder / f"{seed:03}_{name}.nii.gz")
+    return truth
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Four volumes with labels as files, and a model taught by the first two."""
+    folder = tmp_path_factory.mktemp("cohort")
+    truths = {seed: _write(folder, seed) for seed in range(4)}
+    arguments = []
+    for seed in (0, 1):
+        arguments += ["--image", folder / f"{seed:03}_image.nii.gz"]
+        arguments += ["--labels", folder / f"{seed:03}_label.nii.gz"]
+    done = _run("teach", *arguments, "--out", folder / "m.dinomed", home=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, truths
+
+
+def _run(*arguments, home):
+    command = [sys.executable, "-m", "napari_dinomed", *map(str, arguments)]
+    environment = {"NAPARI_DINOMED_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    import os
+
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | environment
+    )
+
+
+def _batch(folder, out):
+    return Batch(folder / "m.dinomed", out, "filters", None, "auto", "cpu")
+
+
+def _label(folder, out, sources):
+    batch = _batch(folder, out)
+    waiting = batch.waiting(results_for(find_inputs(sources, out), out, ".nii.gz"))
+    rows = list(batch.run(waiting, lambda event: None))
+    return rows, batch.write_results()
+
+
+def test_a_folder_is_labelled_on_the_files_own_grid(cohort, tmp_path):
+    folder, truths = cohort
+    rows, _ = _label(folder, tmp_path, [f"{folder}/00[23]_image.nii.gz"])
+    assert [row.error for row in rows] == ["", ""]
+    for seed in (2, 3):
+        stored = nib.load(tmp_path / f"{seed:03}_image_labels.nii.gz")
+        image = nib.load(folder / f"{seed:03}_image.nii.gz")
+        np.testing.assert_array_equal(stored.affine, image.affine)
+        labels = np.asarray(stored.dataobj).T
+        assert dice(truths[seed] == 1, labels == 1) > 0.75
+    with (tmp_path / RESULTS).open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 4
+    assert {row["label"] for row in table} == {"Label 1", "Label 2"}
+    assert (
+        int(table[0]["voxels"]) == (truths[2] == 1).sum() or int(table[0]["voxels"]) > 500
+    )
+    assert table[0]["light"] in ("green", "yellow")
+    assert table[0]["unit"] == "mm³"
+
+
+def test_a_broken_volume_is_a_row_and_not_the_end(cohort, tmp_path):
+    folder, _ = cohort
+    sources = tmp_path / "in"
+    sources.mkdir()
+    shutil.copy(folder / "002_image.nii.gz", sources / "b.nii.gz")
+    (sources / "a.nii.gz").write_bytes((sources / "b.nii.gz").read_bytes()[:2000])
+    out = tmp_path / "out"
+    rows, results = _label(folder, out, [f"{sources}/*.nii.gz"])
+    assert [bool(row.error) for row in rows] == [True, False]
+    assert len(results) == 2
+    assert not (out / "a_labels.nii.gz").exists()
+    # What failed is tried again; what is done is not.
+    again, _ = _label(folder, out, [f"{sources}/*.nii.gz"])
+    assert [row.source.endswith("a.nii.gz") for row in again] == [True]
+
+
+@pytest.mark.parametrize("torn", [0, 40])
+def test_killed_anywhere_it_goes_on_with_the_same_bytes(cohort, tmp_path, torn):
+    folder, _ = cohort
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    pattern = [f"{folder}/00[23]_image.nii.gz"]
+    _label(folder, whole, pattern)
+    batch = _batch(folder, resumed)
+    waiting = batch.waiting(results_for(find_inputs(pattern, resumed), resumed, ".nii.gz"))
+    first = next(batch.run(waiting, lambda event: None))
+    assert not first.error
+    manifest = resumed / MANIFEST
+    if torn:
+        # The line of the next volume was cut in its middle.
+        with manifest.open("a") as file:
+            file.write(json.dumps({"task": "x" * 100})[:torn])
+    rows, results = _label(folder, resumed, pattern)
+    assert len(rows) == 1
+    assert len(results) == 2
+    for name in ("002_image_labels.nii.gz", "003_image_labels.nii.gz"):
+        ours, theirs = (nib.load(out / name) for out in (whole, resumed))
+        np.testing.assert_array_equal(ours.dataobj, theirs.dataobj)
+    for path in whole.glob("*.nii.gz"):
+        assert (resumed / path.name).stat().st_size == path.stat().st_size
+
+
+def test_another_model_is_other_work(cohort, tmp_path):
+    folder, _ = cohort
+    pattern = [f"{folder}/002_image.nii.gz"]
+    _label(folder, tmp_path, pattern)
+    other = tmp_path / "other"
+    other.mkdir()
+    data = (folder / "m.dinomed").read_bytes()
+    (other / "m.dinomed").write_bytes(data.replace(b"Label 1", b"Label 9"))
+    rows, _ = _label(other, tmp_path, pattern)
+    assert [row.measures[0].label for row in rows] == ["Label 9"]
+
+
+def test_two_volumes_never_get_one_name(tmp_path):
+    for name in ("a/scan.nii.gz", "b/scan.nii.gz", "b/scan.nrrd"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    out = tmp_path / "out"
+    sources = [tmp_path / "a/scan.nii.gz", tmp_path / "b/scan.nii.gz"]
+    names = [place.name for _, place in results_for(sources, out, ".nii.gz")]
+    assert names == ["a_scan_labels.nii.gz", "b_scan_labels.nii.gz"]
+    with pytest.raises(ReadError, match="one name, b_scan"):
+        results_for([*sources, tmp_path / "b/scan.nrrd"], out, ".nii.gz")
+
+
+def test_inputs_of_every_kind(cohort, tmp_path):
+    folder, _ = cohort
+    shutil.copy(folder / "002_image.nii.gz", tmp_path / "x.nii.gz")
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    shutil.copy(folder / "003_image.nii.gz", deep / "y.nii.gz")
+    (tmp_path / "notes.txt").write_text("no volume")
+    assert [p.name for p in find_inputs([str(tmp_path)], tmp_path / "out")] == [
+        "y.nii.gz",
+        "x.nii.gz",
+    ]
+    table = tmp_path / "list.csv"
+    table.write_text("path,age\nx.nii.gz,3\ndeep/y.nii.gz,4\n")
+    found = find_inputs([str(table)], tmp_path / "out")
+    assert [path.name for path in found] == ["x.nii.gz", "y.nii.gz"]
+    table.write_text("x.nii.gz\nmissing.nii.gz\n")
+    with pytest.raises(ReadError, match=r"1 files that are not there: .*missing"):
+        find_inputs([str(table)], tmp_path / "out")
+    with pytest.raises(ReadError, match="found no"):
+        find_inputs([str(tmp_path / "nothing*")], tmp_path / "out")
+    # Results of an earlier run are none of them.
+    with pytest.raises(ReadError, match="no volume"):
+        find_inputs([str(deep)], deep)
+
+
+def test_the_command_line_teaches_tells_and_applies(cohort, tmp_path):
+    folder, _ = cohort
+    model = folder / "m.dinomed"
+    told = _run("model", "info", model, home=folder)
+    assert "Label 1" in told.stdout
+    assert "filters" in told.stdout
+    image = folder / "002_image.nii.gz"
+    dry = _run("apply", model, image, "--out", tmp_path / "out", "--dry-run", home=folder)
+    assert "002_image_labels.nii.gz" in dry.stdout
+    assert not (tmp_path / "out").exists()
+    done = _run("apply", model, image, "--out", tmp_path / "out", home=folder)
+    assert done.returncode == 0, done.stderr
+    again = _run("apply", model, image, "--out", tmp_path / "out", home=folder)
+    assert "1 of them done" in again.stdout
+    refused = _run(
+        "teach", "--image", image, "--labels", image, "--out", model, home=folder
+    )
+    assert refused.returncode == 1
+    assert "there already" in " ".join(refused.stderr.split())
+    other = _run("apply", image, image, "--out", tmp_path / "out", home=folder)
+    assert "Expected a model" in other.stderr
+
+
+def test_the_benchmark_of_a_cohort(cohort, tmp_path):
+    folder, _ = cohort
+    figures, plot = tmp_path / "cohort.json", tmp_path / "cohort.png"
+    done = _run(
+        "bench",
+        "cohort",
+        "--images",
+        f"{folder}/00?_image.nii.gz",
+        "--labels",
+        f"{folder}/00?_label.nii.gz",
+        *("--label", 1, "--clicks", 2, "--most", 3),
+        *("--json", figures, "--plot", plot),
+        home=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(figures.read_text())["cohort"]
+    assert [row["taught"] for row in rows] == [0, 1, 2]
+    assert rows[0]["proposed"] == 0
+    assert rows[2]["proposed"] > 0.7
+    assert rows[2]["with_memory"][-1] >= rows[2]["proposed"] - 0.05
+    assert plot.read_bytes().startswith(b"\x89PNG")
