@@ -55,14 +55,21 @@ def measure(
 
 
 def overlay_picture(
-    volume: Volume, window: Window, labels: NDArray[Any], named: tuple[Label, ...]
+    volume: Volume,
+    window: Window,
+    labels: NDArray[Any],
+    named: tuple[Label, ...],
+    height: int = _HEIGHT,
 ) -> Picture:
-    """Three planes through the labels' centre at one scale: (rows, columns, 3)."""
+    """Three planes through the labels' centre at one scale: (rows, columns, 3).
+
+    The first plane is so many pixels high.
+    """
     marked = np.argwhere(labels > 0)
     centre = (
         np.rint(marked.mean(0)).astype(int) if len(marked) else np.array(labels.shape) // 2
     )
-    scale = _HEIGHT / (labels.shape[1] * volume.geometry.spacing[1])
+    scale = height / (labels.shape[1] * volume.geometry.spacing[1])
     planes = [
         _plane(volume, window, labels, named, axis, centre[axis], scale)
         for axis in range(3)
@@ -74,7 +81,7 @@ def overlay_picture(
 
 
 def write_picture(path: Path, picture: Picture) -> None:
-    """Write a PNG; errors as `replacing`."""
+    """Write a picture; its ending chooses the format, and errors are as `replacing`."""
     import imageio.v3 as imageio
 
     from napari_dinomed.io.atomic import replacing

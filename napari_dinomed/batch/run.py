@@ -13,55 +13,35 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dinomed import __version__
 from napari_dinomed.annotation.labels import legend_of
+from napari_dinomed.batch.done import Done
+from napari_dinomed.batch.page import report_of
 from napari_dinomed.batch.quality import Measures, measures_of
 from napari_dinomed.errors import DinomedError, WriteError
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_volume, require_places, write_labels
 from napari_dinomed.io.atomic import write_text
+from napari_dinomed.report import overlay_picture, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.labels import Label
     from napari_dinomed.features.stack import Planes
-    from napari_dinomed.headless import OnEvent
+    from napari_dinomed.headless import Job, OnEvent
 
-MANIFEST, RESULTS = "manifest.jsonl", "results.csv"
-
-
-@dataclass(frozen=True)
-class Done:
-    """One volume that a batch is done with.
-
-    Parameters
-    ----------
-    task
-        What identifies the work: the files, the model and the program's version.
-    source, labels
-        The volume, and the name of the file with its labels; empty where there is none.
-    measures
-        Of each label.
-    seconds
-        That it took.
-    warnings
-        In what the volume is unlike those that taught.
-    error
-        Why there are no labels; empty where there are.
-    """
-
-    task: str
-    source: str
-    labels: str = ""
-    measures: tuple[Measures, ...] = ()
-    seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
-    error: str = ""
+MANIFEST, RESULTS, REPORT = "manifest.jsonl", "results.csv", "report.html"
+PICTURES = ".pictures"
+# Pixels of a picture in the report: it has many.
+_HEIGHT = 160
 
 
 _ADAPTER = TypeAdapter(Done)
@@ -124,7 +104,7 @@ class Batch:
             yield done
 
     def write_results(self) -> list[Done]:
-        """Write ``results.csv``: a row for each label of each volume."""
+        """Write ``results.csv``, a row for each label of each volume, and the report."""
         latest = {row.task: row for row in self._rows()}
         rows = [latest[task] for task in self._tasks if task in latest]
         text = io.StringIO()
@@ -136,6 +116,7 @@ class Batch:
             for cells in [one.cells() for one in row.measures] or nothing:
                 writer.writerow([row.source, row.labels, *cells, said, row.error])
         write_text(self.out / RESULTS, text.getvalue())
+        write_text(self.out / REPORT, report_of(rows, self.out / PICTURES))
         return rows
 
     def _label(self, source: Path, place: Path, on_event: OnEvent) -> Done:
@@ -146,7 +127,17 @@ class Batch:
         labels = proposed.paste(volume.array.shape)
         write_labels(place, labels, volume, legend_of(proposed.legend))
         measures = measures_of(volume, labels, proposed.legend, proposed.doubts)
+        self._show(place.name, job, labels, proposed.legend)
         return Done("", str(source), place.name, measures, warnings=proposed.warnings)
+
+    def _show(
+        self, name: str, job: Job, labels: NDArray[Any], legend: tuple[Label, ...]
+    ) -> None:
+        """Keep a small picture for the report."""
+        folder = self.out / PICTURES
+        folder.mkdir(exist_ok=True)
+        picture = overlay_picture(job.volume, job.window, labels, legend, _HEIGHT)
+        write_picture(folder / f"{name}.jpg", picture)
 
     @cached_property
     def _digest(self) -> str:
