@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,9 @@ CELLS = (6_000, 56_000)
 LEAST_VOXELS = 60
 # How often a whole patient, a crop of one and a made-up volume come.
 SHARES = {"whole": 0.2, "crop": 0.25, "made_up": 0.55}
+# How often a small scan is enlarged, and up to how many voxels: in large volumes objects
+# reach over many more cells than most of those that teach have voxels.
+ENLARGED, ENLARGED_SHARE, MOST_VOXELS = 3, 0.5, 10_000_000
 # How often a region of like grey values is asked for, instead of something labelled.
 UNLABELLED = 0.1
 # Weight of binary cross-entropy, beside soft Dice.
@@ -82,6 +85,19 @@ class Scan:
     spacing: tuple[float, float, float]
     looks: tuple[Looks, ...]
     organs: tuple[int, ...]
+
+    def enlarged(self, factor: int) -> Scan:
+        """The same of so many times as many voxels along each axis."""
+        shape = tuple(factor * length for length in self.labels.shape)
+        grey = functional.interpolate(self.grey[None, None], shape, mode="trilinear")[0, 0]
+        labels = self.labels
+        for axis in range(3):
+            labels = labels.repeat(factor, axis)
+        looks = tuple(
+            Looks(part.unit, shape, part.axis, part.step * factor) for part in self.looks
+        )
+        z, y, x = (length / factor for length in self.spacing)
+        return replace(self, grey=grey, labels=labels, spacing=(z, y, x), looks=looks)
 
     @classmethod
     def load(cls, file: Path) -> Scan:
@@ -113,6 +129,14 @@ class Cohort:
                 self.scans[kind].setdefault(file.parent.name, []).append(scan)
 
     def draw(self, random: Random) -> Scan:
+        """A scan of a kind and an encoder, enlarged at times."""
+        scan = self._drawn(random)
+        is_small = scan.labels.size * ENLARGED**3 < MOST_VOXELS
+        if is_small and random.random() < ENLARGED_SHARE:
+            return scan.enlarged(ENLARGED)
+        return scan
+
+    def _drawn(self, random: Random) -> Scan:
         there = [kind for kind in SHARES if self.scans[kind]]
         shares = np.array([SHARES[kind] for kind in there])
         kind = self.scans[random.choice(there, p=shares / shares.sum())]
