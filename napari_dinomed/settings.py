@@ -76,7 +76,7 @@ def load_settings() -> Settings:
             offline=bool(values["offline"]),
             accepted_licences=tuple(values["accepted_licences"]),
             label_suffix=str(values["label_suffix"]),
-            models=tuple(values["models"]),
+            models=tuple(values.get("models", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DinomedError(

@@ -343,9 +343,12 @@ class Document:
 
         They take free voxels; an earlier proposal gives way.
         """
-        masks, starts = dict(self.masks), dict(self.starts)
+        unsaid = set(self.unsaid)
+        old = unsaid & set(self.starts)
+        masks = {n: mask for n, mask in self.masks.items() if n not in old}
+        starts = {n: mask for n, mask in self.starts.items() if n not in old}
         for label, proposed in found.items():
-            if label not in self.unsaid:
+            if label not in unsaid:
                 continue
             for other, mask in masks.items():
                 proposed = proposed if other == label else proposed - mask
@@ -361,7 +364,13 @@ class Document:
         """
         known = {label.name: label.id for label in self.labels}
         named = {known[label.name] for label in legend if label.name in known}
-        spare = [one.id for one in self.labels if self.is_blank and one.id not in named]
+        spare = [
+            one.id
+            for one in self.labels
+            if self.is_blank
+            and one.id not in named
+            and one == new_label(one.id, one.meaning)
+        ]
         document, numbers = self, {}
         for label in legend:
             number = known.get(label.name)

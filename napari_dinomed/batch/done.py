@@ -25,6 +25,8 @@ class Done:
         In what the volume is unlike those that taught.
     error
         Why there are no labels; empty where there are.
+    written
+        Size and time of change of the file with the labels.
     """
 
     task: str
@@ -34,3 +36,4 @@ class Done:
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     error: str = ""
+    written: tuple[int, int] = (0, 0)

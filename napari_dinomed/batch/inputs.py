@@ -13,6 +13,8 @@ from napari_dinomed.io.atomic import is_workroom
 
 # What is written beside labels.
 MARK = "_labels"
+# Endings of files that are slices of a volume, rather than volumes.
+_SLICES = (".dcm", ".ima")
 
 
 def find_inputs(given: list[str], out: Path) -> list[Path]:
@@ -33,7 +35,8 @@ def find_inputs(given: list[str], out: Path) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for text in given:
-        paths = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
+        is_there = Path(text).exists()
+        paths = [Path(text)] if is_there else [Path(p) for p in sorted(_matches(text))]
         if not paths:
             raise ReadError(f"Expected a file, a folder or a pattern, found no {text}.")
         for path in paths:
@@ -78,27 +81,54 @@ def stem_of(path: Path) -> str:
     return path.name
 
 
+def _matches(pattern: str) -> list[str]:
+    return glob.glob(pattern, recursive=True)
+
+
 def _volumes_in(path: Path) -> list[Path]:
     if path.suffix.lower() == ".csv":
         return _rows_of(path)
-    if path.is_file() or can_read(path):
+    if path.is_file() or _is_one_volume(path):
         return [path]
     found = []
     for inside in sorted(path.iterdir()):
         is_ours = is_workroom(inside) or inside.name.startswith(".")
         if inside.is_dir() and not is_ours:
             found += _volumes_in(inside)
-        elif not is_ours and can_read(inside) and not is_lone_picture(inside):
+        elif not is_ours and _is_a_volume(inside):
             found.append(inside)
     return found
 
 
+def _is_one_volume(folder: Path) -> bool:
+    """Whether a folder's own files are the slices of a volume, or it is a store."""
+    files = [each for each in folder.iterdir() if each.is_file()]
+    if any(_is_a_volume(each) for each in files):
+        return False
+    is_store = folder.suffix.lower() == ".zarr"
+    return (bool(files) or is_store) and can_read(folder)
+
+
+def _is_a_volume(file: Path) -> bool:
+    """Whether a file is a volume by itself, by its name and its first bytes."""
+    is_slice = file.suffix.lower() in _SLICES or is_lone_picture(file)
+    is_named = file.name.lower().endswith(volume_suffixes())
+    has_header = file.suffix == ".img" and file.with_suffix(".hdr").exists()
+    return is_named and not is_slice and not has_header and can_read(file)
+
+
 def _rows_of(path: Path) -> list[Path]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ReadError(
+            f"Expected a CSV of paths in UTF-8, but {path.name} cannot be read: {error}"
+        ) from error
+    if rows and not rows[0].lower().endswith(volume_suffixes()):
+        # A heading, unless it is a folder.
+        rows = rows if (path.parent / rows[0]).exists() else rows[1:]
     paths = [path.parent / row for row in rows]
-    # The first row may be a heading.
-    paths = paths[1:] if len(paths) > 1 and not paths[0].exists() else paths
     missing = [str(each) for each in paths if not each.exists()]
     if missing:
         raise ReadError(

@@ -13,6 +13,7 @@ from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels, read_volume
 from napari_dinomed.taught.model import read_model
 from napari_dinomed.taught.teach import begun, settled, taught
+from napari_dinomed.volume import require_same_grid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,19 +53,19 @@ class Labelled:
         ------
         ReadError
             Where one cannot be read.
+        VolumeError
+            Where they do not lie on one grid.
         ModelError
-            Where they do not go together, or a label is not there.
+            Where a label is asked for twice, or not by a number.
         """
         volume = read_volume(self.image)
         labels, stored = read_labels(self.labels)
-        if labels.shape != volume.array.shape:
-            raise ModelError(
-                f"Expected labels of {volume.array.shape} voxels (z, y, x) for "
-                f"{self.image}, got {labels.shape} in {self.labels}."
-            )
+        require_same_grid(volume, stored)
         named = {entry.id: entry for entry in stored.legend or ()}
         groups = [_numbers(text) for text in self.chosen]
         groups = groups or [(int(n),) for n in np.unique(labels) if n]
+        if len({n for group in groups for n in group}) < sum(map(len, groups)):
+            raise ModelError(f"Expected every label once, got {', '.join(self.chosen)}.")
         legend, mapped = [], np.zeros_like(labels)
         for number, group in enumerate(groups, start=1):
             label = new_label(number, self.meaning)

@@ -59,6 +59,9 @@ class Batch:
         Folder of results; made where it is missing.
     encoder, window, planes, device
         As for `prepare`.
+    overwrite
+        Whether labels may be replaced that this program did not write there, or that were
+        changed since.
     """
 
     model: Path
@@ -67,16 +70,17 @@ class Batch:
     window: str | None
     planes: Planes
     device: str
-    _tasks: list[str] = field(default_factory=list)
+    overwrite: bool = False
+    _tasks: dict[Path, str] = field(default_factory=dict)
 
     def waiting(self, places: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
         """The volumes that are not done, each with the place of its labels."""
-        done = {row.task: row for row in self._rows() if not row.error}
-        self._tasks = [self._task(source, place) for source, place in places]
+        done = {row.task for row in self._rows() if not row.error}
+        self._tasks = {place: self._task(source, place) for source, place in places}
         return [
-            pair
-            for pair, task in zip(places, self._tasks, strict=True)
-            if task not in done or not pair[1].exists()
+            (source, place)
+            for source, place in places
+            if self._tasks[place] not in done or not place.exists()
         ]
 
     def run(self, waiting: list[tuple[Path, Path]], on_event: OnEvent) -> Iterator[Done]:
@@ -92,12 +96,15 @@ class Batch:
         except OSError as error:
             raise WriteError(f"Cannot make the folder {self.out}: {error}") from error
         for source, place in waiting:
-            begun = time.perf_counter()
-            task = self._task(source, place)
+            begun, task = time.perf_counter(), self._tasks[place]
             try:
+                self._require_own(place)
                 done = self._label(source, place, on_event)
             except DinomedError as error:
-                done = Done(task, str(source), error=str(error))
+                done = Done(task, _text_of(source), error=str(error))
+            except Exception as error:  # noqa: BLE001 - one volume is not the end of a run
+                said = f"{type(error).__name__}: {error}"
+                done = Done(task, _text_of(source), error=said)
             seconds = time.perf_counter() - begun
             done = replace(done, task=task, seconds=round(seconds, 2))
             self._note(done)
@@ -106,7 +113,7 @@ class Batch:
     def write_results(self) -> list[Done]:
         """Write ``results.csv``, a row for each label of each volume, and the report."""
         latest = {row.task: row for row in self._rows()}
-        rows = [latest[task] for task in self._tasks if task in latest]
+        rows = [latest[task] for task in self._tasks.values() if task in latest]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["volume", "labels", *Measures.COLUMNS, "warnings", "error"])
@@ -128,14 +135,35 @@ class Batch:
         write_labels(place, labels, volume, legend_of(proposed.legend))
         measures = measures_of(volume, labels, proposed.legend, proposed.doubts)
         self._show(place.name, job, labels, proposed.legend)
-        return Done("", str(source), place.name, measures, warnings=proposed.warnings)
+        return Done(
+            "",
+            _text_of(source),
+            place.name,
+            measures,
+            warnings=proposed.warnings,
+            written=_state_of(place),
+        )
+
+    def _require_own(self, place: Path) -> None:
+        """Raise `WriteError` where there are labels that are not as they were written."""
+        if self.overwrite or not place.exists():
+            return
+        written = {row.labels: row.written for row in self._rows() if row.labels}
+        if written.get(place.name) != _state_of(place):
+            raise WriteError(
+                f"{place} is there already, and not as a run left it: somebody may "
+                "have corrected it. Move it away, or say --overwrite."
+            )
 
     def _show(
         self, name: str, job: Job, labels: NDArray[Any], legend: tuple[Label, ...]
     ) -> None:
         """Keep a small picture for the report."""
         folder = self.out / PICTURES
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"Cannot make the folder {folder}: {error}") from error
         picture = overlay_picture(job.volume, job.window, labels, legend, _HEIGHT)
         write_picture(folder / f"{name}.jpg", picture)
 
@@ -146,11 +174,10 @@ class Batch:
     def _task(self, source: Path, place: Path) -> str:
         """What identifies the labelling of a volume, as it lies on disk now."""
         files = [source] if source.is_file() else sorted(source.rglob("*"))
-        stats = [(file.name, file.stat()) for file in files]
         about = (
             str(source.resolve()),
             place.name,
-            [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats],
+            [(file.name, *_state_of(file)) for file in files],
             self._digest,
             self.window,
             self.planes,
@@ -175,9 +202,23 @@ class Batch:
         if not path.exists():
             return []
         rows = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 rows.append(_ADAPTER.validate_json(line))
             except ValidationError:
                 continue
         return rows
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """Bytes of a file and when it was changed; zeros where it cannot be looked at."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_size, stat.st_mtime_ns)
+
+
+def _text_of(path: Path) -> str:
+    """A path as text that can be written, also where its bytes are no text."""
+    return os.fsencode(path).decode("utf-8", errors="replace")

@@ -99,16 +99,15 @@ def measure_scaling(
 ) -> Iterator[Scaled]:
     """Time further clicks on made-up CTs of many sizes, with many clicks and labels."""
     for scale, sizes in SCALES.items():
-        clicks = None
+        job = None
         for size in sizes:
-            if clicks is None or scale in ("slices", "rows and columns"):
+            if job is None or scale in ("slices", "rows and columns"):
                 slices = size if scale == "slices" else _SLICES
                 rows = size if scale == "rows and columns" else _ROWS
                 volume, truths = made_up_organs((slices, rows, rows))
                 job = prepare(volume, encoder, device=device, on_event=on_event)
-                clicks = _Clicks(job, truths * 3)
-                clicks.on(1)
-            while scale == "clicks" and len(clicks) < size:
+            clicks = _Clicks(job, truths * 3)
+            for _ in range(size if scale == "clicks" else 1):
                 clicks.on(1)
             while scale == "labels" and clicks.labels < size:
                 clicks.on(clicks.labels + 1)

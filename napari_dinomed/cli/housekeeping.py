@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -18,9 +18,6 @@ from napari_dinomed.cli.common import (
 from napari_dinomed.engine.messages import Progress as Step
 from napari_dinomed.engine.messages import Stage
 from napari_dinomed.settings import load_settings, save_settings
-
-if TYPE_CHECKING:
-    pass
 
 weights = typer.Typer(no_args_is_help=True, help="Fetch or add encoder weights.")
 cache = typer.Typer(no_args_is_help=True, help="Look after computed features.")

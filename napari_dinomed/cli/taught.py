@@ -20,6 +20,7 @@ from napari_dinomed.cli.common import (
 )
 from napari_dinomed.cli.common import out as console
 from napari_dinomed.errors import ModelError
+from napari_dinomed.features.stack import Planes
 from napari_dinomed.taught.header import SUFFIX, Header, read_header
 
 model = typer.Typer(no_args_is_help=True, help="Look at taught models, or join them.")
@@ -55,6 +56,10 @@ def teach(
             f"Expected as many --labels as --image, got {len(labels)} and {len(image)}."
         )
     _require_model_name(out, may_exist=add)
+    if add:
+        sight = read_header(out).sight
+        encoder = sight.encoder if encoder == "filters" else encoder
+        planes, window = sight.planes, window or sight.window_name
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
     volumes = [
         Labelled(one, theirs, tuple(label or ()), meaning)
@@ -84,8 +89,14 @@ def apply(
         str, typer.Option(help="Format of the labels: .nii.gz, .seg.nrrd, .ome.tif …")
     ] = ".nii.gz",
     window: WindowName = None,
-    planes: PlaneChoice = "auto",
+    planes: Annotated[
+        Planes | None, typer.Option(help="As the model was taught, if left out.")
+    ] = None,
     device: Device = "auto",
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace labels that others made or changed."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
@@ -95,9 +106,12 @@ def apply(
     from napari_dinomed.batch.run import Batch
 
     header = read_header(model)
+    planes = planes or header.sight.planes
+    window = window or header.sight.window_name
     found = find_inputs(inputs, out)
     places = results_for(found, out, suffix)
-    batch = Batch(model, out, encoder or header.sight.encoder, window, planes, device)
+    encoder = encoder or header.sight.encoder
+    batch = Batch(model, out, encoder, window, planes, device, overwrite)
     waiting = batch.waiting(places)
     console.print(f"{len(places)} volumes, {len(places) - len(waiting)} of them done.")
     if dry_run:
@@ -145,6 +159,8 @@ def model_merge(
 def _require_model_name(path: Path, may_exist: bool) -> None:
     if path.suffix != SUFFIX:
         raise ModelError(f"Expected a name that ends in {SUFFIX}, got {path.name}.")
+    if not path.parent.is_dir():
+        raise ModelError(f"Cannot write {path}: the folder {path.parent} is not there.")
     if path.exists() and not may_exist:
         raise ModelError(
             f"{path} is there already: choose another name, or --add to go on teaching it."

@@ -362,7 +362,7 @@ def _preview_slice(
     voxels, _ = request.prompts.marks()
     first = encoding.planes[0]
     first.require_slices(voxels[:, 0])
-    if request.preview and request.view_axis == 0:
+    if request.preview and request.view_axis == 0 and segmenter.is_seen_early:
         first.require_slices(np.array([request.view_index]))
         plane = segmenter.label_slice(request.view_index)
         yield _slice_labels(PlaneLabels(0, request.view_index, plane), request)

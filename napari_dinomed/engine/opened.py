@@ -6,6 +6,7 @@ and forgotten with the encoding.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -103,7 +104,9 @@ class EncodedVolume:
             volume.modality,
             volume.geometry.spacing,
         )
-        return Seen(sight, banks, banks[0].channels - encoder.position_channels)
+        # Hashed once more: a cache's folders are named after the fingerprint itself.
+        case = hashlib.blake2b(volume.fingerprint.encode(), digest_size=12).hexdigest()
+        return Seen(sight, banks, banks[0].channels - encoder.position_channels, case)
 
     @cached_property
     def objects(self) -> ObjectField:

@@ -371,14 +371,17 @@ class AlikeFinder:
 
     def _find(self, before: Answer | None) -> Stepwise[Answer]:
         """The answer, given the one before the last click if there was any."""
-        if before is None and self.start and self.clicks:
+        says_what = bool(self.painted.belongs.any())
+        if before is None and self.start and not (says_what and not self.clicks):
             before = self._proposed()
+            if not self.clicks:
+                return before
         if before is None:
             is_taught = self._is_well_painted
             return (yield from self._taught()) if is_taught else self._fresh(None)
         # A click among thousands of painted cells would teach nothing: it corrects.
         # Nor do exclusions alone say what else belongs.
-        is_known = any(belongs for _, belongs in self.clicks) or self.painted.belongs.any()
+        is_known = says_what or any(belongs for _, belongs in self.clicks)
         is_told = is_known and not self._is_well_painted
         fresh = self._fresh(before) if is_told else before
         if before.is_thin != fresh.is_thin:

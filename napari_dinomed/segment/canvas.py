@@ -64,7 +64,10 @@ class Canvas:
         best = self._best[inside]
         wins = probability > best
         if seeds is not None:
-            wins = connected(wins, seeds - start_of(box))
+            places = seeds - start_of(box)
+            # A mark far from what was found is settled by itself.
+            held = ((places >= 0) & (places < wins.shape)).all(1)
+            wins = connected(wins, places[held])
         self._labels[inside][wins] = label.id
         best[wins] = probability[wins]
 

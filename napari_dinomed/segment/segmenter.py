@@ -238,7 +238,17 @@ class Segmenter:
             return ObjectFinder(fields.objects(), clicked, painted, self.head, start)
         if self.head == Readout.AUTO:
             return AlikeFinder(fields.alike(), clicked, painted, start)
+        if label.id not in self.prompts.included_labels():
+            raise PromptError(
+                f"Include something of {label.name} first, or read it automatically: "
+                "exclusions alone tell this readout nothing."
+            )
         return ReadoutFinder(self.scene.banks, HEADS[self.head], clicked, painted)
+
+    @property
+    def is_seen_early(self) -> bool:
+        """Whether a slice can be labelled by marks alone: all labels include something."""
+        return {label.id for label in self.labels} <= set(self.prompts.included_labels())
 
     def _decide(self, probabilities: torch.Tensor) -> LabelArray:
         """The most probable label (of axis 0) where it passes the threshold, else 0."""

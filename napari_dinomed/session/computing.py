@@ -179,12 +179,18 @@ class Computing:
         """Take the document as it is now; ask anew where that changes an answer."""
         before, self._document = self._document, document
         if before.choices != document.choices and not self._fits(self._encoding):
+            if self._errand is not None:
+                self._drop_errand()
+                self.noticed.emit(
+                    "The model was stopped: the volume is seen otherwise now."
+                )
             self._drop_encoding()
         if _asked(before) != _asked(document):
             self._ask()
 
     def adopt(self, document: Document) -> None:
         """Take a document as it was kept; nothing is asked before the user acts."""
+        self._drop_errand()
         self._document = document
         self._working = document.choices.encoder
         self._drop_encoding()
@@ -227,6 +233,8 @@ class Computing:
             if self._given != sight.others:
                 self._give(self._seen(), sight.others)
         except DinomedError as error:
+            self._drop_errand()
+            self._act()
             self.failed.emit(str(error))
             self.gave_up.emit()
             return
@@ -253,8 +261,16 @@ class Computing:
             From the volume's name and the number of its features to the request.
         take
             Told the result; not where it fails, or is cancelled.
+
+        Raises
+        ------
+        DocumentError
+            Where another is not done yet.
         """
-        self._drop_errand()
+        if self._errand is not None:
+            raise DocumentError(
+                "A model is proposing or learning already: wait for it, or cancel it."
+            )
         self._errand = _Errand(make, take)
         if self.is_encoded:
             self._go_on_errand()
@@ -276,7 +292,10 @@ class Computing:
         errand, self._errand = self._errand, None
         self._act()
         if errand is not None:
-            errand.take(result)
+            try:
+                errand.take(result)
+            except DinomedError as error:
+                self.failed.emit(str(error))
 
     def _lose_errand(self, _: BaseException) -> None:
         self._errand = None
@@ -314,6 +333,7 @@ class Computing:
 
         def lost(_: BaseException) -> None:
             self._given = None
+            self._drop_errand()
             self._drop_encoding()
 
         self._submit(open_request(self._name, volume), lambda _: None, lost)

@@ -179,6 +179,7 @@ class Session:
 
     def propose(self, path: Path) -> None:
         """Have a taught model find what it knows; the labels come when they are found."""
+        self._require_own_window()
         self.computing.run(
             lambda volume, number: ProposeLabels(volume, str(path), number),
             partial(self._take_proposal, path.stem),
@@ -204,10 +205,15 @@ class Session:
         DocumentError
             Where none of them has a voxel.
         """
-        masks = {n: self.document.mask(n) for n in labels if self.document.mask(n)}
+        document = self.document
+        # Nobody has looked at a proposal that nothing was said of.
+        bare = set(document.unsaid) & set(document.starts)
+        known = [n for n in labels if document.mask(n) and n not in bare]
+        masks = {n: document.mask(n) for n in known}
         if not masks:
             raise DocumentError(
-                "Expected a label with voxels to remember, got none: click first."
+                "Expected a label to remember that you have clicked on, painted or locked, "
+                "got none."
             )
         named = tuple(label for label in self.document.labels if label.id in masks)
         self.computing.run(
@@ -222,10 +228,14 @@ class Session:
         legend = tuple(label for label in proposed.legend if label.id in found)
         document, numbers = self.document.with_legend(legend)
         masks = {numbers[label.id]: found[label.id] for label in legend}
+        free = set(document.unsaid)
         document = document.with_proposals(masks)
         self.change(document, f"propose from {name}")
-        told = ", ".join(label.name for label in legend) or "nothing"
-        self.noticed.emit(f"{name} proposes {told}: click to correct it.")
+        taken = [label.name for label in legend if numbers[label.id] in free]
+        told = f"{', '.join(taken)}: click to correct it" if taken else "nothing"
+        kept = [label.name for label in legend if numbers[label.id] not in free]
+        also = f" {', '.join(kept)} stays as you made it." if kept else ""
+        self.noticed.emit(f"{name} proposes {told}.{also}")
 
     def _take_lesson(self, name: str, told: Callable[[], None], taught: Taught) -> None:
         header = taught.header
@@ -313,11 +323,14 @@ class Session:
     def _move(self, history: History) -> None:
         if history is self._history:
             return
+        self._require_own_window()
+        self._become(history)
+
+    def _require_own_window(self) -> None:
         if self.is_read_only:
             raise DocumentError(
                 "This window only looks at the volume. Take over to change its labels."
             )
-        self._become(history)
 
     def _take_answer(self, label: int, answer: Mask) -> None:
         if self.is_read_only or label not in self.document.waiting:

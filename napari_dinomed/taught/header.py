@@ -5,7 +5,8 @@ In and out: JSON in the header of a safetensors file. It names no patient and no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +16,7 @@ from napari_dinomed import __version__
 from napari_dinomed.annotation.labels import Label
 from napari_dinomed.errors import ModelError
 from napari_dinomed.volume import Modality, Window
+from napari_dinomed.volume.window import CT_PRESETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +55,16 @@ class Sight:
     modality: Modality
     spacing: tuple[float, float, float]
 
+    @property
+    def planes(self) -> Literal["one", "three"]:
+        """The choice of planes that gives these axes."""
+        return "three" if len(self.axes) > 1 else "one"
+
+    @property
+    def window_name(self) -> str | None:
+        """Name of the window, where it is the same for every volume."""
+        return self.window.name if self.window.name in CT_PRESETS else None
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -89,27 +101,53 @@ class Lesson:
     ----------
     label
         The label; its number is its class among the examples.
-    volumes, voxels
-        How many volumes taught it, and how many labelled voxels they had.
+    counts
+        Labelled voxels by the number of the volume that had them.
     readings
         The best first; the second, by another learner, tells where the first is in doubt.
     """
 
     label: Label
-    volumes: int = 0
-    voxels: int = 0
+    counts: Mapping[int, int] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
+
+    @property
+    def volumes(self) -> int:
+        """How many volumes taught it."""
+        return len(self.counts)
+
+    @property
+    def voxels(self) -> int:
+        """How many labelled voxels they had."""
+        return sum(self.counts.values())
 
 
 @dataclass(frozen=True)
 class Header:
-    """All of a model but its numbers."""
+    """All of a model but its numbers.
+
+    Parameters
+    ----------
+    sight
+        How the volumes were seen.
+    lessons
+        How each label is read.
+    cases
+        A hash of each volume that taught, by its number: the same again is no other.
+    program
+        Version that wrote it.
+    """
 
     sight: Sight
     lessons: tuple[Lesson, ...] = ()
-    volumes: int = 0
+    cases: tuple[str, ...] = ()
     program: str = __version__
     version: Literal[1] = VERSION
+
+    @property
+    def volumes(self) -> int:
+        """How many volumes taught it."""
+        return len(self.cases)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -134,8 +172,8 @@ class Header:
         if not set(own.axes) <= set(sight.axes):
             raise ModelError(
                 f"This model was taught on slices along {len(own.axes)} axes, and this "
-                f"volume is seen along {len(sight.axes)}: compute its features along "
-                "three planes."
+                f"volume is seen along {len(sight.axes)}. Apply it with "
+                "--planes three."
             )
         return _differences(own, sight)
 
@@ -157,11 +195,11 @@ def read_header(path: Path) -> Header:
 
 def read_parts(path: Path, framework: str) -> tuple[Header, dict[str, Any]]:
     """A model's header; for torch ("pt") its tensors, too. Errors as `read_header`."""
-    if not path.is_file():
-        raise ModelError(f"There is no model {path}.")
-    if path.stat().st_size > _MOST_BYTES:
-        raise ModelError(f"{path.name} is too large to be a taught model.")
     try:
+        if not path.is_file():
+            raise ModelError(f"There is no model {path}.")
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError(f"{path.name} is too large to be a taught model.")
         with safe_open(path, framework=framework) as file:
             header = ADAPTER.validate_json((file.metadata() or {}).get(KEY, ""))
             names = file.keys() if framework == "pt" else []
@@ -189,7 +227,3 @@ def _differences(own: Sight, sight: Sight) -> tuple[str, ...]:
         )
         said.append(f"It was taught at a spacing of {taught}, and this one's is {seen}.")
     return tuple(said)
-
-
-# Spacings that differ by more look different to an encoder.
-_ODD_SPACING = 2.0

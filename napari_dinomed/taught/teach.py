@@ -20,7 +20,7 @@ from napari_dinomed.taught.learners import LEARNERS
 from napari_dinomed.taught.model import TaughtModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -54,11 +54,14 @@ class Seen:
         Complete tokens along each axis.
     channels
         How many channels of a token, from the first, tell what is there, not where.
+    case
+        A hash that tells the volume from others.
     """
 
     sight: Sight
     banks: tuple[TokenBank, ...]
     channels: int
+    case: str
 
     def looks(self, model: TaughtModel) -> tuple[Looks, ...]:
         """What the volume looks like on a model's bases."""
@@ -116,21 +119,40 @@ def taught(
                 f"Expected at least {_FEWEST_VOXELS} voxels of {named[number].name} to "
                 "learn from; paint or click more of it first."
             )
+    model, case = _forgetting(model, seen.case)
     lessons = {lesson.label.name: lesson for lesson in model.header.lessons}
     mapped = np.zeros(max(numbers) + 1, dtype=np.int32)
     for number in numbers:
         label = named[number]
-        known = lessons.get(label.name)
-        if known is None:
-            known = Lesson(replace(label, id=len(lessons) + 1))
-        voxels = known.voxels + int((labels == number).sum())
-        lessons[label.name] = replace(known, volumes=known.volumes + 1, voxels=voxels)
+        known = _lesson_of(lessons, label)
+        counts = {**known.counts, case: int((labels == number).sum())}
+        lessons[label.name] = replace(known, counts=counts)
         mapped[number] = known.label.id
-    case = model.header.volumes
     drawn = draw_examples(seen.looks(model), mapped[labels], seen.sight.spacing, case)
     examples = model.examples.joined([drawn]).thinned(MOST_EXAMPLES)
-    header = replace(model.header, lessons=tuple(lessons.values()), volumes=case + 1)
+    header = replace(model.header, lessons=tuple(lessons.values()))
     return replace(model, header=header, examples=examples)
+
+
+def _forgetting(model: TaughtModel, volume: str) -> tuple[TaughtModel, int]:
+    """A model without what a volume taught before, and the number that the volume has."""
+    header = model.header
+    if volume not in header.cases:
+        cases = (*header.cases, volume)
+        return replace(model, header=replace(header, cases=cases)), len(header.cases)
+    case = header.cases.index(volume)
+    lessons = tuple(
+        replace(one, counts={n: count for n, count in one.counts.items() if n != case})
+        for one in header.lessons
+    )
+    others = model.examples.chosen(model.examples.cases != case)
+    return replace(model, header=replace(header, lessons=lessons), examples=others), case
+
+
+def _lesson_of(lessons: Mapping[str, Lesson], label: Label) -> Lesson:
+    """The lesson of a label's name, or a new one."""
+    free = 1 + max((lesson.label.id for lesson in lessons.values()), default=0)
+    return lessons.get(label.name) or Lesson(replace(label, id=free))
 
 
 def settled(model: TaughtModel, learner: str | None = None) -> Iterator[TaughtModel]:
@@ -149,7 +171,7 @@ def settled(model: TaughtModel, learner: str | None = None) -> Iterator[TaughtMo
         After each label; the last one is complete.
     """
     tried = (learner,) if learner else tuple(LEARNERS)
-    lessons = list(model.header.lessons)
+    lessons = [lesson for lesson in model.header.lessons if lesson.counts]
     for number, lesson in enumerate(lessons):
         lessons[number] = _settled(model.examples, lesson, tried)
         yield replace(model, header=replace(model.header, lessons=tuple(lessons)))
@@ -188,27 +210,26 @@ def merged(model: TaughtModel, other: TaughtModel) -> TaughtModel:
             "These models were begun on different volumes. Models that are to be merged "
             "have to begin as copies: teach one volume, copy the file, go on with --add."
         )
+    known = model.header.cases
+    cases = (*known, *(case for case in other.header.cases if case not in known))
+    moved = [cases.index(case) for case in other.header.cases]
+    is_new = torch.tensor([case not in known for case in other.header.cases])
     lessons = {lesson.label.name: lesson for lesson in model.header.lessons}
-    numbers = {}
-    for lesson in other.header.lessons:
-        known = lessons.get(lesson.label.name)
-        if known is None:
-            known = Lesson(replace(lesson.label, id=len(lessons) + 1))
-        numbers[lesson.label.id] = known.label.id
-        lessons[lesson.label.name] = replace(
-            known,
-            volumes=known.volumes + lesson.volumes,
-            voxels=known.voxels + lesson.voxels,
-        )
-    mapped = torch.tensor([0, *(numbers[n + 1] for n in range(len(numbers)))])
-    theirs = replace(
-        other.examples,
-        classes=mapped[other.examples.classes.long()].int(),
-        cases=other.examples.cases + model.header.volumes,
+    highest = max(lesson.label.id for lesson in other.header.lessons)
+    numbers = torch.zeros(highest + 1, dtype=torch.int32)
+    for theirs in other.header.lessons:
+        own = _lesson_of(lessons, theirs.label)
+        added = {moved[n]: count for n, count in theirs.counts.items() if is_new[n]}
+        lessons[theirs.label.name] = replace(own, counts={**added, **own.counts})
+        numbers[theirs.label.id] = own.label.id
+    added_examples = other.examples.chosen(is_new[other.examples.cases.long()])
+    added_examples = replace(
+        added_examples,
+        classes=numbers[added_examples.classes.long()],
+        cases=torch.tensor(moved)[added_examples.cases.long()].int(),
     )
-    volumes = model.header.volumes + other.header.volumes
-    header = replace(model.header, lessons=tuple(lessons.values()), volumes=volumes)
-    examples = model.examples.joined([theirs]).thinned(MOST_EXAMPLES)
+    header = replace(model.header, lessons=tuple(lessons.values()), cases=cases)
+    examples = model.examples.joined([added_examples]).thinned(MOST_EXAMPLES)
     return replace(model, header=header, examples=examples)
 
 
@@ -255,12 +276,20 @@ def _folds(own: Examples, belongs: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _best_cut(logits: torch.Tensor, belongs: torch.Tensor, weights: torch.Tensor) -> float:
-    """The logit over which examples agree best with what they are, by Dice."""
+    """The logit over which examples agree best with what they are, by Dice.
+
+    It lies between two logits that occur: neighbours that all agree give the same one.
+    """
     order = torch.argsort(logits, descending=True)
+    ordered = logits[order]
     found = weights[order].cumsum(0)
     right = (weights * belongs)[order].cumsum(0)
     overlap = 2 * right / (found + (weights * belongs).sum())
-    return float(logits[order[overlap.argmax()]])
+    ends = torch.nonzero(ordered[:-1] > ordered[1:]).flatten()
+    if not len(ends):
+        return float(ordered[-1]) - 1
+    best = ends[overlap[ends].argmax()]
+    return float(ordered[best] + ordered[best + 1]) / 2
 
 
 def _dice_of_cases(

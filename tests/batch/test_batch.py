@@ -138,6 +138,45 @@ def test_another_model_is_other_work(cohort, tmp_path):
     assert [row.measures[0].label for row in rows] == ["Label 9"]
 
 
+def test_labels_that_somebody_corrected_are_not_replaced(cohort, tmp_path):
+    folder, _ = cohort
+    pattern = [f"{folder}/002_image.nii.gz"]
+    _label(folder, tmp_path, pattern)
+    place = tmp_path / "002_image_labels.nii.gz"
+    place.write_bytes(b"corrected by hand")
+    other = tmp_path / "other"
+    other.mkdir()
+    data = (folder / "m.dinomed").read_bytes()
+    (other / "m.dinomed").write_bytes(data.replace(b"Label 1", b"Label 9"))
+    (row,), _ = _label(other, tmp_path, pattern)
+    assert "--overwrite" in row.error
+    assert place.read_bytes() == b"corrected by hand"
+
+
+def test_a_folder_of_series_is_as_many_volumes(shared_data, tmp_path):
+    slices = sorted((shared_data / "ct_dicom").rglob("*.dcm"))
+    if not slices:
+        pytest.skip("needs a DICOM series")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        for path in slices[:3]:
+            shutil.copy(path, tmp_path / name)
+    found = find_inputs([str(tmp_path)], tmp_path / "out")
+    assert [path.name for path in found] == ["first", "second"]
+
+
+def test_a_volume_that_fails_oddly_is_a_row(cohort, tmp_path, monkeypatch):
+    from napari_dinomed.batch import run
+
+    def fails(*_):
+        raise MemoryError("no room")
+
+    folder, _ = cohort
+    monkeypatch.setattr(run, "prepare", fails)
+    (row,), _ = _label(folder, tmp_path, [f"{folder}/002_image.nii.gz"])
+    assert row.error == "MemoryError: no room"
+
+
 def test_two_volumes_never_get_one_name(tmp_path):
     for name in ("a/scan.nii.gz", "b/scan.nii.gz", "b/scan.nrrd"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

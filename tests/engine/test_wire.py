@@ -65,7 +65,8 @@ MESSAGES = [
     Taught(
         Header(
             Sight("e", "e:1", (0, 1, 2), Window(0.0, 1.0), "MR", (1.0, 2.0, 3.0)),
-            (Lesson(LABEL, 2, 30, (Reading("knn", True, 0.5, (0.8, 0.9)),)),),
+            (Lesson(LABEL, {0: 30, 1: 20}, (Reading("knn", True, 0.5, (0.8, 0.9)),)),),
+            ("a", "b"),
         )
     ),
     Progress(1, 2, Stage.SLICES),

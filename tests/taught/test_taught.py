@@ -12,9 +12,10 @@ from safetensors import safe_open
 
 from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.annotation.mask import Mask
-from napari_dinomed.annotation.prompts import Point, Prompts
+from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.errors import ModelError
+from napari_dinomed.segment.regions import deepest
 from napari_dinomed.taught.header import read_header
 from napari_dinomed.taught.learners import LEARNERS
 from napari_dinomed.taught.model import read_model
@@ -169,6 +170,14 @@ def test_hardly_a_voxel_teaches_nothing(jobs):
         taught(begun(job.seen), job.seen, 0 * few, LEGEND)
 
 
+def test_the_same_volume_taught_again_takes_the_place_of_itself(jobs, model):
+    again = _taught([(jobs[0][0], np.where(jobs[0][1] == 1, 1, 0))], model=model)
+    assert again.header.volumes == 3
+    bright, dark = again.header.lessons
+    assert (bright.volumes, dark.volumes) == (3, 2)
+    assert not ((again.examples.cases == 0) & (again.examples.classes == 2)).any()
+
+
 def test_thinned_examples_stand_for_those_that_go(model):
     examples = model.examples
     thinned = examples.thinned(900)
@@ -186,28 +195,73 @@ def test_copies_that_were_taught_apart_can_be_merged(jobs):
     start = _taught(jobs[:1])
     one, other = (_taught(jobs[n : n + 1], model=start) for n in (1, 2))
     joined = merged(one, other)
-    assert joined.header.volumes == 4  # the first is in both
-    assert len(joined.examples) == len(one.examples) + len(other.examples)
+    assert joined.header.volumes == 3  # the first is in both
+    shared = len(start.examples)
+    assert len(joined.examples) == len(one.examples) + len(other.examples) - shared
+    assert merged(one, one).header == one.header
     with pytest.raises(ModelError, match="begun on different volumes"):
         merged(one, _taught(jobs[2:3]))
 
 
-@pytest.mark.parametrize("include", [True, False])
-def test_a_click_corrects_a_proposal_where_it_is_wrong(jobs, include):
+def _corrected(job, start, *prompts):
+    answer = job.segment((LEGEND[0],), Prompts(prompts), starts={1: Mask.of(start)})
+    return answer == 1
+
+
+@pytest.fixture
+def half(jobs):
+    """Half of the bright ball, and the middle of what is missing."""
+    _, labels = jobs[3]
+    truth = labels == 1
+    half = truth.copy()
+    half[:, :, int(np.median(np.argwhere(truth)[:, 2])) :] = False
+    middle = np.argwhere(truth & ~half).mean(0).round().astype(int)
+    return half, tuple(middle.tolist())
+
+
+def test_one_click_adds_what_a_proposal_missed(jobs, half):
+    job, labels = jobs[3]
+    start, middle = half
+    found = _corrected(job, start, Point(middle, 1))
+    assert dice(labels == 1, start) < 0.7
+    assert dice(labels == 1, found) > 0.85
+
+
+def test_a_stroke_adds_more_than_itself(jobs, half):
+    job, labels = jobs[3]
+    start, middle = half
+    cube = np.argwhere(np.ones((3, 3, 3))) - 1 + np.array(middle)
+    found = _corrected(job, start, Stroke(Mask.of_voxels(cube), 1))
+    assert dice(labels == 1, found) > 0.85
+
+
+def test_one_click_removes_what_spilled(jobs):
     job, labels = jobs[3]
     truth = labels == 1
-    wrong = truth.copy()
-    if include:
-        wrong[:, :, : np.argwhere(truth)[:, 2].min() + 6] = False
-        voxel = tuple(np.argwhere(truth & ~wrong).mean(0).round().astype(int).tolist())
-    else:
-        wrong[6:11, 22:30, 8:20] = True
-        voxel = (8, 27, 14)
-    start = Mask.of(wrong)
-    prompts = Prompts((Point(voxel, 1, include),))
-    answer = job.segment((LEGEND[0],), prompts, starts={1: start}) == 1
-    assert answer[voxel] == include
-    assert dice(truth, answer) > dice(truth, wrong)
+    low, high = np.argwhere(truth).min(0), np.argwhere(truth).max(0)
+    spilled = truth.copy()
+    spilled[low[0] + 2 : high[0] - 1, high[1] - 4 : high[1] + 8, low[2] : low[2] + 10] = (
+        True
+    )
+    voxel = (int((low[0] + high[0]) / 2), int(high[1]) + 4, int(low[2]) + 4)
+    found = _corrected(job, spilled, Point(voxel, 1, include=False))
+    assert not found[voxel]
+    assert dice(truth, found) > dice(truth, spilled) + 0.05
+
+
+def test_a_click_into_the_middle_of_a_proposal_confirms_it(jobs):
+    job, labels = jobs[3]
+    truth = labels == 1
+    middle = tuple(np.argwhere(truth).mean(0).round().astype(int).tolist())
+    heart = tuple(deepest(truth, job.volume.geometry.spacing).tolist())
+    for voxel in (middle, heart):
+        assert dice(truth, _corrected(job, truth, Point(voxel, 1))) > 0.9
+
+
+def test_neighbours_that_all_agree_can_be_cut(jobs):
+    model = _taught(jobs[:3], learner="knn")
+    for lesson in model.header.lessons:
+        assert lesson.readings[0].mean_dice > 0.9
 
 
 def test_exclusions_alone_keep_the_rest_of_a_proposal(jobs):

@@ -75,10 +75,11 @@ class Marks:
     def __len__(self) -> int:
         return len(self.included) + len(self.excluded)
 
-    def without(self, voxel: NDArray[np.int64]) -> Marks:
-        """All marks but those on one voxel (3,)."""
-        sides = (side[(side != voxel).any(1)] for side in (self.included, self.excluded))
-        return Marks(*sides)
+    def without_last(self, adds: bool) -> Marks:
+        """All marks but the last one of a side."""
+        if adds:
+            return Marks(self.included[:-1], self.excluded)
+        return Marks(self.included, self.excluded[:-1])
 
 
 @dataclass(frozen=True, eq=False)

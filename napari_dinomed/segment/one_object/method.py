@@ -169,14 +169,37 @@ class ObjectFinder:
         return box, found.on(Cells.finest(box, found.cells.spacing)).numpy()
 
     def _find(self, before: Found | None) -> Stepwise[Found]:
-        field, is_proposed = self.field, bool(self.start)
-        search = Search(field.see, self._weigh, field.whole, MOST_CELLS, is_proposed)
-        if before is None and self.start:
-            before = self._proposed()
-        if before is None:
+        search = Search(self.field.see, self._weigh, self.field.whole, MOST_CELLS)
+        if before is None and not self.start:
             return (yield from search.first(self._marks))
-        voxel, adds = self._all[-1]
-        return (yield from search.later(self._marks, before, np.array(voxel), adds))
+        if before is None:
+            before = self._proposed()
+            if len(self.painted):
+                return (yield from self._painted_over(search, before))
+        voxel, adds = self.clicks[-1]
+        usual = self._marks.without_last(adds) if self.start else None
+        return (yield from search.later(self._marks, before, np.array(voxel), adds, usual))
+
+    def _painted_over(self, search: Search, before: Found) -> Stepwise[Found]:
+        """What was proposed, corrected by strokes: what they add, then what they remove."""
+        heart = self._heart(np.zeros((0, 3), dtype=np.int64))
+        usual = Marks(heart, np.zeros((0, 3), dtype=np.int64))
+        for adds in (True, False):
+            side = self._painted_side(adds)
+            if len(side):
+                joined = np.concatenate([heart, side])
+                marks = Marks(joined, usual.excluded) if adds else Marks(heart, side)
+                middle = side[len(side) // 2]
+                before = yield from search.later(marks, before, middle, adds, usual)
+        return before
+
+    def _painted_side(self, adds: bool) -> NDArray[np.int64]:
+        """Voxels (n, 3) of strokes: included ones, or excluded ones of the proposal."""
+        marks = self.painted.thinned(_MOST_PAINTED)
+        voxels = [voxel for voxel, belongs in marks if belongs == adds]
+        if not adds:
+            voxels = [voxel for voxel in voxels if voxel in self.start]
+        return np.array(voxels, dtype=np.int64).reshape(-1, 3)
 
     def _proposed(self) -> Found:
         """What was proposed, as an answer before any mark."""

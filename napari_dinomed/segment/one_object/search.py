@@ -88,16 +88,12 @@ class Search:
         Box of all voxels.
     most
         Cells of a look at most.
-    is_proposed
-        Whether something was proposed before the first mark, which holds where marks do
-        not speak against it.
     """
 
     see: See
     weigh: Weigh
     whole: Box
     most: int
-    is_proposed: bool = False
 
     def first(self, marks: Marks) -> Stepwise[Found]:
         """The answer to marks that nothing was answered before."""
@@ -113,7 +109,12 @@ class Search:
         return found
 
     def later(
-        self, marks: Marks, before: Found, last: NDArray[np.int64], adds: bool
+        self,
+        marks: Marks,
+        before: Found,
+        last: NDArray[np.int64],
+        adds: bool,
+        usual: Marks | None = None,
     ) -> Stepwise[Found]:
         """The answer after one more mark.
 
@@ -125,26 +126,23 @@ class Search:
             All marks, and the answer to those before the last.
         last, adds
             Voxel (3,) of the last mark, and whether it includes.
+        usual
+            The marks before the last, where something was proposed before any: that holds
+            where the last mark does not speak against it.
         """
         found = before
         yield None
         for _ in range(_LATER_LOOKS):
             box = self._box(found, marks, _LATER_ROOM, last)
             new = self._look(box, marks, before)
-            if self.is_proposed:
-                usual = self._look(box, marks.without(last), before)
-                new = self._beyond(before, new, usual)
-            count = np.inf if self.is_proposed else len(marks)
+            if usual is not None:
+                new = _beyond(before, new, self._look(box, usual, before), last)
+            count = len(marks) if usual is None else np.inf
             found = _corrected(before, new, last, adds, count)
             if not (adds and self._reaches_rim(found)):
                 break
             yield Early(found)
         return found
-
-    def _beyond(self, before: Found, new: Found, usual: Found) -> Found:
-        """What the last mark alone changes in a look, added to what was known before."""
-        change = new.probability - usual.probability
-        return Found(new.cells, (before.on(new.cells) + change).clamp(0, 1))
 
     def _look(self, box: Box, marks: Marks, before: Found | None) -> Found:
         view = self.see(box, self.most)
@@ -187,6 +185,25 @@ class Search:
             if part.stop < whole.stop and bool(last.any()):
                 return True
         return False
+
+
+def _beyond(before: Found, new: Found, usual: Found, last: NDArray[np.int64]) -> Found:
+    """What a mark makes of what was proposed before any.
+
+    Near the mark, as far as twice its distance from the edge of what was proposed, the new
+    look holds; elsewhere it is the mark's own effect: the difference from a look without
+    it. What a look says of places far off anyway is less sure than a proposal.
+    """
+    cells, old = new.cells, before.on(new.cells)
+    belongs = (old > _BELONGS).numpy()
+    (place,) = cells.holding(last[None])
+    other = np.argwhere(belongs != belongs[tuple(place)])
+    distance = cells.distance(last[None])
+    depth = float(distance[tuple(other.T)].min()) if len(other) else 0.0
+    is_near = distance <= 2 * depth
+    effect = new.probability - usual.probability
+    change = torch.where(is_near, new.probability - old, effect)
+    return Found(cells, (old + change).clamp(0, 1))
 
 
 def _corrected(
