@@ -154,9 +154,7 @@ def test_labels_that_somebody_corrected_are_not_replaced(cohort, tmp_path):
 
 
 def test_a_folder_of_series_is_as_many_volumes(shared_data, tmp_path):
-    slices = sorted((shared_data / "ct_dicom").rglob("*.dcm"))
-    if not slices:
-        pytest.skip("needs a DICOM series")
+    slices = sorted((shared_data / "ct_dicom").rglob("CT.*"))
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         for path in slices[:3]:

@@ -91,7 +91,7 @@ def test_a_proposal_leaves_alone_what_the_user_made(model):
 
 def test_nothing_to_remember_is_said(model):
     session, _, _ = _session(8)
-    with pytest.raises(DocumentError, match="label with voxels"):
+    with pytest.raises(DocumentError, match="a label to remember"):
         session.remember(model, (1,))
 
 
