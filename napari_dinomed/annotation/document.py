@@ -478,8 +478,7 @@ class Document:
         highest = max(label.id for label in self.labels)
         result = np.zeros(shape, dtype=np.uint8 if highest < 256 else np.uint16)
         for number, mask in self.masks.items():
-            for index, plane in mask.planes.items():
-                result[index][plane.box][plane.array()] = number
+            mask.number(result, number)
         return result
 
     def require_fits(self, shape: tuple[int, int, int]) -> None:

@@ -200,6 +200,11 @@ class Mask:
                 result[index - box[0].start] = plane.within(box[1:])
         return result
 
+    def number(self, labels: NDArray[np.integer[Any]], number: int) -> None:
+        """Give its voxels a number, in labels (z, y, x) of a whole volume."""
+        for index, plane in self.planes.items():
+            labels[index][plane.box][plane.array()] = number
+
     def voxels(self) -> NDArray[np.int32]:
         """The voxels (n, 3), slice by slice."""
         parts = [np.zeros((0, 3), dtype=np.int32)]

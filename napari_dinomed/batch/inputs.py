@@ -36,7 +36,9 @@ def find_inputs(given: list[str], out: Path) -> list[Path]:
     found: dict[Path, None] = {}
     for text in given:
         is_there = Path(text).exists()
-        paths = [Path(text)] if is_there else [Path(p) for p in sorted(_matches(text))]
+        paths = (
+            [Path(text)] if is_there else sorted(map(Path, glob.glob(text, recursive=True)))
+        )
         if not paths:
             raise ReadError(f"Expected a file, a folder or a pattern, found no {text}.")
         for path in paths:
@@ -79,10 +81,6 @@ def stem_of(path: Path) -> str:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.name
-
-
-def _matches(pattern: str) -> list[str]:
-    return glob.glob(pattern, recursive=True)
 
 
 def _volumes_in(path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_dinomed.annotation.labels import Meaning, new_label
-from napari_dinomed.errors import ModelError
+from napari_dinomed.errors import ModelError, ReadError
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels, read_volume
 from napari_dinomed.taught.model import read_model
@@ -52,17 +52,17 @@ class Labelled:
         Raises
         ------
         ReadError
-            Where one cannot be read.
+            Where one cannot be read, or a label is not asked for by its number.
         VolumeError
             Where they do not lie on one grid.
         ModelError
-            Where a label is asked for twice, or not by a number.
+            Where a label is asked for twice.
         """
         volume = read_volume(self.image)
         labels, stored = read_labels(self.labels)
         require_same_grid(volume, stored)
         named = {entry.id: entry for entry in stored.legend or ()}
-        groups = [_numbers(text) for text in self.chosen]
+        groups = [label_numbers(text) for text in self.chosen]
         groups = groups or [(int(n),) for n in np.unique(labels) if n]
         if len({n for group in groups for n in group}) < sum(map(len, groups)):
             raise ModelError(f"Expected every label once, got {', '.join(self.chosen)}.")
@@ -107,8 +107,15 @@ def teach_model(
     return complete
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def label_numbers(text: str) -> tuple[int, ...]:
+    """Numbers of a label, or of a union of some: 3, or 1+2.
+
+    Raises
+    ------
+    ReadError
+        Where it is none.
+    """
     try:
         return tuple(int(part) for part in text.split("+"))
     except ValueError as error:
-        raise ModelError(f"Expected a label like 3 or 1+2, got {text!r}.") from error
+        raise ReadError(f"Expected a label like 3 or 1+2, got {text!r}.") from error

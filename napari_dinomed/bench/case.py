@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.batch.lessons import label_numbers
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io import read_labels, read_volume
 from napari_dinomed.volume import Geometry, Volume
@@ -99,11 +100,7 @@ def load_case(image: Path, labels: Path, label: str, every: int = 1) -> Case:
     volume = read_volume(image)
     expert, label_volume = read_labels(labels)
     expert = _on_grid_of(volume, expert, label_volume, labels.name)
-    try:
-        numbers = [int(part) for part in label.split("+")]
-    except ValueError as error:
-        raise ReadError(f"Expected a label like 3 or 1+2, got {label!r}.") from error
-    truth = np.isin(expert, numbers)
+    truth = np.isin(expert, label_numbers(label))
     if not truth.any():
         raise ReadError(f"{labels.name} has no voxel of label {label}.")
     return _thinned(Case(volume, truth), every)

@@ -268,8 +268,7 @@ class Engine:
         shape = encoded.volume.array.shape
         labels = np.zeros(shape, dtype=np.int32)
         for number, mask in request.masks.items():
-            for index, plane in mask.planes.items():
-                labels[index][plane.box][plane.array()] = number
+            mask.number(labels, number)
         model = taught(model, seen, labels, request.labels)
         for settling in settled(model):
             yield None
