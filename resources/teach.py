@@ -53,8 +53,8 @@ MOST_TURNS = 8
 CELLS = (6_000, 56_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
-# How often a whole patient, a crop of one and a made-up volume come.
-SHARES = {"whole": 0.2, "crop": 0.25, "made_up": 0.55}
+# How often a whole patient, a crop of one, made-up shapes and a made-up body come.
+SHARES = {"whole": 0.15, "crop": 0.2, "made_up": 0.35, "body": 0.3}
 # How often a small scan is enlarged, and up to how many voxels: in large volumes objects
 # reach over many more cells than most of those that teach have voxels.
 ENLARGED, ENLARGED_SHARE, MOST_VOXELS = 3, 0.5, 10_000_000

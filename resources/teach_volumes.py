@@ -30,8 +30,11 @@ from napari_dinomed.volume import Geometry, Volume
 
 # Voxels around an organ in a crop.
 ROOM = (3, 30)
-# Least voxels of a made-up object, and how much of its shell may look like it does.
-LEAST_VOXELS, MOST_ALIKE = 80, 0.2
+# Least voxels of a made-up object, and how much of its shell may look like it does: in a
+# body, organs touch, and one that goes on for less than half of its surface is seen.
+LEAST_VOXELS, MOST_ALIKE, MOST_ALIKE_IN_BODY = 80, 0.2, 0.45
+# Grey values of a body as a CT's abdominal window shows it, and of what is in it.
+FAT, SOFT, BRIGHT = (0.05, 0.35), (0.4, 0.8), (0.7, 1.0)
 
 
 def crop_around_organ(
@@ -79,11 +82,15 @@ def made_up(random: np.random.Generator) -> tuple[Volume, np.ndarray]:
     grey = grey + random.uniform(0, 0.1) * smooth_noise(random, shape, least / 4 / spacing)
     noise = random.uniform(0.005, 0.07)
     grey = grey + noise * random.standard_normal(shape)
-    drop_unseen(labels, greys[tissue], max(0.08, 2 * noise))
+    drop_unseen(labels, greys[tissue], max(0.08, 2 * noise), MOST_ALIKE)
+    return as_shown(grey, spacing), labels
+
+
+def as_shown(grey: np.ndarray, spacing: np.ndarray) -> Volume:
     low, high = np.percentile(grey, (0.5, 99.5))
     shown = np.clip((grey - low) / (high - low + 1e-6), 0, 1) * 255
-    geometry = Geometry.from_spacing(shape, tuple(spacing), "mm")
-    return Volume(shown.astype(np.uint8), geometry, "MR"), labels
+    geometry = Geometry.from_spacing(grey.shape, tuple(spacing), "mm")
+    return Volume(shown.astype(np.uint8), geometry, "MR")
 
 
 def made_up_tissues(
@@ -92,12 +99,7 @@ def made_up_tissues(
     """Which tissue each voxel is of, and which object."""
     extent = np.array(shape) * spacing
     least = float(extent.min())
-    axes = (np.arange(n) * s for n, s in zip(shape, spacing, strict=True))
-    place = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
-    width = random.uniform(0.08, 0.25) * least
-    for axis in range(3):
-        warp = smooth_noise(random, shape, width / spacing)
-        place[axis] += random.uniform(0, 0.35) * width * warp
+    place = warped_places(shape, spacing, random)
     tissue, labels = np.zeros(shape, dtype=int), np.zeros(shape, dtype=np.uint8)
     if random.random() < 0.5:
         layer = smooth_noise(random, shape, random.uniform(0.1, 0.3) * least / spacing)
@@ -108,7 +110,7 @@ def made_up_tissues(
             if (parts == part).mean() < 0.3:
                 labels[parts == part] = 20 + part
     for number in range(1, int(random.integers(2, 12))):
-        radius = made_up_radius(place, extent, random)
+        radius = made_up_radius(place, extent, random, random.uniform(0.1, 0.8) * least)
         inside = radius < 1
         if random.random() < 0.15:
             tissue[inside] = random.integers(tissues)
@@ -117,13 +119,29 @@ def made_up_tissues(
     return tissue, labels
 
 
+def warped_places(
+    shape: tuple[int, ...], spacing: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    """Where each voxel is (3, z, y, x), in a space that is bent here and there."""
+    axes = (np.arange(n) * s for n, s in zip(shape, spacing, strict=True))
+    place = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
+    width = random.uniform(0.08, 0.25) * float((np.array(shape) * spacing).min())
+    for axis in range(3):
+        warp = smooth_noise(random, shape, width / spacing)
+        place[axis] += random.uniform(0, 0.35) * width * warp
+    return place
+
+
 def made_up_radius(
-    place: np.ndarray, extent: np.ndarray, random: np.random.Generator
+    place: np.ndarray,
+    extent: np.ndarray,
+    random: np.random.Generator,
+    longest: float,
+    thin: float = 0.2,
 ) -> np.ndarray:
     """Distance from the middle of a turned superellipsoid, 1 at its surface."""
-    longest = random.uniform(0.1, 0.8) * extent.min()
     radii = longest * random.uniform(0.4, 1, 3)
-    if random.random() < 0.2:
+    if random.random() < thin:
         radii = longest * np.array([0.25, 0.25, 1.2])[random.permutation(3)]
     turned, _ = np.linalg.qr(random.standard_normal((3, 3)))
     centre = (random.uniform(0.1, 0.9, 3) * extent).astype(np.float32)
@@ -132,8 +150,65 @@ def made_up_radius(
     return (np.abs(along / radii[:, None, None, None]) ** power).sum(0) ** (1 / power)
 
 
-def drop_unseen(labels: np.ndarray, grey: np.ndarray, least: float) -> None:
-    """Take out small objects, and those that much of their shell looks like."""
+def made_up_body(random: np.random.Generator) -> tuple[Volume, np.ndarray]:
+    """Organs of any size that touch, in fat, muscle and bone: much as a CT of a trunk."""
+    flatness = random.choice([1.0, random.uniform(1, 3)])
+    shape = (
+        int(random.integers(40, 110) / flatness),
+        int(random.integers(70, 120)),
+        int(random.integers(80, 140)),
+    )
+    spacing = np.array([flatness, 1.0, 1.0])
+    extent = np.array(shape) * spacing
+    place = warped_places(shape, spacing, random)
+    grey, labels = made_up_trunk(place, extent, random), np.zeros(shape, dtype=np.uint8)
+    organs = int(random.integers(5, 16))
+    # The largest come first, else nothing would be left of the small ones.
+    for number, size in enumerate(sorted(random.uniform(0.05, 0.5, organs))[::-1], 1):
+        radius = made_up_radius(place, extent, random, size * float(extent.mean()))
+        inside = radius < 1
+        grey[inside], labels[inside] = random.uniform(*SOFT), number
+        if random.random() < 0.3:
+            core = radius < random.uniform(0.4, 0.8)
+            grey[core] += random.uniform(-0.15, 0.15)
+    for _ in range(int(random.integers(8))):
+        longest = random.uniform(0.1, 0.5) * float(extent.mean())
+        inside = made_up_radius(place, extent, random, longest, thin=0.15) < 1
+        if random.random() < 0.5:  # A vessel is a part of the organ that it goes through.
+            inside &= labels > 0
+        else:
+            labels[inside] = 0
+        grey[inside] = random.choice([0.0, random.uniform(*BRIGHT)], p=[0.2, 0.8])
+    seen = grey.copy()
+    grain = random.uniform(0, 0.04) * smooth_noise(
+        random, shape, random.uniform(0.5, 3) / spacing
+    )
+    grey = ndimage.gaussian_filter(grey + grain, random.uniform(0.3, 1.0) / spacing)
+    noise = random.uniform(0.01, 0.08)
+    grey = grey + noise * smooth_noise(random, shape, random.uniform(0, 0.8) / spacing)
+    drop_unseen(labels, seen, max(0.04, noise), MOST_ALIKE_IN_BODY)
+    return as_shown(grey, spacing), labels
+
+
+def made_up_trunk(
+    place: np.ndarray, extent: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    """Grey values of air, fat, a wall of muscle and fat within; it may reach beyond."""
+    middle = extent[1:] * random.uniform(0.4, 0.6, 2)
+    radii = extent[1:] * random.uniform(0.4, 0.75, 2)
+    along = (place[1:] - middle[:, None, None, None]) / radii[:, None, None, None]
+    power = random.uniform(2, 3)
+    radius = (np.abs(along) ** power).sum(0) ** (1 / power)
+    grey = np.zeros(place.shape[1:])
+    outer = random.uniform(0.75, 1)
+    grey[radius < 1] = random.uniform(*FAT)
+    grey[radius < outer] = random.uniform(*SOFT)
+    grey[radius < outer * random.uniform(0.8, 1)] = random.uniform(*FAT)
+    return grey
+
+
+def drop_unseen(labels: np.ndarray, grey: np.ndarray, least: float, most: float) -> None:
+    """Take out small objects, and those that most of their shell looks like."""
     for number in np.unique(labels[labels > 0]):
         mask = labels == number
         parts = cc3d.connected_components(mask, connectivity=6)
@@ -141,8 +216,8 @@ def drop_unseen(labels: np.ndarray, grey: np.ndarray, least: float) -> None:
         largest = parts == sizes.argmax() + 1
         labels[mask & ~largest] = 0
         shell = ndimage.binary_dilation(largest) & ~largest
-        alike = np.abs(grey[shell] - grey[largest][0]) < least
-        if sizes.max() < LEAST_VOXELS or not shell.any() or alike.mean() > MOST_ALIKE:
+        alike = np.abs(grey[shell] - np.median(grey[largest])) < least
+        if sizes.max() < LEAST_VOXELS or not shell.any() or alike.mean() > most:
             labels[largest] = 0
 
 
@@ -205,6 +280,7 @@ def main() -> None:
             eye.keep(name, *crop_around_organ(volume, labels, random))
     for number in range(given.made_up):
         eye.keep(f"{number:03}_made_up", *made_up(np.random.default_rng(number)))
+        eye.keep(f"{number:03}_body", *made_up_body(np.random.default_rng(number)))
 
 
 if __name__ == "__main__":
