@@ -12,7 +12,8 @@ from napari_dinomed.errors import ModelError, ReadError
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels, read_volume
 from napari_dinomed.taught.model import read_model
-from napari_dinomed.taught.teach import begun, settled, taught
+from napari_dinomed.taught.settle import settled
+from napari_dinomed.taught.teach import begun, taught
 from napari_dinomed.volume import require_same_grid
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def teach_model(
     planes: Planes,
     device: str,
     on_event: OnEvent,
+    learner: str | None = None,
 ) -> TaughtModel:
     """Teach a model from files; errors as `Labelled.read` and `taught`.
 
@@ -94,6 +96,8 @@ def teach_model(
         A model to go on with, or None.
     encoder, window, planes, device, on_event
         As for `prepare`.
+    learner
+        As for `settled`.
     """
     model = None if begin_with is None else read_model(begin_with)
     for files in volumes:
@@ -103,7 +107,7 @@ def teach_model(
         model = taught(model, job.seen, labels, legend)
     if model is None:
         raise ModelError("Expected at least one volume to learn from.")
-    *_, complete = settled(model)
+    *_, complete = settled(model, learner)
     return complete
 
 

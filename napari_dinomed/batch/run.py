@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from napari_dinomed import __version__
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.batch.done import Done
+from napari_dinomed.batch.held import held
 from napari_dinomed.batch.page import report_of
 from napari_dinomed.batch.quality import Measures, measures_of
 from napari_dinomed.errors import DinomedError, WriteError
@@ -89,12 +90,16 @@ class Batch:
         Raises
         ------
         WriteError
-            Where the folder of results cannot be written.
+            Where the folder of results cannot be written, or another run is at it.
         """
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(f"Cannot make the folder {self.out}: {error}") from error
+        with held(self.out):
+            yield from self._run(waiting, on_event)
+
+    def _run(self, waiting: list[tuple[Path, Path]], on_event: OnEvent) -> Iterator[Done]:
         for source, place in waiting:
             begun, task = time.perf_counter(), self._tasks[place]
             try:

@@ -16,8 +16,9 @@ from napari_dinomed.bench.case import Case
 from napari_dinomed.bench.interactive import product, run_case
 from napari_dinomed.bench.metrics import clicks_to, dice
 from napari_dinomed.headless import prepare
-from napari_dinomed.taught.propose import Reader
-from napari_dinomed.taught.teach import begun, settled, taught
+from napari_dinomed.taught.propose import proposed
+from napari_dinomed.taught.settle import settled
+from napari_dinomed.taught.teach import begun, taught
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,11 +93,11 @@ def run_cohort(
     for files in volumes:
         volume, labels, legend = files.read()
         job = prepare(volume, encoder, window, device, on_event, planes)
-        proposed = _proposed(model, job)
+        starts = _proposed(model, job)
         for label in legend:
             truth = labels == label.id
             if truth.any():
-                start = proposed.get(label.name, EMPTY)
+                start = starts.get(label.name, EMPTY)
                 yield _clicked(files, job, label, truth, start, clicks, model)
         model = begun(job.seen) if model is None else model
         *_, model = settled(taught(model, job.seen, labels, legend))
@@ -106,9 +107,7 @@ def _proposed(model: TaughtModel | None, job: Job) -> dict[str, Mask]:
     """What a model finds, by the label's name."""
     if model is None:
         return {}
-    looks, geometry = job.seen.looks(model), job.volume.geometry
-    steps = Reader(model).propose(looks, job.volume.array.shape, geometry.spacing)
-    *_, proposal = steps
+    *_, proposal = proposed(model, job.seen.described(model))
     assert proposal is not None  # it is the last of the steps
     box = proposal.box
     return {

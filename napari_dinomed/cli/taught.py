@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -22,6 +22,8 @@ from napari_dinomed.cli.common import out as console
 from napari_dinomed.errors import ModelError
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.taught.header import SUFFIX, Header, read_header
+
+Head = Literal["auto", "knn", "probe", "perceptron"]
 
 model = typer.Typer(no_args_is_help=True, help="Look at taught models, or join them.")
 
@@ -46,6 +48,9 @@ def teach(
     planes: PlaneChoice = "auto",
     window: WindowName = None,
     all_like_this: Like = False,
+    head: Annotated[
+        Head, typer.Option(help="What reads the tokens; auto: what did best in trials.")
+    ] = "auto",
     device: Device = "auto",
 ) -> None:
     """Teach a model from labelled volumes, so that it labels others without a click."""
@@ -67,7 +72,14 @@ def teach(
     ]
     with progress_bar() as on_event:
         taught = teach_model(
-            volumes, out if add else None, encoder, window, planes, device, on_event
+            volumes,
+            out if add else None,
+            encoder,
+            window,
+            planes,
+            device,
+            on_event,
+            None if head == "auto" else head,
         )
     taught.write(out)
     _print_lessons(taught.header)
@@ -145,7 +157,8 @@ def model_merge(
 ) -> None:
     """Join what several models were taught."""
     from napari_dinomed.taught.model import read_model
-    from napari_dinomed.taught.teach import merged, settled
+    from napari_dinomed.taught.settle import settled
+    from napari_dinomed.taught.teach import merged
 
     _require_model_name(out, may_exist=False)
     first, *others = [read_model(path) for path in models]
@@ -184,14 +197,12 @@ def _print_header(header: Header) -> None:
 def _print_lessons(header: Header) -> None:
     table = Table("label", "means", "volumes", "voxels", "read by", "Dice, not taught")
     for lesson in header.lessons:
-        for reading in lesson.readings[:1]:
-            place = " and place" if reading.by_place else ""
-            table.add_row(
-                lesson.label.name,
-                lesson.label.meaning.value,
-                str(lesson.volumes),
-                str(lesson.voxels),
-                reading.learner + place,
-                f"{reading.mean_dice:.2f}",
-            )
+        table.add_row(
+            lesson.label.name,
+            lesson.label.meaning.value,
+            str(lesson.volumes),
+            str(lesson.voxels),
+            ", ".join(str(reading.way) for reading in lesson.readings),
+            f"{lesson.mean_dice:.2f}",
+        )
     console.print(table)

@@ -64,9 +64,10 @@ from napari_dinomed.segment.segmenter import (
 )
 from napari_dinomed.segment.turns import Lessons
 from napari_dinomed.taught.model import read_model
-from napari_dinomed.taught.propose import Reader
+from napari_dinomed.taught.propose import proposed
+from napari_dinomed.taught.settle import settled
 from napari_dinomed.taught.teach import begun as begin
-from napari_dinomed.taught.teach import settled, taught
+from napari_dinomed.taught.teach import taught
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
@@ -88,7 +89,6 @@ class Engine:
         self._opened: dict[str, OpenedVolume] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._notices: list[str] = []
-        self._read: Reader | None = None
 
     def handle(self, request: Request) -> Steps:
         """Carry out a request.
@@ -246,18 +246,17 @@ class Engine:
     def _propose(self, request: ProposeLabels, encoded: EncodedVolume) -> Steps:
         begun = time.perf_counter()
         yield from self._completed(encoded.encoding.planes, 0)
-        reader, seen = self._reader(Path(request.model)), encoded.seen
-        warnings = reader.model.header.require_sight(seen.sight)
+        model, seen = read_model(Path(request.model)), encoded.seen
+        warnings = model.header.require_sight(seen.sight)
         yield None
-        looks = seen.looks(reader.model)
+        described = seen.described(model)
         yield None
-        geometry = encoded.volume.geometry
-        for found in reader.propose(looks, encoded.volume.array.shape, geometry.spacing):
+        for found in proposed(model, described):
             if found is None:
                 yield None
                 continue
             seconds = time.perf_counter() - begun
-            box, legend = found.box, reader.model.header.labels
+            box, legend = found.box, model.header.labels
             yield Proposed(box.start, box.labels, legend, found.doubts, warnings, seconds)
 
     def _teach(self, request: TeachModel, encoded: EncodedVolume) -> Steps:
@@ -275,13 +274,6 @@ class Engine:
             model = settling
         model.write(path)
         yield Taught(model.header)
-
-    def _reader(self, path: Path) -> Reader:
-        """A model ready to read; the last one is kept."""
-        model = read_model(path)
-        if self._read is None or not self._read.model.is_same(model):
-            self._read = Reader(model)
-        return self._read
 
     def _completed(self, planes: tuple[PlaneTokens, ...], near: int) -> Steps:
         """Have all tokens, the slices near to one first."""

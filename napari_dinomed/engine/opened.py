@@ -106,7 +106,8 @@ class EncodedVolume:
         )
         # Hashed once more: a cache's folders are named after the fingerprint itself.
         case = hashlib.blake2b(volume.fingerprint.encode(), digest_size=12).hexdigest()
-        return Seen(sight, banks, banks[0].channels - encoder.position_channels, case)
+        channels = banks[0].channels - encoder.position_channels
+        return Seen(sight, volume, banks, channels, case)
 
     @cached_property
     def objects(self) -> ObjectField:

@@ -158,6 +158,6 @@ def _told(header: Header) -> str:
     """A model in a few lines."""
     lines = [f"{header.volumes} volumes, {header.sight.modality}, {header.sight.encoder}"]
     for lesson in header.lessons:
-        dice = f"{lesson.readings[0].mean_dice:.2f}" if lesson.readings else "–"
+        dice = f"{lesson.mean_dice:.2f}"
         lines.append(f"{lesson.label.name}: Dice {dice} where it was not taught")
     return "\n".join(lines)

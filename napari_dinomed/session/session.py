@@ -241,8 +241,7 @@ class Session:
         header = taught.header
         told()
         figures = ", ".join(
-            f"{lesson.label.name} {lesson.readings[0].mean_dice:.2f}"
-            for lesson in header.lessons
+            f"{lesson.label.name} {lesson.mean_dice:.2f}" for lesson in header.lessons
         )
         self.noticed.emit(
             f"{name} has learnt from {header.volumes} volumes. Dice on what it did not "

@@ -1,6 +1,6 @@
 """Examples: what places of taught volumes look like, and which label they have.
 
-In: looks of a volume on the basis of a model, and labels (z, y, x). Out: a few thousand
+In: a volume as a model reads it, and labels (z, y, x). Out: a few thousand
 examples, drawn where they tell most: inside each label, close around it, and anywhere.
 """
 
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.one_object.looks import Looks
+    from napari_dinomed.taught.surroundings import Surroundings
 
-# Voxels that are drawn of a volume: inside each label, close around each, and elsewhere.
-_INSIDE, _AROUND, _ELSEWHERE = 800, 800, 2000
+# Voxels that are drawn of a volume: inside each label, close around each; elsewhere, as
+# grey as some label, and any.
+_INSIDE, _AROUND, _LIKE, _ELSEWHERE = 800, 800, 2000, 500
+# A grey value is a label's from so many hundredths of its voxels to so many.
+_USUAL = (5, 95)
 # What is close: the nearest voxels outside, so many times as many as the label has.
 _CLOSE = 2.0
 
@@ -36,8 +40,8 @@ class Examples:
     ----------
     looks
         What they look like along each axis, side by side, (n, parts), half precision.
-    places
-        Where in their volume they lie along (z, y, x), from -1 to 1, (n, 3).
+    surroundings
+        What lies around them, (n, numbers), half precision.
     classes
         Their label, 0 for none, (n,).
     cases
@@ -47,7 +51,7 @@ class Examples:
     """
 
     looks: torch.Tensor
-    places: torch.Tensor
+    surroundings: torch.Tensor
     classes: torch.Tensor
     cases: torch.Tensor
     weights: torch.Tensor
@@ -89,63 +93,82 @@ class Examples:
             yield torch.nonzero(keys == key).flatten()
 
 
-def draw_examples(
-    looks: tuple[Looks, ...],
-    labels: NDArray[np.integer],
-    spacing: tuple[float, float, float],
-    case: int,
-) -> Examples:
-    """Draw the examples of a volume; the same volume gives the same ones.
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A volume as a model reads it.
 
     Parameters
     ----------
     looks
-        Of each axis, on the basis of the model that is taught.
+        Of each axis, on the bases of the model.
+    surroundings
+        Measured by the model's length.
+    """
+
+    looks: tuple[Looks, ...]
+    surroundings: Surroundings
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along (z, y, x)."""
+        return self.surroundings.shape
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Size of a voxel along (z, y, x)."""
+        z, y, x = (float(length) for length in self.surroundings.spacing)
+        return z, y, x
+
+    def looks_at(self, voxels: NDArray[np.integer | np.floating]) -> torch.Tensor:
+        """Looks of all axes, side by side, at voxels (n, 3): (n, parts)."""
+        return torch.cat([part.at(voxels) for part in self.looks], dim=1)
+
+
+def draw_examples(described: Described, labels: NDArray[np.integer], case: int) -> Examples:
+    """Draw the examples of a volume; the same volume gives the same ones.
+
+    Parameters
+    ----------
+    described
+        As the model that is taught reads it.
     labels
         (z, y, x), 0 for none.
-    spacing
-        Size of a voxel along (z, y, x).
     case
         The number that the volume gets.
     """
     random = np.random.default_rng(0)
-    voxels, weights = [], []
-    taken = np.zeros(labels.shape, dtype=bool)
-    for label in np.unique(labels[labels > 0]):
-        inside = np.argwhere(labels == label)
-        around = _close_around(labels == label, labels == 0, spacing)
-        for stratum, count in ((inside, _INSIDE), (around, _AROUND)):
-            drawn = stratum[random.permutation(len(stratum))[:count]]
-            voxels.append(drawn)
-            weights.append(np.full(len(drawn), len(stratum) / max(1, len(drawn))))
-        taken[tuple(np.concatenate([inside, around]).T)] = True
-    rest = np.flatnonzero(~taken)
-    drawn = rest[random.permutation(len(rest))[:_ELSEWHERE]]
-    voxels.append(np.column_stack(np.unravel_index(drawn, labels.shape)))
-    weights.append(np.full(len(drawn), len(rest) / max(1, len(drawn))))
-    places = np.concatenate(voxels)
+    drawn, weights = [], []
+    for stratum, count in _strata(described, labels):
+        some = stratum[random.permutation(len(stratum))[:count]]
+        drawn.append(some)
+        weights.append(np.full(len(some), len(stratum) / max(1, len(some))))
+    places = np.column_stack(np.unravel_index(np.concatenate(drawn), labels.shape))
     shares = np.concatenate(weights)
     return Examples(
-        looks_at(looks, places).half(),
-        places_of(places, labels.shape).half(),
+        described.looks_at(places).half(),
+        described.surroundings.at(places).half(),
         torch.from_numpy(labels[tuple(places.T)].astype(np.int32)),
         torch.full((len(places),), case, dtype=torch.int32),
         torch.from_numpy((shares / shares.sum()).astype(np.float32)),
     )
 
 
-def looks_at(
-    looks: tuple[Looks, ...], voxels: NDArray[np.integer | np.floating]
-) -> torch.Tensor:
-    """Looks of all axes, side by side, at voxels (n, 3): (n, parts)."""
-    return torch.cat([part.at(voxels) for part in looks], dim=1)
-
-
-def places_of(
-    voxels: NDArray[np.integer | np.floating], shape: tuple[int, ...]
-) -> torch.Tensor:
-    """Where in a volume voxels (n, 3) lie along each axis, from -1 to 1."""
-    return torch.from_numpy((2 * (voxels + 0.5) / np.array(shape) - 1).astype(np.float32))
+def _strata(
+    described: Described, labels: NDArray[np.integer]
+) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Numbers of voxels that are much of a kind, and how many to draw of each kind."""
+    grey = described.surroundings.own[0].grey.numpy()
+    is_free, is_like = labels == 0, np.zeros(labels.shape, dtype=bool)
+    for label in np.unique(labels[labels > 0]):
+        inside = np.flatnonzero(labels == label)
+        around = _close_around(labels == label, labels == 0, described.spacing)
+        yield inside, _INSIDE
+        yield around, _AROUND
+        is_free.ravel()[around] = False
+        low, high = np.percentile(grey.ravel()[inside], _USUAL)
+        is_like |= (low <= grey) & (grey <= high)
+    yield np.flatnonzero(is_free & is_like), _LIKE
+    yield np.flatnonzero(is_free & ~is_like), _ELSEWHERE
 
 
 def distinct(numbers: torch.Tensor) -> torch.Tensor:
@@ -156,7 +179,7 @@ def distinct(numbers: torch.Tensor) -> torch.Tensor:
 def _close_around(
     mask: NDArray[np.bool_], free: NDArray[np.bool_], spacing: tuple[float, float, float]
 ) -> NDArray[np.int64]:
-    """Free voxels (n, 3) outside a mask, the nearest ones."""
+    """Numbers (n,) of free voxels outside a mask, the nearest ones."""
     tight = bounding_box(mask)
     room = max(2, max(part.stop - part.start for part in tight) // 2)
     box = grown(tight, room, tuple(slice(0, length) for length in mask.shape))
@@ -165,4 +188,5 @@ def _close_around(
     count = min(len(outside), int(_CLOSE * mask.sum()))
     nearest = outside[np.argsort(distance.ravel()[outside], kind="stable")[:count]]
     shape = tuple(part.stop - part.start for part in box)
-    return np.column_stack(np.unravel_index(nearest, shape)) + start_of(box)
+    places = np.column_stack(np.unravel_index(nearest, shape)) + start_of(box)
+    return np.asarray(np.ravel_multi_index(tuple(places.T), mask.shape))

@@ -21,6 +21,8 @@ from napari_dinomed.volume.window import CT_PRESETS
 if TYPE_CHECKING:
     from pathlib import Path
 
+Told = Literal["looks", "surroundings", "both"]
+
 SUFFIX = ".dinomed"
 VERSION: Literal[1] = 1
 KEY = "dinomed"
@@ -67,30 +69,52 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A way to read a label.
+class Way:
+    """A way to learn labels.
 
     Parameters
     ----------
     learner
         Which learner.
-    by_place
-        Whether it is told where in the volume a place lies.
-    cut
-        Logit from which a place belongs.
+    told
+        What it is told of a place: what the encoder's tokens look like there, what lies
+        around, or both.
+    """
+
+    learner: str
+    told: Told
+
+    def __str__(self) -> str:
+        return f"{self.learner} of {self.told}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a label is read in one way.
+
+    Parameters
+    ----------
+    way
+        Which.
+    cut, spread
+        Its logit from which a place belongs, and how far logits of what belongs are from
+        that, in the median.
     dice
         On examples of each volume, by what the others taught.
     """
 
-    learner: str
-    by_place: bool
+    way: Way
     cut: float
+    spread: float
     dice: tuple[float, ...]
 
-    @property
-    def mean_dice(self) -> float:
-        """Mean over the volumes."""
-        return sum(self.dice) / len(self.dice)
+
+@dataclass(frozen=True)
+class Amount:
+    """How much of a volume has a label: voxels, and the room that they fill."""
+
+    voxels: int
+    size: float
 
 
 @dataclass(frozen=True)
@@ -101,25 +125,47 @@ class Lesson:
     ----------
     label
         The label; its number is its class among the examples.
-    counts
-        Labelled voxels by the number of the volume that had them.
+    amounts
+        What was labelled in each volume that taught it, by the volume's number.
     readings
-        The best first; the second, by another learner, tells where the first is in doubt.
+        The best first. What they say, less their cuts, in their spreads, is averaged; where
+        they differ, the answer is in doubt.
+    cut
+        Mean from which a place belongs.
+    dice
+        Of the mean, on examples of each volume, by what the others taught.
     """
 
     label: Label
-    counts: Mapping[int, int] = field(default_factory=dict)
+    amounts: Mapping[int, Amount] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
+    cut: float = 0.0
+    dice: tuple[float, ...] = ()
 
     @property
     def volumes(self) -> int:
         """How many volumes taught it."""
-        return len(self.counts)
+        return len(self.amounts)
 
     @property
     def voxels(self) -> int:
         """How many labelled voxels they had."""
-        return sum(self.counts.values())
+        return sum(amount.voxels for amount in self.amounts.values())
+
+    @property
+    def usual_sizes(self) -> tuple[float, float]:
+        """The least and the most that an object of it has, as far as is known.
+
+        The fewer were seen, the farther others may lie beyond: one tells half to double.
+        """
+        sizes = [amount.size for amount in self.amounts.values()]
+        beyond = 1 + 1 / len(sizes)
+        return min(sizes) / beyond, max(sizes) * beyond
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean over the volumes; not a number before it was tried."""
+        return sum(self.dice) / len(self.dice) if self.dice else float("nan")
 
 
 @dataclass(frozen=True)
@@ -130,6 +176,9 @@ class Header:
     ----------
     sight
         How the volumes were seen.
+    length
+        What distances are measured by, in the unit of the spacing: the mean extent of the
+        first volume.
     lessons
         How each label is read.
     cases
@@ -139,6 +188,7 @@ class Header:
     """
 
     sight: Sight
+    length: float
     lessons: tuple[Lesson, ...] = ()
     cases: tuple[str, ...] = ()
     program: str = __version__
@@ -153,6 +203,12 @@ class Header:
     def labels(self) -> tuple[Label, ...]:
         """The labels that it knows."""
         return tuple(lesson.label for lesson in self.lessons)
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """All that some label is read by, each once."""
+        ways = (reading.way for lesson in self.lessons for reading in lesson.readings)
+        return tuple(dict.fromkeys(ways))
 
     def require_sight(self, sight: Sight) -> tuple[str, ...]:
         """What a user should be warned of, where a volume is seen otherwise.

@@ -1,6 +1,6 @@
 """Proposals: what a taught model says of a volume, before any click.
 
-In: a model, and looks of a volume on its bases. Out: labels of the box that holds all that
+In: a model, and a volume as it reads it. Out: labels of the box that holds all that
 was found. A first reading of the whole volume, on cells, tells where an object is; a second
 one reads it closely.
 """
@@ -18,25 +18,29 @@ from napari_dinomed.segment.canvas import BoxLabels, Canvas
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.method import MOST_CELLS
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, largest, start_of
-from napari_dinomed.taught.examples import looks_at, places_of
-from napari_dinomed.taught.teach import features_of, read_by
+from napari_dinomed.taught.learners import LEARNERS
+from napari_dinomed.taught.settle import features_of, score_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.one_object.looks import Looks
     from napari_dinomed.segment.regions import Box
-    from napari_dinomed.taught.header import Reading
-    from napari_dinomed.taught.learners import Read
+    from napari_dinomed.taught.examples import Described
+    from napari_dinomed.taught.header import Lesson
     from napari_dinomed.taught.model import TaughtModel
 
-# Cells on which all that looks alike is read: as many as tokens of a large stack.
-_MOST_ALIKE = 2_000_000
+# Cells on which a volume is read at first; for all that looks alike, as many as a large
+# stack has tokens, since there is no second reading.
+_MOST_OF = {Meaning.OBJECT: MOST_CELLS, Meaning.ALL_LIKE_THIS: 2_000_000}
 _AT_ONCE = 65_536
 # Room around an object for the second reading, as a share of its length.
 _ROOM = 0.25
+# How often an object is read in a box around it, at most.
+_CLOSER_LOOKS = 3
+# Halvings of the interval in which a cut is sought: to a thousandth of it.
+_BISECTIONS = 10
 # A probability is half where a logit is at its cut.
 _BELONGS = 0.5
 
@@ -58,104 +62,182 @@ class Proposal:
     doubts: Mapping[int, float]
 
 
-class Reader:
-    """A model made ready to read volumes.
+@dataclass(frozen=True, eq=False)
+class _Score:
+    """What is read of a label on cells (z, y, x).
+
+    Parameters
+    ----------
+    mean
+        Over the ways it is read by; over 0 a cell belongs.
+    alone
+        Where the best ways, each alone, find it.
+    """
+
+    mean: torch.Tensor
+    alone: tuple[NDArray[np.bool_], ...]
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Where it is."""
+        found: NDArray[np.bool_] = (self.mean > 0).numpy()
+        return found
+
+
+def proposed(model: TaughtModel, described: Described) -> Iterator[Proposal | None]:
+    """Find every label that a model knows.
 
     Parameters
     ----------
     model
         The model.
+    described
+        A volume, as this model reads it.
+
+    Yields
+    ------
+    Proposal or None
+        None where this may be interrupted; the proposal last.
     """
-
-    def __init__(self, model: TaughtModel) -> None:
-        self.model = model
-        self._reads: dict[tuple[int, Reading], Read] = {}
-
-    def propose(
-        self,
-        looks: tuple[Looks, ...],
-        shape: tuple[int, ...],
-        spacing: tuple[float, float, float],
-    ) -> Iterator[Proposal | None]:
-        """Find every label that the model knows.
-
-        Parameters
-        ----------
-        looks
-            Of the volume, on the model's bases.
-        shape, spacing
-            Voxels of the volume along (z, y, x), and their size.
-
-        Yields
-        ------
-        Proposal or None
-            None where this may be interrupted; the proposal last.
-        """
-        whole = tuple(slice(0, length) for length in shape)
-        canvas, doubts = Canvas(np.uint16, _BELONGS), {}
-        for lesson in self.model.header.lessons:
-            label, (first, *others) = lesson.label, lesson.readings
-            is_object = label.meaning is Meaning.OBJECT
-            cells = Cells.over(whole, spacing, MOST_CELLS if is_object else _MOST_ALIKE)
-            logit = yield from self._logit(label.id, first, looks, cells, shape)
-            if not bool((logit > 0).any()):
+    whole = tuple(slice(0, length) for length in described.shape)
+    spacing = described.spacing
+    canvas, doubts = Canvas(np.uint16, _BELONGS), {}
+    for meaning, most in _MOST_OF.items():
+        lessons = [one for one in model.header.lessons if one.label.meaning is meaning]
+        over_all = Cells.over(whole, spacing, most)
+        is_object = meaning is Meaning.OBJECT
+        firsts = yield from _scores(model, lessons, described, over_all)
+        for lesson, first in zip(lessons, firsts, strict=True):
+            if not first.found.any():
                 continue
+            label, cells, score = lesson.label, over_all, first
             if is_object and not cells.is_finest:
-                cells = Cells.over(_around(logit, cells, whole), spacing, MOST_CELLS)
-                logit = yield from self._logit(label.id, first, looks, cells, shape)
-            keep = largest if is_object else np.asarray
-            for other in others:
-                second = yield from self._logit(label.id, other, looks, cells, shape)
-                pair = (keep((one > 0).numpy()) for one in (logit, second))
-                doubts[label.id] = _difference(*pair)
-            found = torch.sigmoid(cells.to_voxels(logit)).numpy()
+                cells, score = yield from _closer(model, lesson, described, cells, first)
+            if len(score.alone) > 1:
+                doubts[label.id] = _difference(score.alone, is_object)
+            mean = cells.to_voxels(score.mean)
+            if is_object:
+                mean = _of_usual_size(mean, lesson, described)
+            found = torch.sigmoid(mean).numpy()
             seeds = None
             if is_object and (found > _BELONGS).any():
                 heart = deepest(largest(found > _BELONGS), spacing)
                 seeds = (heart + start_of(cells.box))[None]
             canvas.paint(label, (cells.box, found), seeds)
             yield None
-        yield Proposal(canvas.finish(), doubts)
+    yield Proposal(canvas.finish(), doubts)
 
-    def _read(self, label: int, reading: Reading) -> Read:
-        """From features to logits of a label; learnt when first asked for."""
-        if (label, reading) not in self._reads:
-            self._reads[label, reading] = read_by(self.model, label, reading)
-        return self._reads[label, reading]
 
-    def _logit(
-        self,
-        label: int,
-        reading: Reading,
-        looks: tuple[Looks, ...],
-        cells: Cells,
-        shape: tuple[int, ...],
-    ) -> Generator[None, None, torch.Tensor]:
-        """Logit (z, y, x) of cells."""
-        read, parts = self._read(label, reading), []
-        count = int(np.prod(cells.shape))
-        middles = [cells.middles(axis) for axis in range(3)]
-        for start in range(0, count, _AT_ONCE):
-            numbers = np.arange(start, min(start + _AT_ONCE, count))
-            index = np.unravel_index(numbers, cells.shape)
-            voxels = np.column_stack(
-                [middle[i] for middle, i in zip(middles, index, strict=True)]
-            )
-            seen, places = looks_at(looks, voxels), places_of(voxels, shape)
-            parts.append(read(features_of(seen, places, reading.by_place)))
+def _closer(
+    model: TaughtModel, lesson: Lesson, described: Described, cells: Cells, score: _Score
+) -> Generator[None, None, tuple[Cells, _Score]]:
+    """An object read once more in its box, and again where it goes on beyond that."""
+    whole = tuple(slice(0, length) for length in described.shape)
+    for _ in range(_CLOSER_LOOKS):
+        box = _around(score, cells, whole)
+        if box == cells.box:
+            break
+        cells = Cells.over(box, described.spacing, MOST_CELLS)
+        (score,) = yield from _scores(model, [lesson], described, cells)
+        if not _goes_on(score.found, cells, whole):
+            break
+    return cells, score
+
+
+def _goes_on(found: NDArray[np.bool_], cells: Cells, whole: Box) -> bool:
+    """Whether the largest thing found reaches the rim of its box, short of the volume's."""
+    if not found.any():
+        return False
+    held = cells.voxels_of(bounding_box(largest(found)))
+    return any(
+        (part.start <= box.start > all_.start) or (part.stop >= box.stop < all_.stop)
+        for part, box, all_ in zip(held, cells.box, whole, strict=True)
+    )
+
+
+def _scores(
+    model: TaughtModel, lessons: list[Lesson], described: Described, cells: Cells
+) -> Generator[None, None, list[_Score]]:
+    """What is read of some labels on a grid of cells."""
+    columns = {lesson.label.id: n for n, lesson in enumerate(model.header.lessons)}
+    ways = {reading.way for lesson in lessons for reading in lesson.readings}
+    count = int(np.prod(cells.shape)) if lessons else 0
+    middles = [cells.middles(axis) for axis in range(3)]
+    means = torch.zeros((len(lessons), count))
+    alone = np.zeros((len(lessons), 2, count), dtype=bool)
+    for start in range(0, count, _AT_ONCE):
+        numbers = np.arange(start, min(start + _AT_ONCE, count))
+        index = np.unravel_index(numbers, cells.shape)
+        voxels = np.column_stack(
+            [middle[i] for middle, i in zip(middles, index, strict=True)]
+        )
+        looks, around = described.looks_at(voxels), described.surroundings.at(voxels)
+        yield None
+        logits = {}
+        for way in ways:
+            told = features_of(looks, around, way)
+            logits[way] = LEARNERS[way.learner].read(model.learnt[way], told)
             yield None
-        return torch.cat(parts).reshape(cells.shape)
+        for number, lesson in enumerate(lessons):
+            column = columns[lesson.label.id]
+            each = [
+                score_of(logits[reading.way][:, column], reading.cut, reading.spread)
+                for reading in lesson.readings
+            ]
+            means[number, numbers] = torch.stack(each).mean(0) - lesson.cut
+            for rank, score in enumerate(each[:2]):
+                alone[number, rank, numbers] = (score > 0).numpy()
+    return [
+        _Score(
+            mean.reshape(cells.shape),
+            tuple(one.reshape(cells.shape) for one in pair[: len(lesson.readings)]),
+        )
+        for lesson, mean, pair in zip(lessons, means, alone, strict=True)
+    ]
 
 
-def _difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Share of what either has that the other has not."""
+def _of_usual_size(
+    score: torch.Tensor, lesson: Lesson, described: Described
+) -> torch.Tensor:
+    """A score (z, y, x) less a cut at which the object is as large as those that taught.
+
+    One that reaches the rim of what was read may go on beyond it: it is not made larger.
+    """
+    voxel = float(np.prod(described.spacing))
+    least, most = (size / voxel for size in lesson.usual_sizes)
+
+    def size_at(cut: float) -> int:
+        return int(largest((score > cut).numpy()).sum())
+
+    size = size_at(0.0)
+    if least <= size <= most or (size < least and _is_at_rim(score > 0)):
+        return score
+    low, high = (0.0, float(score.max())) if size > most else (float(score.min()), 0.0)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if size_at(middle) > (most if size > most else least):
+            low = middle
+        else:
+            high = middle
+    return score - (high if size > most else low)
+
+
+def _is_at_rim(found: torch.Tensor) -> bool:
+    """Whether something that was found lies in an outermost plane."""
+    ends = (found.select(axis, end) for axis in range(3) for end in (0, -1))
+    return any(bool(end.any()) for end in ends)
+
+
+def _difference(alone: tuple[NDArray[np.bool_], ...], is_object: bool) -> float:
+    """Share of what either of two has that the other has not."""
+    first, second = map(largest, alone) if is_object else alone
     either = int((first | second).sum())
     return float((first ^ second).sum() / either) if either else 1.0
 
 
-def _around(logit: torch.Tensor, cells: Cells, whole: Box) -> Box:
+def _around(score: _Score, cells: Cells, whole: Box) -> Box:
     """Box of voxels around the largest thing that was found, with room."""
-    region = bounding_box(largest((logit > 0).numpy()))
+    region = bounding_box(largest(score.found))
     box = cells.voxels_of(region)
     room = 1 + int(_ROOM * max(part.stop - part.start for part in box))
     return grown(box, room, whole)

@@ -12,10 +12,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_dinomed.batch.held import held
 from napari_dinomed.batch.inputs import find_inputs, results_for
 from napari_dinomed.batch.run import MANIFEST, REPORT, RESULTS, Batch
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.errors import ReadError
+from napari_dinomed.errors import ReadError, WriteError
 from tests.taught.conftest import SPACING, scan
 
 
@@ -124,6 +125,17 @@ def test_killed_anywhere_it_goes_on_with_the_same_bytes(cohort, tmp_path, torn):
         np.testing.assert_array_equal(ours.dataobj, theirs.dataobj)
     for path in whole.glob("*.nii.gz"):
         assert (resumed / path.name).stat().st_size == path.stat().st_size
+
+
+def test_one_run_at_a_time_in_a_folder(cohort, tmp_path):
+    folder, _ = cohort
+    sources = [f"{folder}/002_image.nii.gz"]
+    with held(tmp_path), pytest.raises(WriteError, match=r"another run \(process \d+ on"):
+        _label(folder, tmp_path, sources)
+    assert not (tmp_path / MANIFEST).exists()
+    rows, _ = _label(folder, tmp_path, sources)
+    assert [row.error for row in rows] == [""]
+    assert not list(tmp_path.glob(".running"))
 
 
 def test_another_model_is_other_work(cohort, tmp_path):
