@@ -34,7 +34,7 @@ _PENALTY = 1e-3
 # .58 where this gives .65.
 _WIDTH = 128
 _DROPPED, _DECAY = 0.5, 0.1
-_LESSONS, _BATCH = 1000, 1024
+_LESSONS, _BATCH = 1000, 256
 _RATE = 3e-3
 _LEAST_SPREAD = 1e-6
 # Logit of a label that was never seen among the examples.

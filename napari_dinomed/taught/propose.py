@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 # stack has tokens, since there is no second reading.
 _MOST_OF = {Meaning.OBJECT: MOST_CELLS, Meaning.ALL_LIKE_THIS: 2_000_000}
 _AT_ONCE = 65_536
-# Room around an object for the second reading, as a share of its length.
-_ROOM = 0.25
-# How often an object is read in a box around it, at most.
-_CLOSER_LOOKS = 3
+# Room around an object where it is read again, as a share of its length: wide, as long as
+# it reaches the rim, and so often at most; then so close that its cells are small.
+_WIDE, _WIDE_LOOKS, _CLOSE = 0.5, 4, 0.1
 # Halvings of the interval in which a cut is sought: to a thousandth of it.
 _BISECTIONS = 10
 # A probability is half where a logit is at its cut.
@@ -131,17 +130,34 @@ def proposed(model: TaughtModel, described: Described) -> Iterator[Proposal | No
 def _closer(
     model: TaughtModel, lesson: Lesson, described: Described, cells: Cells, score: _Score
 ) -> Generator[None, None, tuple[Cells, _Score]]:
-    """An object read once more in its box, and again where it goes on beyond that."""
+    """An object read again in a wide box, until it ends there, and at last closely."""
     whole = tuple(slice(0, length) for length in described.shape)
-    for _ in range(_CLOSER_LOOKS):
-        box = _around(score, cells, whole)
-        if box == cells.box:
-            break
-        cells = Cells.over(box, described.spacing, MOST_CELLS)
-        (score,) = yield from _scores(model, [lesson], described, cells)
+    for _ in range(_WIDE_LOOKS):
+        cells, score = yield from _again(model, lesson, described, cells, score, _WIDE)
         if not _goes_on(score.found, cells, whole):
             break
-    return cells, score
+    if cells.is_finest:
+        return cells, score
+    return (yield from _again(model, lesson, described, cells, score, _CLOSE))
+
+
+def _again(
+    model: TaughtModel,
+    lesson: Lesson,
+    described: Described,
+    cells: Cells,
+    score: _Score,
+    room: float,
+) -> Generator[None, None, tuple[Cells, _Score]]:
+    """What was found, read in a box with room around it."""
+    if not score.found.any():
+        return cells, score
+    whole = tuple(slice(0, length) for length in described.shape)
+    region = cells.voxels_of(bounding_box(largest(score.found)))
+    more = 1 + int(room * max(part.stop - part.start for part in region))
+    closer = Cells.over(grown(region, more, whole), described.spacing, MOST_CELLS)
+    (again,) = yield from _scores(model, [lesson], described, closer)
+    return closer, again
 
 
 def _goes_on(found: NDArray[np.bool_], cells: Cells, whole: Box) -> bool:
@@ -210,7 +226,9 @@ def _of_usual_size(
         return int(largest((score > cut).numpy()).sum())
 
     size = size_at(0.0)
-    if least <= size <= most or (size < least and _is_at_rim(score > 0)):
+    if least <= size <= most or not size:
+        return score
+    if size < least and _is_at_rim(largest((score > 0).numpy())):
         return score
     low, high = (0.0, float(score.max())) if size > most else (float(score.min()), 0.0)
     for _ in range(_BISECTIONS):
@@ -222,9 +240,9 @@ def _of_usual_size(
     return score - (high if size > most else low)
 
 
-def _is_at_rim(found: torch.Tensor) -> bool:
+def _is_at_rim(found: NDArray[np.bool_]) -> bool:
     """Whether something that was found lies in an outermost plane."""
-    ends = (found.select(axis, end) for axis in range(3) for end in (0, -1))
+    ends = (found.take(end, axis) for axis in range(3) for end in (0, -1))
     return any(bool(end.any()) for end in ends)
 
 
@@ -233,11 +251,3 @@ def _difference(alone: tuple[NDArray[np.bool_], ...], is_object: bool) -> float:
     first, second = map(largest, alone) if is_object else alone
     either = int((first | second).sum())
     return float((first ^ second).sum() / either) if either else 1.0
-
-
-def _around(score: _Score, cells: Cells, whole: Box) -> Box:
-    """Box of voxels around the largest thing that was found, with room."""
-    region = bounding_box(largest(score.found))
-    box = cells.voxels_of(region)
-    room = 1 + int(_ROOM * max(part.stop - part.start for part in box))
-    return grown(box, room, whole)
