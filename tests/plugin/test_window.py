@@ -36,7 +36,7 @@ pytestmark = [
     ),
 ]
 TIMEOUT = 120_000
-SPLEEN_BOUND = 0.6
+SPLEEN_BOUND = 0.8
 
 
 @pytest.fixture
@@ -144,13 +144,13 @@ def test_the_whole_job(open_panel, qtbot, shared_data, tmp_path):
 
 
 def _deepest(mask) -> list[int]:
-    """Indices of deep voxels, the deepest first, eight voxels or more from each other."""
+    """Indices of the deepest voxel, and of a deep one eight voxels or more from it."""
     from scipy import ndimage
 
     voxels = np.argwhere(mask)
     depth = ndimage.distance_transform_edt(mask)[tuple(voxels.T)]
     chosen: list[int] = []
-    for _ in range(6):
+    for _ in range(2):
         chosen.append(int(np.argmax(depth)))
         away = np.linalg.norm(voxels - voxels[chosen[-1]], axis=1)
         depth = np.where(away >= 8, depth, 0)

@@ -139,7 +139,7 @@ def test_a_click_just_beyond_the_edge_does_not_flood_what_lies_there(lesion):
     first, beyond = Point((8, 48, 36), 1), Point((8, 48, 50), 1)
     before = _labels(job, first) == 1
     after = _labels(job, first, beyond) == 1
-    assert dice(mask, before) > 0.7
+    assert dice(mask, before) > 0.8
     assert after[beyond.voxel]
     assert after.sum() < 2.5 * before.sum() < organ.sum() / 2
 
