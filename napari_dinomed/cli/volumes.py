@@ -1,0 +1,214 @@
+"""Labels of whole volumes: embed, evaluate, fit, predict."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from napari_dinomed.cli.common import (
+    Device,
+    Encoder,
+    JsonFile,
+    WindowName,
+    errors,
+    progress_bar,
+    write_figures,
+)
+from napari_dinomed.cli.common import out as console
+from napari_dinomed.errors import DinomedError, ModelError
+
+if TYPE_CHECKING:
+    from napari_dinomed.taught.header import Sight
+    from napari_dinomed.whole.readout import Figures
+    from napari_dinomed.whole.table import Row
+
+volumes = typer.Typer(
+    no_args_is_help=True, help="Labels of whole volumes: what a scan shows, not where."
+)
+
+TableFile = Annotated[
+    Path,
+    typer.Argument(help="CSV: volume, maybe patient and roi; other columns are labels."),
+]
+
+
+@volumes.command()
+def embed(
+    table: TableFile,
+    out: Annotated[Path, typer.Option(help="An .npz with volumes and features.")],
+    encoder: Encoder = "filters",
+    window: WindowName = None,
+    device: Device = "auto",
+) -> None:
+    """Write what each volume looks like, for other programs."""
+    from napari_dinomed.io.atomic import replacing
+    from napari_dinomed.whole.table import read_table
+
+    rows = read_table(table)
+    features, _ = _features(rows, encoder, window, device)
+    names = np.array([str(row.volume) for row in rows])
+    with replacing(out) as temporary, temporary.open("wb") as file:
+        np.savez(file, volumes=names, features=features)
+    console.print(f"Wrote {out}: {features.shape[0]} volumes, {features.shape[1]} numbers.")
+
+
+@volumes.command()
+def evaluate(
+    table: TableFile,
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="filters if left out. May be repeated.")
+    ] = None,
+    window: WindowName = None,
+    device: Device = "auto",
+    json_out: JsonFile = None,
+) -> None:
+    """Say how well each label is told, on patients that did not teach it."""
+    from dataclasses import asdict
+
+    from napari_dinomed.bench.suite import short_name
+    from napari_dinomed.whole.table import read_table
+
+    rows, written = read_table(table), []
+    shown = Table("encoder", "label", "read by", "true", "AUROC (95 %)", "AUPRC")
+    shown.add_column("calibration")
+    shown.add_column("permuted")
+    for name in encoder or ["filters"]:
+        features, _ = _features(rows, name, window, device)
+        for one in _all_figures(rows, features):
+            written.append({"encoder": short_name(name), **asdict(one)})
+            shown.add_row(
+                short_name(name),
+                one.label,
+                one.readout,
+                f"{one.positive} of {one.volumes}",
+                f"{one.auroc:.3f} ({one.low:.3f} to {one.high:.3f})",
+                f"{one.auprc:.3f}",
+                f"{one.calibration:.3f}",
+                f"{one.permuted:.3f}",
+            )
+    console.print(shown)
+    write_figures(json_out, [{"volumes": written}])
+
+
+@volumes.command("fit")
+def fit_command(
+    table: TableFile,
+    out: Annotated[Path, typer.Option(help="The model, NAME.dinowhole.")],
+    encoder: Encoder = "filters",
+    window: WindowName = None,
+    device: Device = "auto",
+) -> None:
+    """Learn the labels of a table; each is read by what told it best."""
+    from napari_dinomed.whole.model import SUFFIX, Head, Header, WholeModel, arrays_of
+    from napari_dinomed.whole.readout import fit
+    from napari_dinomed.whole.table import read_table, truths_of
+
+    if out.suffix != SUFFIX:
+        raise ModelError(f"Expected a name that ends in {SUFFIX}, got {out.name}.")
+    rows = read_table(table)
+    features, sight = _features(rows, encoder, window, device)
+    patients, truths = _patients(rows), truths_of(rows)
+    heads, arrays = {}, {}
+    best: dict[str, Figures] = {}
+    for one in _all_figures(rows, features):
+        if one.label not in best or one.auroc > best[one.label].auroc:
+            best[one.label] = one
+    for label, figures in best.items():
+        known = ~np.isnan(truths[label])
+        belongs = truths[label][known] > 0
+        fitted = fit(label, features[known], belongs, patients[known], figures.readout)
+        own, neighbours = arrays_of(label, fitted, features[known], belongs)
+        arrays.update(own)
+        heads[label] = Head(figures.readout, neighbours, figures)
+        console.print(f"{label}: {figures.readout}, AUROC {figures.auroc:.3f}")
+    is_within = any(row.roi is not None for row in rows)
+    WholeModel(Header(sight, heads, is_within), arrays).write(out)
+    console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+
+
+@volumes.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model written by 'volumes fit'.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, patterns, or a CSV as for 'fit'."),
+    ],
+    out: Annotated[Path, typer.Option(help="CSV of probabilities.")],
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Where the model's encoder is known here by another name."),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Write how probable each label is for each volume."""
+    from napari_dinomed.io.atomic import write_text
+    from napari_dinomed.whole.embed import embedded
+    from napari_dinomed.whole.model import read_whole_model
+
+    whole = read_whole_model(model)
+    labels, sight = list(whole.header.heads), whole.header.sight
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["volume", *labels, "error"])
+    rows, failed, name = _rows_of(inputs, out), 0, encoder or sight.encoder
+    with progress_bar() as on_event:
+        for row in rows:
+            try:
+                features, seen = embedded(row, name, sight.window_name, device, on_event)
+                whole.require_sight(seen, row.roi is not None)
+            except DinomedError as error:
+                failed += 1
+                said = f"{row.volume}: {error}"
+                errors.print(said, style="red", markup=False, soft_wrap=True)
+                writer.writerow([row.volume, *[""] * len(labels), str(error)])
+                continue
+            told = (float(whole.predict(label, features[None])[0]) for label in labels)
+            writer.writerow([row.volume, *(f"{one:.4f}" for one in told), ""])
+    write_text(out, text.getvalue())
+    console.print(f"Wrote {out}: {len(rows)} volumes, {failed} of them failed.")
+
+
+def _rows_of(inputs: list[str], results: Path) -> tuple[Row, ...]:
+    """The volumes of a table, or of what else may be named."""
+    from napari_dinomed.batch.inputs import find_inputs
+    from napari_dinomed.whole.table import Row, is_table, read_table
+
+    if len(inputs) == 1 and is_table(Path(inputs[0])):
+        return read_table(Path(inputs[0]))
+    return tuple(Row(path, "", None, {}) for path in find_inputs(inputs, results))
+
+
+def _features(
+    rows: tuple[Row, ...], encoder: str, window: str | None, device: str
+) -> tuple[np.ndarray, Sight]:
+    """Features (volumes, parts), and how the first volume was seen."""
+    from napari_dinomed.whole.embed import embedded
+
+    with progress_bar() as on_event:
+        done = [embedded(row, encoder, window, device, on_event) for row in rows]
+    return np.stack([features for features, _ in done]), done[0][1]
+
+
+def _all_figures(rows: tuple[Row, ...], features: np.ndarray) -> list[Figures]:
+    """How well each readout tells each label."""
+    from napari_dinomed.whole.readout import READOUTS, figures_of
+    from napari_dinomed.whole.table import truths_of
+
+    truths = truths_of(rows)
+    if not truths:
+        raise ModelError("Expected a column for each label beside volume, patient and roi.")
+    return [
+        figures_of(label, features, truth, _patients(rows), readout)
+        for label, truth in truths.items()
+        for readout in READOUTS
+    ]
+
+
+def _patients(rows: tuple[Row, ...]) -> np.ndarray:
+    return np.array([row.patient for row in rows])

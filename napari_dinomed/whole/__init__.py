@@ -1,0 +1,1 @@
+"""Labels of whole volumes: what a scan shows, not where."""

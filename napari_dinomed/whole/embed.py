@@ -1,0 +1,86 @@
+"""What a whole volume looks like, in one row of numbers.
+
+As for CT-RATE in arXiv 2509.06467: tokens of a slice are averaged, and over slices their
+mean and their maximum are taken. A region of interest, where one is given, keeps the tokens
+that lie in it, which helps where what is asked for is small.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_dinomed.errors import VolumeError
+from napari_dinomed.headless import prepare
+from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.volume import require_same_grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.headless import OnEvent
+    from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.taught.header import Sight
+    from napari_dinomed.whole.table import Row
+
+
+def embedded(
+    row: Row, encoder: str, window: str | None, device: str, on_event: OnEvent
+) -> tuple[NDArray[np.float32], Sight]:
+    """What a volume looks like (parts,), and how it was seen.
+
+    Raises
+    ------
+    DinomedError
+        Where a file cannot be read or encoded, or the region is empty or on another grid.
+    """
+    volume = read_volume(row.volume)
+    mask = None
+    if row.roi is not None:
+        labels, stored = read_labels(row.roi)
+        require_same_grid(volume, stored)
+        mask = labels > 0
+        if not mask.any():
+            raise VolumeError(f"Expected a region of interest, but {row.roi} has no label.")
+    job = prepare(volume, encoder, window, device, on_event, "one")
+    seen = job.seen
+    return pooled(seen.banks[0], seen.channels, mask), seen.sight
+
+
+def pooled(
+    bank: TokenBank, channels: int, mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Mean and maximum over slices of the mean token of each, side by side.
+
+    Parameters
+    ----------
+    bank
+        Complete tokens of a volume, along one axis.
+    channels
+        How many of a token's channels, from the first, tell what is there.
+    mask
+        Voxels (z, y, x) to keep to; slices without any are left out.
+    """
+    slices = []
+    for index in range(bank.depth):
+        tokens = bank.slice_tokens(index)[:, :channels]
+        if mask is not None:
+            share = _share_of_tokens(bank, mask, index)
+            if not share.any():
+                continue
+            tokens = tokens * (share / share.sum())[:, None] * len(tokens)
+        slices.append(tokens.mean(0))
+    stacked = torch.stack(slices)
+    together: NDArray[np.float32] = torch.cat([stacked.mean(0), stacked.amax(0)]).numpy()
+    return together
+
+
+def _share_of_tokens(bank: TokenBank, mask: NDArray[np.bool_], index: int) -> torch.Tensor:
+    """How much of each token of a slice lies in a mask, (tokens,)."""
+    start = index * bank.step
+    part = mask.take(range(start, min(start + bank.step, mask.shape[bank.axis])), bank.axis)
+    plane = torch.from_numpy(part.any(bank.axis).astype(np.float32))
+    share = torch.nn.functional.adaptive_avg_pool2d(plane[None], bank.grid)
+    return share.flatten()

@@ -1,0 +1,198 @@
+"""Labels of whole volumes: tables, features, readouts, files, and the commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_dinomed.errors import ModelError, ReadError
+from napari_dinomed.headless import prepare
+from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.whole.embed import pooled
+from napari_dinomed.whole.model import (
+    Head,
+    Header,
+    WholeModel,
+    arrays_of,
+    read_whole_model,
+)
+from napari_dinomed.whole.readout import READOUTS, figures_of, fit, out_of_fold
+from napari_dinomed.whole.table import read_table, truths_of
+from tests.conftest import ball
+
+SHAPE = (10, 32, 32)
+
+
+def _scan(random, is_ill):
+    """A volume of noise; with a bright ball in it where it is ill."""
+    grey = random.normal(60, 8, SHAPE)
+    place = tuple(random.integers(9, 23, 2))
+    if is_ill:
+        grey[ball(SHAPE, (5, *place), 4, (1, 1, 1))] += 90
+    return grey.clip(0, 255).astype(np.uint8), place
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """A table of twelve small volumes, two of each patient, half of them ill."""
+    folder = tmp_path_factory.mktemp("whole")
+    random = np.random.default_rng(0)
+    with (folder / "table.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["volume", "patient", "ill", "site"])
+        for number in range(12):
+            is_ill = number // 2 % 2
+            name = f"{number:02}.nii.gz"
+            array, _ = _scan(random, is_ill)
+            nib.save(nib.Nifti1Image(array.T, np.eye(4)), folder / name)
+            site = "" if number == 3 else "north" if is_ill else "south"
+            writer.writerow([name, number // 2, is_ill, site])
+    return folder
+
+
+def _run(*arguments, home):
+    import os
+
+    command = [sys.executable, "-m", "napari_dinomed", "volumes", *map(str, arguments)]
+    environment = os.environ | {"NAPARI_DINOMED_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def test_a_table_is_read_and_an_empty_cell_is_not_known(cohort):
+    truths = truths_of(read_table(cohort / "table.csv"))
+    assert list(truths) == ["ill", "site=north", "site=south"]
+    np.testing.assert_array_equal(truths["ill"][:4], [0, 0, 1, 1])
+    assert np.isnan(truths["site=north"][3])
+    assert truths["site=north"][2] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,ill\na.nii,1\n", "one of them 'volume'"),
+        ("volume,ill\n", "a line for each volume"),
+        ("volume,ill\nmissing.nii,1\n", "1 files that are not there"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path, text, said):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(ReadError, match=said):
+        read_table(path)
+
+
+def test_a_region_keeps_to_the_tokens_in_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    random = np.random.default_rng(0)
+    array, (y, x) = _scan(random, True)
+    volume = Volume(array, Geometry.from_spacing(SHAPE, (1, 1, 1), "mm"), "MR")
+    seen = prepare(volume, "filters", planes="one").seen
+    bank, channels = seen.banks[0], seen.channels
+    mask = ball(SHAPE, (5, y, x), 3, (1, 1, 1))
+    everywhere = pooled(bank, channels)
+    assert everywhere.shape == (2 * channels,)
+    np.testing.assert_allclose(
+        pooled(bank, channels, np.ones(SHAPE, bool)), everywhere, atol=1e-4
+    )
+    inside, outside = pooled(bank, channels, mask), pooled(bank, channels, ~mask)
+    apart = np.linalg.norm(inside - everywhere)
+    assert apart > 3 * np.linalg.norm(outside - everywhere)
+
+
+def _made_up(count=60):
+    random = np.random.default_rng(1)
+    belongs = np.arange(count) % 3 == 0
+    features = random.normal(0, 1, (count, 8)).astype(np.float32)
+    features[belongs, 2] += 4
+    return features, belongs, np.arange(count) // 2
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_what_can_be_told_is_told_and_what_cannot_is_not(readout):
+    features, belongs, patients = _made_up()
+    one = figures_of("ill", features, belongs.astype(float), patients, readout)
+    assert one.auroc > 0.8
+    assert one.low < one.auroc < one.high <= 1
+    assert one.auprc > one.positive / one.volumes + 0.2
+    assert 0.25 < one.permuted < 0.75
+    noise = np.random.default_rng(2).normal(0, 1, features.shape)
+    by_chance = figures_of("ill", noise, belongs.astype(float), patients, readout)
+    assert by_chance.auroc < 0.7
+
+
+def test_volumes_of_a_patient_are_never_divided():
+    """Each patient's two volumes are twins: were one to teach, the other were known."""
+    random = np.random.default_rng(0)
+    features = np.repeat(random.normal(0, 1, (20, 30)), 2, axis=0)
+    belongs = np.repeat(random.permutation(20) < 10, 2)
+    told = out_of_fold("ill", features, belongs, np.repeat(np.arange(20), 2), "knn")
+    leaked = out_of_fold("ill", features, belongs, np.arange(40), "knn")
+    right = [((one > 0.5) == belongs).mean() for one in (told, leaked)]
+    assert right[1] > right[0] + 0.15
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_file_says_what_was_fitted(tmp_path, readout):
+    features, belongs, patients = _made_up()
+    fitted = fit("ill", features, belongs, patients, readout)
+    arrays, neighbours = arrays_of("ill", fitted, features, belongs)
+    figures = figures_of("ill", features, belongs.astype(float), patients, readout)
+    sight = _sight()
+    header = Header(sight, {"ill": Head(readout, neighbours, figures)}, is_within=False)
+    path = tmp_path / "m.dinowhole"
+    WholeModel(header, arrays).write(path)
+    again = read_whole_model(path)
+    others = np.random.default_rng(5).normal(0, 1, (12, 8))
+    np.testing.assert_allclose(
+        again.predict("ill", others), fitted.predict_proba(others)[:, 1], atol=1e-3
+    )
+    assert again.header == header
+    with pytest.raises(ModelError, match="no region"):
+        again.require_sight(sight, is_within=True)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_whole_model(path)
+
+
+def _sight():
+    from napari_dinomed.taught.header import Sight
+    from napari_dinomed.volume import Window
+
+    return Sight("filters", "abc", (0,), Window(0, 1), "MR", (1.0, 1.0, 1.0))
+
+
+def test_one_kind_alone_cannot_teach():
+    features, belongs, patients = _made_up()
+    with pytest.raises(ModelError, match="two patients with ill and two without"):
+        fit("ill", features, np.zeros_like(belongs), patients, "probe")
+
+
+def test_the_commands_tell_who_is_ill(cohort, tmp_path):
+    table, figures = cohort / "table.csv", tmp_path / "f.json"
+    done = _run("evaluate", table, "--json", figures, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(figures.read_text())["volumes"]
+    assert {row["label"] for row in rows} == {"ill", "site=north", "site=south"}
+    assert all(row["auroc"] > 0.9 for row in rows if row["label"] == "ill")
+    model, out = tmp_path / "m.dinowhole", tmp_path / "p.csv"
+    assert _run("fit", table, "--out", model, home=tmp_path).returncode == 0
+    (tmp_path / "broken.nii.gz").write_bytes(b"no volume")
+    done = _run(
+        "predict", model, cohort / "00.nii.gz", cohort / "02.nii.gz",
+        tmp_path / "broken.nii.gz", "--out", out, home=tmp_path,
+    )  # fmt: skip
+    assert "1 of them failed" in done.stdout
+    told = {row["volume"][-9:]: row for row in csv.DictReader(out.open())}
+    assert float(told["00.nii.gz"[-9:]]["ill"]) < 0.5 < float(told["02.nii.gz"]["ill"])
+    assert next(row["error"] for row in told.values() if row["error"])
+    kept = tmp_path / "e.npz"
+    assert _run("embed", table, "--out", kept, home=tmp_path).returncode == 0
+    assert np.load(kept)["features"].shape[0] == 12
