@@ -75,24 +75,23 @@ def evaluate(
     from napari_dinomed.whole.table import read_table
 
     rows, written = read_table(table), []
-    shown = Table("encoder", "label", "read by", "true", "AUROC (95 %)", "AUPRC")
-    shown.add_column("calibration")
-    shown.add_column("permuted")
     for name in encoder or ["filters"]:
         features, _ = _features(rows, name, window, device)
+        columns = ("label", "read by", "true", "AUROC", "95 %", "permuted", "AUPRC", "ECE")
+        shown = Table(*columns, title=short_name(name))
         for one in _all_figures(rows, features):
             written.append({"encoder": short_name(name), **asdict(one)})
             shown.add_row(
-                short_name(name),
                 one.label,
                 one.readout,
-                f"{one.positive} of {one.volumes}",
-                f"{one.auroc:.3f} ({one.low:.3f} to {one.high:.3f})",
-                f"{one.auprc:.3f}",
-                f"{one.calibration:.3f}",
-                f"{one.permuted:.3f}",
+                f"{one.positive}/{one.volumes}",
+                f"{one.auroc:.2f}",
+                f"{one.low:.2f}–{one.high:.2f}",
+                f"{one.permuted:.2f}",
+                f"{one.auprc:.2f}",
+                f"{one.calibration:.2f}",
             )
-    console.print(shown)
+        console.print(shown)
     write_figures(json_out, [{"volumes": written}])
 
 

@@ -224,7 +224,7 @@ def test_one_click_adds_what_a_proposal_missed(jobs, half):
     start, middle = half
     found = _corrected(job, start, Point(middle, 1))
     assert dice(labels == 1, start) < 0.7
-    assert dice(labels == 1, found) > 0.85
+    assert dice(labels == 1, found) > 0.8
 
 
 def test_a_stroke_adds_more_than_itself(jobs, half):

@@ -75,12 +75,6 @@ class Marks:
     def __len__(self) -> int:
         return len(self.included) + len(self.excluded)
 
-    def without_last(self, adds: bool) -> Marks:
-        """All marks but the last one of a side."""
-        if adds:
-            return Marks(self.included[:-1], self.excluded)
-        return Marks(self.included, self.excluded[:-1])
-
 
 @dataclass(frozen=True, eq=False)
 class View:

@@ -177,20 +177,20 @@ class ObjectFinder:
             if len(self.painted):
                 return (yield from self._painted_over(search, before))
         voxel, adds = self.clicks[-1]
-        usual = self._marks.without_last(adds) if self.start else None
-        return (yield from search.later(self._marks, before, np.array(voxel), adds, usual))
+        last, is_proposed = np.array(voxel), bool(self.start)
+        return (yield from search.later(self._marks, before, last, adds, is_proposed))
 
     def _painted_over(self, search: Search, before: Found) -> Stepwise[Found]:
         """What was proposed, corrected by strokes: what they add, then what they remove."""
         heart = self._heart(np.zeros((0, 3), dtype=np.int64))
-        usual = Marks(heart, np.zeros((0, 3), dtype=np.int64))
+        nothing = np.zeros((0, 3), dtype=np.int64)
         for adds in (True, False):
             side = self._painted_side(adds)
             if len(side):
                 joined = np.concatenate([heart, side])
-                marks = Marks(joined, usual.excluded) if adds else Marks(heart, side)
+                marks = Marks(joined, nothing) if adds else Marks(heart, side)
                 middle = side[len(side) // 2]
-                before = yield from search.later(marks, before, middle, adds, usual)
+                before = yield from search.later(marks, before, middle, adds, True)
         return before
 
     def _painted_side(self, adds: bool) -> NDArray[np.int64]:

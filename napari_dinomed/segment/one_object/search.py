@@ -114,7 +114,7 @@ class Search:
         before: Found,
         last: NDArray[np.int64],
         adds: bool,
-        usual: Marks | None = None,
+        is_proposed: bool = False,
     ) -> Stepwise[Found]:
         """The answer after one more mark.
 
@@ -126,18 +126,17 @@ class Search:
             All marks, and the answer to those before the last.
         last, adds
             Voxel (3,) of the last mark, and whether it includes.
-        usual
-            The marks before the last, where something was proposed before any: that holds
-            where the last mark does not speak against it.
+        is_proposed
+            Whether something was proposed before any mark: that holds but near the last.
         """
         found = before
         yield None
         for _ in range(_LATER_LOOKS):
             box = self._box(found, marks, _LATER_ROOM, last)
             new = self._look(box, marks, before)
-            if usual is not None:
-                new = _beyond(before, new, self._look(box, usual, before), last)
-            count = len(marks) if usual is None else np.inf
+            if is_proposed:
+                new = _near(before, new, last)
+            count = np.inf if is_proposed else len(marks)
             found = _corrected(before, new, last, adds, count)
             if not (adds and self._reaches_rim(found)):
                 break
@@ -187,23 +186,22 @@ class Search:
         return False
 
 
-def _beyond(before: Found, new: Found, usual: Found, last: NDArray[np.int64]) -> Found:
+def _near(before: Found, new: Found, last: NDArray[np.int64]) -> Found:
     """What a mark makes of what was proposed before any.
 
-    Near the mark, as far as twice its distance from the edge of what was proposed, the new
-    look holds; elsewhere it is the mark's own effect: the difference from a look without
-    it. What a look says of places far off anyway is less sure than a proposal.
+    As far as the mark lies from the edge of what was proposed, the new look holds; as far
+    again it fades. A look knows less of an object than a proposal that was taught. On odd
+    patients, the first click on proposals gained .025 and lost .04 at most, head and neck;
+    twice as far it lost .30, and more clicks did not make up for it.
     """
     cells, old = new.cells, before.on(new.cells)
     belongs = (old > _BELONGS).numpy()
     (place,) = cells.holding(last[None])
     other = np.argwhere(belongs != belongs[tuple(place)])
     distance = cells.distance(last[None])
-    depth = float(distance[tuple(other.T)].min()) if len(other) else 0.0
-    is_near = distance <= 2 * depth
-    effect = new.probability - usual.probability
-    change = torch.where(is_near, new.probability - old, effect)
-    return Found(cells, (old + change).clamp(0, 1))
+    depth = max(1.0, float(distance[tuple(other.T)].min())) if len(other) else 1.0
+    share = (2 - distance / depth).clamp(0, 1)
+    return Found(cells, old + share * (new.probability - old))
 
 
 def _corrected(
