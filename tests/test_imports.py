@@ -57,6 +57,7 @@ FORBIDDEN = {
     | {"timm", "zarr", "engine", "batch", "session", "plugin", "bench", "cli"},
     "engine": OUTER | {"batch", "session", "plugin", "bench", "cli"},
     "batch": OUTER | {"session", "plugin", "bench", "cli"},
+    "whole": OUTER | {"batch", "session", "plugin", "bench", "cli"},
     "session": OUTER | {"torch", "timm", "zarr", "batch", "plugin", "bench", "cli"},
     "bench": OUTER | {"plugin", "cli"},
     "cli": OUTER,
