@@ -232,7 +232,7 @@ def test_a_stroke_adds_more_than_itself(jobs, half):
     start, middle = half
     cube = np.argwhere(np.ones((3, 3, 3))) - 1 + np.array(middle)
     found = _corrected(job, start, Stroke(Mask.of_voxels(cube), 1))
-    assert dice(labels == 1, found) > 0.85
+    assert dice(labels == 1, found) > 0.8
 
 
 def test_one_click_removes_what_spilled(jobs):

@@ -177,8 +177,8 @@ class ObjectFinder:
             if len(self.painted):
                 return (yield from self._painted_over(search, before))
         voxel, adds = self.clicks[-1]
-        last, is_proposed = np.array(voxel), bool(self.start)
-        return (yield from search.later(self._marks, before, last, adds, is_proposed))
+        last, since = np.array(voxel), len(self.clicks) if self.start else None
+        return (yield from search.later(self._marks, before, last, adds, since))
 
     def _painted_over(self, search: Search, before: Found) -> Stepwise[Found]:
         """What was proposed, corrected by strokes: what they add, then what they remove."""
@@ -190,7 +190,7 @@ class ObjectFinder:
                 joined = np.concatenate([heart, side])
                 marks = Marks(joined, nothing) if adds else Marks(heart, side)
                 middle = side[len(side) // 2]
-                before = yield from search.later(marks, before, middle, adds, True)
+                before = yield from search.later(marks, before, middle, adds, since=1)
         return before
 
     def _painted_side(self, adds: bool) -> NDArray[np.int64]:

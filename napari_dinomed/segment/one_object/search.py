@@ -114,7 +114,7 @@ class Search:
         before: Found,
         last: NDArray[np.int64],
         adds: bool,
-        is_proposed: bool = False,
+        since: int | None = None,
     ) -> Stepwise[Found]:
         """The answer after one more mark.
 
@@ -126,17 +126,18 @@ class Search:
             All marks, and the answer to those before the last.
         last, adds
             Voxel (3,) of the last mark, and whether it includes.
-        is_proposed
-            Whether something was proposed before any mark: that holds but near the last.
+        since
+            Where something was proposed before any mark: how many clicks or strokes there
+            were since, with the last. It holds but near that.
         """
         found = before
         yield None
         for _ in range(_LATER_LOOKS):
             box = self._box(found, marks, _LATER_ROOM, last)
             new = self._look(box, marks, before)
-            if is_proposed:
-                new = _near(before, new, last)
-            count = np.inf if is_proposed else len(marks)
+            if since is not None:
+                new = _near(before, new, last, since)
+            count = len(marks) if since is None else np.inf
             found = _corrected(before, new, last, adds, count)
             if not (adds and self._reaches_rim(found)):
                 break
@@ -186,13 +187,15 @@ class Search:
         return False
 
 
-def _near(before: Found, new: Found, last: NDArray[np.int64]) -> Found:
-    """What a mark makes of what was proposed before any.
+def _near(before: Found, new: Found, last: NDArray[np.int64], since: int) -> Found:
+    """What the last of so many clicks makes of what was proposed before any.
 
-    As far as the mark lies from the edge of what was proposed, the new look holds; as far
-    again it fades. A look knows less of an object than a proposal that was taught. On odd
-    patients, the first click on proposals gained .025 and lost .04 at most, head and neck;
-    twice as far it lost .30, and more clicks did not make up for it.
+    As far as the click lies from the edge of what was proposed, times the root of how many
+    there were since, the new look holds; as far again it fades. A look knows less of an
+    object than a proposal that was taught, but the more clicks one needs, the less it is to
+    be trusted. On odd patients, head and neck, the first click on proposals gained .025
+    and lost .04 at most; twice as far it lost .30. Without the root there was .76 instead
+    of .77 after ten clicks; with the number itself, losses of .08.
     """
     cells, old = new.cells, before.on(new.cells)
     belongs = (old > _BELONGS).numpy()
@@ -200,7 +203,8 @@ def _near(before: Found, new: Found, last: NDArray[np.int64]) -> Found:
     other = np.argwhere(belongs != belongs[tuple(place)])
     distance = cells.distance(last[None])
     depth = max(1.0, float(distance[tuple(other.T)].min())) if len(other) else 1.0
-    share = (2 - distance / depth).clamp(0, 1)
+    reach = depth * since**0.5
+    share = (2 - distance / reach).clamp(0, 1)
     return Found(cells, old + share * (new.probability - old))
 
 
