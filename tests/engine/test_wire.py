@@ -31,7 +31,7 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import EngineError
 from napari_dinomed.io import Pick, Source
-from napari_dinomed.taught.header import Header, Lesson, Reading, Sight
+from napari_dinomed.taught.header import Amount, Header, Lesson, Reading, Sight, Way
 from napari_dinomed.volume import Geometry, Window
 
 LABEL = Label(1, "a", (0.1, 0.2, 0.3))
@@ -65,7 +65,16 @@ MESSAGES = [
     Taught(
         Header(
             Sight("e", "e:1", (0, 1, 2), Window(0.0, 1.0), "MR", (1.0, 2.0, 3.0)),
-            (Lesson(LABEL, {0: 30, 1: 20}, (Reading("knn", True, 0.5, (0.8, 0.9)),)),),
+            200.0,
+            (
+                Lesson(
+                    LABEL,
+                    {0: Amount(30, 60.0), 1: Amount(20, 40.0)},
+                    (Reading(Way("knn", "looks"), 0.5, 1.5, (0.8, 0.9)),),
+                    0.1,
+                    (0.7, 0.9),
+                ),
+            ),
             ("a", "b"),
         )
     ),
