@@ -91,6 +91,8 @@ def test_a_batch_gives_what_single_slices_give(stack):
 
 
 def test_out_of_memory_halves_the_batch_then_takes_the_cpu(stack, monkeypatch):
+    # Which precision is faster may be found otherwise the second time.
+    monkeypatch.setattr(backbone, "fastest_precision", lambda device, describe: None)
     notices = []
     encoder = _encoder("vit_tiny_patch16_dinov3_qkvb", notices)
     expected = encoder.encode(stack, 0, 4, PLAN)
