@@ -244,7 +244,8 @@ class Session:
             f"{lesson.label.name} {lesson.mean_dice:.2f}" for lesson in header.lessons
         )
         self.noticed.emit(
-            f"{name} has learnt from {header.volumes} volumes. Dice on what it did not "
+            f"{name} has learnt from {header.volumes} "
+            f"{'volume' if header.volumes == 1 else 'volumes'}. Dice on what it did not "
             f"learn from: {figures}."
         )
 
