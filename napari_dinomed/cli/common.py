@@ -35,6 +35,12 @@ Encoder = Annotated[
     str, typer.Option(help="filters, a name from 'encoders', or file:PATH.")
 ]
 Head = Annotated[Readout, typer.Option(help="Readout of the features.")]
+OwnEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder", help="Where the model's encoder is known here by another name."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or xpu.")]
 WindowName = Annotated[
     str | None,

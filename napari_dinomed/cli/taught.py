@@ -13,6 +13,7 @@ from napari_dinomed.cli.common import (
     Device,
     Encoder,
     Like,
+    OwnEncoder,
     PlaneChoice,
     WindowName,
     errors,
@@ -93,10 +94,7 @@ def apply(
         typer.Argument(help="Files, folders, patterns, or a CSV with a path in each row."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for labels, results.csv and more.")],
-    encoder: Annotated[
-        str | None,
-        typer.Option(help="Where the model's encoder is known here by another name."),
-    ] = None,
+    encoder: OwnEncoder = None,
     suffix: Annotated[
         str, typer.Option(help="Format of the labels: .nii.gz, .seg.nrrd, .ome.tif …")
     ] = ".nii.gz",

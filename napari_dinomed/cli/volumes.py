@@ -15,6 +15,7 @@ from napari_dinomed.cli.common import (
     Device,
     Encoder,
     JsonFile,
+    OwnEncoder,
     WindowName,
     errors,
     progress_bar,
@@ -139,10 +140,7 @@ def predict(
         typer.Argument(help="Files, folders, patterns, or a CSV as for 'fit'."),
     ],
     out: Annotated[Path, typer.Option(help="CSV of probabilities.")],
-    encoder: Annotated[
-        str | None,
-        typer.Option(help="Where the model's encoder is known here by another name."),
-    ] = None,
+    encoder: OwnEncoder = None,
     device: Device = "auto",
 ) -> None:
     """Write how probable each label is for each volume."""

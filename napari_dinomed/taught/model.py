@@ -1,8 +1,8 @@
 """A taught model: labels, and examples of what they look like to one encoder.
 
-In and out: ``NAME.dinomed``, a safetensors file whose header is JSON. It holds no voxel, no
-patient and no path: an example is a few whitened parts of tokens, and a few grey values
-around some place.
+In and out: ``NAME.dinomed``, a safetensors file whose header is JSON. It holds no image,
+no patient and no path: an example is a few whitened parts of tokens, and a few grey values
+at and around some place.
 """
 
 from __future__ import annotations
@@ -48,11 +48,6 @@ class TaughtModel:
     bases: tuple[Basis, ...]
     examples: Examples
     learnt: Mapping[Way, Learnt] = field(default_factory=dict)
-
-    def is_same(self, other: TaughtModel) -> bool:
-        """Whether another one was taught the same."""
-        own, theirs = self.examples.looks, other.examples.looks
-        return self.header == other.header and torch.equal(own, theirs)
 
     def to_bytes(self) -> bytes:
         """The file."""
