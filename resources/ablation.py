@@ -21,8 +21,9 @@ from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import clicked_cases, load_suite
 from napari_dinomed.bench.interactive import mean_outcome, product, run_case
 from napari_dinomed.bench.suite import Setup, open_case, prepare_case
-from napari_dinomed.segment import alike
-from napari_dinomed.segment.alike import AlikeFinder
+from napari_dinomed.segment.all_alike import appearance
+from napari_dinomed.segment.all_alike.appearance import AlikeField
+from napari_dinomed.segment.all_alike.method import AlikeFinder
 from napari_dinomed.segment.one_object import cues, method, search
 
 EVERYTHING = "everything in place"
@@ -31,6 +32,20 @@ EVERYTHING = "everything in place"
 def without_cues(*names: str):
     """Answers of the same network, not given some of its cues."""
     return (patch.dict(method.WITHOUT, {"auto": names}),)
+
+
+def with_options(**changed):
+    """Answers that go by other numbers."""
+    return (patch.object(AlikeField, "options", replace(AlikeField.options, **changed)),)
+
+
+def without_weight(**weights):
+    """Answers by cuts that something does not count for."""
+    options = AlikeField.options
+    return with_options(
+        sections=replace(options.sections, **weights),
+        lines=replace(options.lines, **weights),
+    )
 
 
 WITHOUT_FOR_OBJECTS = {
@@ -49,10 +64,10 @@ WITHOUT_FOR_ALL_ALIKE = {
     EVERYTHING: (),
     "lines": (patch.object(AlikeFinder, "_means_thin", lambda self, so_far: False),),
     "neighbouring sections": (
-        patch.object(alike, "_see_with_neighbours", lambda looks: None),
+        patch.object(appearance, "_see_with_neighbours", lambda looks: None),
     ),
     "the perceptron": (
-        patch.object(AlikeFinder, "_taught_by", lambda self, logit, share: logit),
+        patch.object(AlikeFinder, "_taught_by", lambda self, answer: answer),
     ),
     "grey values competing": (
         patch.object(
@@ -60,17 +75,12 @@ WITHOUT_FOR_ALL_ALIKE = {
         ),
     ),
     "corrections near the click": (
-        patch.object(AlikeFinder, "_corrected", lambda self, before, fresh: fresh),
+        patch.object(AlikeFinder, "_corrected", lambda self, before, fresh, slices: fresh),
     ),
-    "what was found as a teacher": (patch.object(alike, "_LESSONS", 0),),
-    "the usual share": (
-        patch.object(alike, "_SECTIONS_TRUST", replace(alike._SECTIONS_TRUST, weight=0.0)),
-        patch.object(alike, "_LINE_TRUST", replace(alike._LINE_TRUST, weight=0.0)),
-    ),
-    "gaps": (
-        patch.object(alike, "_SECTIONS_TRUST", replace(alike._SECTIONS_TRUST, gap=0.0)),
-    ),
-    "share held from click to click": (patch.object(alike, "_INERTIA", 0.0),),
+    "what was found as a teacher": with_options(lessons=0),
+    "the usual share": without_weight(weight=0.0),
+    "gaps": without_weight(gap=0.0),
+    "share held from click to click": with_options(inertia=0.0),
     "smoothing": (
         patch.object(AlikeFinder, "_smoothed", lambda self, logit: np.float32(logit)),
     ),

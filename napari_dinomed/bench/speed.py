@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_dinomed.annotation.labels import new_label
+from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.bench.clicks import next_click
 from napari_dinomed.engine.messages import Segmented, SegmentVolume, SliceLabels
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.regions import bounding_box
-from napari_dinomed.volume.phantom import ct_abdomen
+from napari_dinomed.volume.phantom import ct_abdomen, em_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -122,9 +122,16 @@ def made_up_organs(shape: tuple[int, int, int]) -> tuple[Volume, tuple[Bools, ..
     return volume, tuple(organs == organ for organ in (3, 1, 4, 5, 2, 6, 7, 8))
 
 
+def made_up_sections(shape: tuple[int, int, int]) -> tuple[Volume, tuple[Bools, ...]]:
+    """A made-up EM stack and its mitochondria, all of them one label."""
+    volume, truth = em_stack(shape)
+    return volume, (truth > 0,)
+
+
 def measure_speed(
     volume: Volume,
     truths: tuple[Bools, ...],
+    meaning: Meaning,
     encoder: str,
     device: str,
     on_event: Callable[[Event], None],
@@ -137,6 +144,8 @@ def measure_speed(
         The volume.
     truths
         Masks (z, y, x) of the objects; one label each, the first is corrected.
+    meaning
+        Whether a click means an object, or all that looks like it.
     encoder, device
         Who encodes, and where.
     on_event
@@ -144,19 +153,17 @@ def measure_speed(
     """
     job = prepare(volume, encoder, device=device, on_event=on_event)
     product, passing = _floor_of_bank(job), _floor_of_box(job, truths[0])
-    clicks = _Clicks(job, truths)
-    first = [clicks.on(1)]
-    further = [clicks.on(1) for _ in range(_FURTHER)]
+    clicks = _Clicks(job, truths, meaning)
+    times = {"first click": [clicks.on(1)]}
+    times["further click"] = [clicks.on(1) for _ in range(_FURTHER)]
     for label in range(2, len(truths) + 1):
         clicks.on(label)
-    among = [clicks.on(1) for _ in range(_FURTHER)]
+    if len(truths) > 1:
+        among = [clicks.on(1) for _ in range(_FURTHER)]
+        times[f"further click, {len(truths)} labels"] = among
     bank, box = "one product with all tokens", "one pass over the object's box"
     rows = []
-    for name, taken in (
-        ("first click", first),
-        ("further click", further),
-        (f"further click, {len(truths)} labels", among),
-    ):
+    for name, taken in times.items():
         painted, whole = zip(*taken, strict=True)
         rows.append(Timing(f"{name}: slice in view", painted, product, bank))
         rows.append(Timing(f"{name}: whole object", whole, passing, box))
@@ -166,9 +173,12 @@ def measure_speed(
 class _Clicks:
     """Clicks so far, each on the largest error of its label."""
 
-    def __init__(self, job: Job, truths: tuple[Bools, ...]) -> None:
+    def __init__(
+        self, job: Job, truths: tuple[Bools, ...], meaning: Meaning = Meaning.OBJECT
+    ) -> None:
         self._job, self._truths = job, truths
-        self._labels = tuple(new_label(number + 1) for number in range(len(truths)))
+        numbers = range(1, len(truths) + 1)
+        self._labels = tuple(new_label(number, meaning) for number in numbers)
         self._masks = [np.zeros_like(truth) for truth in truths]
         self._prompts = Prompts()
 

@@ -216,10 +216,11 @@ def bench_cohort(
 @bench.command("speed")
 def bench_speed(
     volume: Annotated[
-        str, typer.Option(help="Slices, rows and columns of a made-up CT, as ZxYxX.")
+        str, typer.Option(help="Slices, rows and columns of what is made up, as ZxYxX.")
     ] = "128x512x512",
     labels: Annotated[int, typer.Option(min=1, max=8, help="Objects clicked on.")] = 5,
     encoder: Encoder = "filters",
+    all_like_this: Like = False,
     device: Device = "auto",
     scaling: Annotated[
         bool, typer.Option("--scaling", help="Time clicks on many sizes instead.")
@@ -227,8 +228,11 @@ def bench_speed(
     plot: Annotated[Path | None, typer.Option(help="Draw --scaling as a PNG.")] = None,
     json_out: JsonFile = None,
 ) -> None:
-    """Time every answer to a click on a made-up CT, beside the least it could take."""
-    from napari_dinomed.bench.speed import made_up_organs, measure_speed
+    """Time every answer to a click, beside the least it could take.
+
+    The volume is made up: a CT with organs, or for --all-like-this an EM stack.
+    """
+    from napari_dinomed.bench.speed import made_up_organs, made_up_sections, measure_speed
     from napari_dinomed.errors import ReadError
 
     if scaling:
@@ -241,9 +245,11 @@ def bench_speed(
         raise ReadError(
             f"Expected --volume like 128x512x512, each 16 or more, got {volume!r}."
         )
-    scan, organs = made_up_organs((lengths[0], lengths[1], lengths[2]))
+    make = made_up_sections if all_like_this else made_up_organs
+    meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
+    made, truths = make((lengths[0], lengths[1], lengths[2]))
     with progress_bar() as on_event:
-        rows = measure_speed(scan, organs[:labels], encoder, device, on_event)
+        rows = measure_speed(made, truths[:labels], meaning, encoder, device, on_event)
     table = Table("", "p50 s", "p95 s", "floor s", "floor")
     for row in rows:
         middle, high = (f"{row.quantile(share):.3f}" for share in (0.5, 0.95))

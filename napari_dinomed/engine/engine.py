@@ -179,11 +179,12 @@ class Engine:
         encoded = opened.encode(encoding, self._notices.append)
         yield Begun(request.generation)
         computed = 0
-        while (block := next_missing(encoding.planes, request.first)) is not None:
+        planes = encoded.planes
+        while (block := next_missing(planes, request.first)) is not None:
             plane, start, stop = block
             computed += plane.require(start, stop)
             yield from self._take_notices()
-            yield slices_done(encoding.planes)
+            yield slices_done(planes)
             self._require_present(request.volume, encoded)
         yield from encoded.make_ready()
         yield Encoded(
@@ -227,9 +228,8 @@ class Engine:
         yield None
         if not encoding.banks[0].ready.all():
             yield from _preview_slice(encoding, segmenter, request)
-        planes = encoding.planes
-        if segmenter.asks_for_all_alike:
-            planes = (*planes, encoded.filters)
+        is_asked = segmenter.asks_for_all_alike
+        planes = encoded.with_filters if is_asked else encoding.planes
         yield from self._completed(planes, request.view_index)
         view = (request.view_axis, request.view_index) if request.preview else None
         for found in segmenter.label_volume(encoded.fields, view):

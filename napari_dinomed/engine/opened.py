@@ -21,7 +21,7 @@ from napari_dinomed.errors import EngineError, VolumeError
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.features.filters import GREY_CHANNEL
-from napari_dinomed.segment.alike import AlikeField, Responses
+from napari_dinomed.segment.all_alike.appearance import AlikeField, Responses
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.one_object.method import ObjectField
 from napari_dinomed.segment.segmenter import Fields, Scene
@@ -68,15 +68,36 @@ class EncodedVolume:
             require_room(self.volume)
             self.volume = replace(self.volume, array=np.asarray(self.volume.array))
 
-    def make_ready(self) -> Iterator[None]:
-        """Make what a click will need, where that is known, so that none waits for it.
+    @property
+    def planes(self) -> tuple[PlaneTokens, ...]:
+        """Tokens that clicks will need, as far as is known before any."""
+        planes = self.encoding.planes
+        is_known = self._usual_meaning is Meaning.ALL_LIKE_THIS
+        return self.with_filters if is_known else planes
 
-        A lazy volume is read when labels are first asked for; all that looks alike needs
-        the filters, which the user may not ask for.
+    @property
+    def with_filters(self) -> tuple[PlaneTokens, ...]:
+        """The encoder's tokens and the filters'; once where they are the same."""
+        planes = self.encoding.planes
+        return (*planes, self.filters) if self.encoding.encoder.is_planar else planes
+
+    def make_ready(self) -> Iterator[None]:
+        """Make what a click will need, so that none waits for it; `planes` are complete.
+
+        A lazy volume is read when labels are first asked for.
         """
-        meaning = defaults_for(self.volume.modality).meaning
-        if not self.volume.is_lazy and meaning is Meaning.OBJECT:
+        if self.volume.is_lazy:
+            return
+        if self._usual_meaning is Meaning.OBJECT:
             yield from self.objects.make_ready()
+        else:
+            yield None
+            yield from self.alike.make_ready()
+
+    @property
+    def _usual_meaning(self) -> Meaning:
+        """What a click on such a volume means unless the user says otherwise."""
+        return defaults_for(self.volume.modality).meaning
 
     @property
     def scene(self) -> Scene:

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_dinomed.segment.regions import start_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.segment.grid import Cell
+    from napari_dinomed.segment.regions import Box
 
     Floats = NDArray[np.float32]
 
+# In cells: of a click on the very edge, so much around it is meant.
 _LEAST_DEPTH = 3.0
 
 
@@ -31,11 +35,26 @@ def depth_inside(
     At least three cells, also where the cell lies outside: every click corrects something.
     """
     least = _LEAST_DEPTH * float(spacing.min())
-    outside = np.argwhere(~region)
-    if not region[cell] or not len(outside):
+    if not region[cell]:
         return least
-    squares = (((outside - np.array(cell)) * spacing) ** 2).sum(1)
-    return max(least, float(np.sqrt(squares.min())))
+    reach = 2 * least
+    while True:
+        near = _within(region.shape, cell, reach / spacing)
+        outside = np.argwhere(~region[near]) - np.subtract(cell, start_of(near))
+        nearest = float(np.sqrt(((outside * spacing) ** 2).sum(1).min(initial=np.inf)))
+        if nearest <= reach:
+            return max(least, nearest)
+        if region[near].shape == region.shape:
+            return nearest if np.isfinite(nearest) else least
+        reach *= 2
+
+
+def _within(shape: tuple[int, ...], cell: Cell, cells: NDArray[np.float64]) -> Box:
+    """The box that reaches so many cells from one, and no farther than the grid."""
+    return tuple(
+        slice(max(0, int(place - far)), min(length, int(place + far) + 2))
+        for place, far, length in zip(cell, cells, shape, strict=True)
+    )
 
 
 def correction_share(

@@ -16,7 +16,7 @@ from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.errors import PromptError
-from napari_dinomed.segment.alike import AlikeFinder
+from napari_dinomed.segment.all_alike.method import AlikeFinder
 from napari_dinomed.segment.canvas import BoxLabels, Canvas
 from napari_dinomed.segment.examples import gather_examples
 from napari_dinomed.segment.heads import HEADS, KnnHead
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Mark, Painted, Prompts
-    from napari_dinomed.segment.alike import AlikeField
+    from napari_dinomed.segment.all_alike.appearance import AlikeField
     from napari_dinomed.segment.heads import Head
     from napari_dinomed.segment.one_object.method import ObjectField
     from napari_dinomed.segment.regions import Box
@@ -184,7 +184,7 @@ class Segmenter:
         """
         found: list[_Found] = []
         for label in self.labels:
-            finder = self._finder(label, fields)
+            finder = self._finder(label, fields, view)
             answer = yield from self._shown_early(finder, view)
             found.append(_Found(label, finder, answer))
             yield None
@@ -231,13 +231,15 @@ class Segmenter:
             label.meaning is Meaning.ALL_LIKE_THIS for label in self.labels
         )
 
-    def _finder(self, label: Label, fields: Fields) -> Finder[Any]:
+    def _finder(
+        self, label: Label, fields: Fields, view: tuple[int, int] | None
+    ) -> Finder[Any]:
         clicked, painted = self.prompts.marks_for(label.id)
         start = self.starts.get(label.id, EMPTY)
         if label.meaning is Meaning.OBJECT:
             return ObjectFinder(fields.objects(), clicked, painted, self.head, start)
         if self.head == Readout.AUTO:
-            return AlikeFinder(fields.alike(), clicked, painted, start)
+            return AlikeFinder(fields.alike(), clicked, painted, start, view)
         if label.id not in self.prompts.included_labels():
             raise PromptError(
                 f"Include something of {label.name} first, or read it automatically: "

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -139,6 +140,39 @@ class TokenBank:
             values = values.movedim(-1, number)
         return values.movedim(0, self.axis).contiguous()
 
+    def projected_on(self, steps: NDArray[np.int64], axes: torch.Tensor) -> torch.Tensor:
+        """Tokens on new axes, at the centres of blocks of voxels, linear in between.
+
+        Parameters
+        ----------
+        steps
+            Voxels to a block, along (z, y, x).
+        axes
+            (channels, parts).
+
+        Returns
+        -------
+        torch.Tensor
+            (z, y, x, parts), half precision.
+        """
+        along, rows, columns = (
+            _Between.of(self._place(axis, self._centres(axis, steps)), length)
+            for axis, length in zip(
+                (self.axis, *self._in_plane), (self.depth, *self.grid), strict=True
+            )
+        )
+        shape = (len(along), len(rows), len(columns), axes.shape[1])
+        looks = torch.empty(shape, dtype=torch.float16)
+
+        @lru_cache(maxsize=2)
+        def look(index: int) -> torch.Tensor:
+            return (self.slice_tokens(index) @ axes).view(*self.grid, -1)
+
+        for place, (low, high, share) in enumerate(along.rows):
+            plane = torch.lerp(look(low), look(high), share) if share else look(low)
+            looks[place] = columns.on(rows.on(plane, 0), 1)
+        return looks.movedim(0, self.axis).contiguous()
+
     @property
     def _in_plane(self) -> tuple[int, int]:
         rows, columns = (axis for axis in range(3) if axis != self.axis)
@@ -157,6 +191,40 @@ class TokenBank:
             return np.asarray(np.clip(place, 0, self.depth - 1))
         length = self.grid[self._in_plane.index(axis)]
         return np.asarray((voxels + 0.5) * (length / self.volume_shape[axis]) - 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class _Between:
+    """Places on a lattice: the node below, that above, and how far it is between them."""
+
+    low: torch.Tensor
+    high: torch.Tensor
+    share: torch.Tensor
+
+    @classmethod
+    def of(cls, places: NDArray[np.float64], length: int) -> Self:
+        """Places (n,) on a lattice of a length; the ends repeat."""
+        places = np.clip(places, 0, length - 1)
+        low = np.minimum(np.floor(places).astype(np.int64), max(0, length - 2))
+        share = torch.from_numpy((places - low).astype(np.float32))
+        high = np.minimum(low + 1, length - 1)
+        return cls(torch.from_numpy(low), torch.from_numpy(high), share)
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    @property
+    def rows(self) -> Iterator[tuple[int, int, float]]:
+        """Nodes and share of each place."""
+        return zip(self.low.tolist(), self.high.tolist(), self.share.tolist(), strict=True)
+
+    def on(self, values: torch.Tensor, axis: int) -> torch.Tensor:
+        """Values of the nodes (rows, columns, parts) along an axis, at the places."""
+        if not self.share.any() and len(self) == values.shape[axis]:
+            return values
+        share = self.share.view([-1 if axis == other else 1 for other in range(3)])
+        low, high = (values.index_select(axis, nodes) for nodes in (self.low, self.high))
+        return torch.lerp(low, high, share)
 
 
 def linear_weights(places: NDArray[np.float64], length: int) -> torch.Tensor:

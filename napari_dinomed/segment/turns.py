@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from napari_dinomed.annotation.prompts import Mark
-    from napari_dinomed.segment.alike import AlikeFinder
+    from napari_dinomed.segment.all_alike.method import AlikeFinder
     from napari_dinomed.segment.one_object.method import ObjectFinder
 
     Key = tuple[bytes, tuple[Mark, ...], bytes]

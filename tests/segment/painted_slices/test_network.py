@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.segment.slice_net import PaintedSlices, teach
+from napari_dinomed.segment.painted_slices.network import PaintedSlices, teach
 
 SHAPE = (80, 72)
 LESSONS = 60

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import fft, ndimage
 
 from napari_dinomed.segment.marks import typical
 from napari_dinomed.volume.geometry import NANOMETRES
@@ -29,24 +29,29 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+# Steps of 22 degrees: lines are told apart from blobs, not from each other.
 _DIRECTIONS = 8
-# In nanometres, where the size of pixels is known and one at which membranes are seen.
-_WIDTH = 14.6
-_TELLING_WIDTH = 25.8
-_AROUND = 36.0
-_USUAL_PIXEL = 4.3
-_PIXELS = (0.5, 40.0)
-_SLENDERNESS = 3.5
-_REACH = 3.0
+# Threads that filter: as many as there are processors.
+_WORKERS = -1
+# In nanometres: how wide lines are that are found, half of a membrane and what lies beside
+# it; how wide those that tell whether lines are meant; and how far around they are told.
+_WIDTH, _TELLING_WIDTH, _AROUND = 14.6, 25.8, 36.0
+# In nanometres, of a pixel whose size no file tells, and at which membranes are seen.
+_USUAL_PIXEL, _PIXELS = 4.3, (0.5, 40.0)
+# A line is so many times as long as wide; kernels end at so many standard deviations.
+_SLENDERNESS, _REACH = 3.5, 3.0
+# What does not vary is not divided by its spread.
 _FLAT = 1e-6
+# Quantile by which dark lines and bright ones are compared.
 _STRONG = 0.99
-_PALE = 0.5
-_NO_LINE = -1.0
-_WEIGHT_OF_EXCLUDED = 0.5
-_FEW_EXCLUDED = 2.0
+# Standard deviations by which a place is paler than lines are, and what it counts as.
+_PALE, _NO_LINE = 0.5, -1.0
+# What excluded marks weigh beside included ones: half, and less while they are few.
+_WEIGHT_OF_EXCLUDED, _FEW_EXCLUDED = 0.5, 2.0
+# Lines speak against lines where they are so much stronger than those included.
 _CLEARLY = 1.0
-_LEAST_STRENGTH = -0.15
-_HELD = 0.1
+# Strength from which lines are meant, and how much what was meant before counts.
+_LEAST_STRENGTH, _HELD = -0.15, 0.1
 
 
 class Lines:
@@ -105,16 +110,18 @@ def width_of_cell(geometry: Geometry, step: int) -> float:
 def _line_responses(grey: Floats, width: float) -> tuple[Floats, Floats, Floats]:
     """Strongest, weakest and mean answer of all directions to lines of a width in cells."""
     strongest, weakest, mean = (np.empty_like(grey) for _ in range(3))
-    kernels = [
-        _line_kernel(angle, width)
-        for angle in np.linspace(0, np.pi, _DIRECTIONS, endpoint=False)
-    ]
-    rim = len(kernels[0]) // 2
+    angles = np.linspace(0, np.pi, _DIRECTIONS, endpoint=False)
+    kernels = np.stack([_line_kernel(angle, width) for angle in angles])
+    rim = kernels.shape[1] // 2
+    rows, columns = (length + 2 * rim for length in grey.shape[1:])
+    size = (fft.next_fast_len(rows, real=True), fft.next_fast_len(columns, real=True))
+    filters = fft.rfft2(kernels, size)
     for index, plane in enumerate(grey):
-        beyond = np.pad(plane, rim, mode="symmetric")
-        answers = [signal.oaconvolve(beyond, kernel, mode="valid") for kernel in kernels]
-        strongest[index], weakest[index] = np.max(answers, axis=0), np.min(answers, axis=0)
-        mean[index] = np.mean(answers, axis=0)
+        beyond = fft.rfft2(np.pad(plane, rim, mode="symmetric"), size)
+        answers = fft.irfft2(beyond * filters, size, workers=_WORKERS)
+        answers = answers[:, 2 * rim : rows, 2 * rim : columns]
+        strongest[index], weakest[index] = answers.max(0), answers.min(0)
+        mean[index] = answers.mean(0)
     return strongest, weakest, mean
 
 

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from napari_dinomed.segment.turns import Stepwise
 
-_WIDTH = 16
-_DILATIONS = (1, 2, 4, 8)
-_CROP = 64
-_CROPS = 8
-_RATE = 2e-2
-_DECAY = 1e-3
+# Channels of each layer, and how far apart its taps are: it sees 16 cells to each side.
+_WIDTH, _DILATIONS = 16, (1, 2, 4, 8)
+# Side in cells of what is seen in a lesson, and how many such there are in each.
+_CROP, _CROPS = 64, 8
+_RATE, _DECAY = 2e-2, 1e-3
+# What does not vary is not divided by its spread.
 _LEAST_SPREAD = 1e-6
+# Painted cells that means and spreads are measured on.
 _MOST_MEASURED = 24_000
 
 

@@ -14,10 +14,15 @@ from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.demo import find_sample
-from napari_dinomed.engine.messages import Progress, SegmentVolume, Stage
+from napari_dinomed.engine.messages import Progress, SegmentVolume, SliceLabels, Stage
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment import alike, painted
-from napari_dinomed.segment.alike import AlikeFinder
+from napari_dinomed.segment.all_alike import appearance
+from napari_dinomed.segment.all_alike.appearance import AlikeField, rest
+from napari_dinomed.segment.all_alike.lines import Lines
+from napari_dinomed.segment.all_alike.method import AlikeFinder
+from napari_dinomed.segment.all_alike.options import Options
+from napari_dinomed.segment.all_alike.share import chosen_share
+from napari_dinomed.segment.painted_slices import lesson
 from napari_dinomed.volume import Geometry, Volume
 
 SHAPE = (8, 160, 160)
@@ -99,6 +104,32 @@ def test_a_few_small_blobs_on_an_empty_ground_are_not_flooded(
     assert dice(np.broadcast_to(flat, SHAPE), mask) > 0.6
 
 
+def test_the_slice_in_view_is_answered_before_the_volume_is_read(discs, monkeypatch):
+    job, _ = discs
+    read, whole = [], AlikeField.projected
+
+    def projected(self, direction, slices):
+        read.append(slices)
+        return whole(self, direction, slices)
+
+    monkeypatch.setattr(AlikeField, "projected", projected)
+    marks = Prompts((Point((4, 44, 44), 1), Point((4, 80, 80), 1, include=False)))
+    label = new_label(1, Meaning.ALL_LIKE_THIS)
+    request = SegmentVolume("volume", marks, (label,), "auto", 0.5, view_index=4)
+    steps = job.engine.handle(request)
+    early = next(step for step in steps if isinstance(step, SliceLabels))
+    assert read[-1] == slice(3, 6)
+    final = job.engine.run(request).paste(SHAPE)
+    assert dice(final[4] == 1, early.labels == 1) > 0.85
+
+
+def test_all_that_a_click_needs_is_there_once_sections_are_encoded(discs, monkeypatch):
+    job, _ = discs
+    monkeypatch.setattr(AlikeField, "__init__", _unexpected)
+    monkeypatch.setattr(Lines, "__init__", _unexpected)
+    assert _find(job, (Point((4, 42, 42), 1),)).any()
+
+
 def test_undo_gives_the_answer_from_before(discs):
     job, _ = discs
     first, second = Point((4, 40, 40), 1), Point((4, 80, 80), 1, include=False)
@@ -133,7 +164,7 @@ def test_of_sections_the_answer_teaches_a_better_one(discs, tmp_path, monkeypatc
     clicks = (Point((4, 40, 40), 1), Point((4, 120, 40), 1))
     taught = dice(truth, _find(job, clicks))
     monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
-    monkeypatch.setattr(AlikeFinder, "_taught_by", lambda self, logit, share: logit)
+    monkeypatch.setattr(AlikeFinder, "_taught_by", lambda self, answer: answer)
     untaught = dice(truth, _find(prepare(job.volume, "filters"), clicks))
     assert taught > untaught + 0.05
 
@@ -149,7 +180,7 @@ def test_sections_are_seen_with_those_above_and_below(tmp_path, monkeypatch):
         monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path / name))
         mask = _find(prepare(volume, "filters"), (Point((4, 40, 40), 1),))
         scores.append(dice(np.broadcast_to(flat, SHAPE), mask))
-        monkeypatch.setattr(alike, "_see_with_neighbours", lambda looks: None)
+        monkeypatch.setattr(appearance, "_see_with_neighbours", lambda looks: None)
     together, alone = scores
     assert together > alone + 0.1
 
@@ -180,7 +211,7 @@ def test_a_click_on_what_was_painted_corrects_without_learning_again(discs, monk
     job, truth = discs
     strokes = _painted(truth[4], [4])
     before = _find(job, strokes=strokes)
-    monkeypatch.setattr(painted, "teach", _unexpected)
+    monkeypatch.setattr(lesson, "teach", _unexpected)
     mask = _find(job, (Point((2, 40, 40), 1, include=False),), strokes)
     assert before[2, 38:43, 38:43].all()
     assert not mask[2, 38:43, 38:43].any()
@@ -189,8 +220,8 @@ def test_a_click_on_what_was_painted_corrects_without_learning_again(discs, monk
 
 def test_learning_can_be_given_up_and_begun_again(discs, monkeypatch):
     job, truth = discs
-    monkeypatch.setattr(painted, "_LESSONS", 80)
-    monkeypatch.setattr(painted, "_TRIAL_LESSONS", 40)
+    monkeypatch.setattr(lesson, "_LESSONS", 80)
+    monkeypatch.setattr(lesson, "_TRIAL_LESSONS", 40)
     label = new_label(1, Meaning.ALL_LIKE_THIS)
     prompts = Prompts(_painted(truth[4], [4, 6]))
     request = SegmentVolume("volume", prompts, (label,), "auto", 0.5, preview=False)
@@ -209,12 +240,14 @@ def _unexpected(*_):
 
 def test_excluded_clicks_one_after_another_raise_the_cut_ever_less():
     scores = np.random.default_rng(0).normal(size=20_000)
-    trust = alike._SECTIONS_TRUST
+    options = Options()
     shares = [None]
     for count in range(1, 10):
         marked = np.array([2.0] + [1.4] * (count - 1))
         belongs = np.arange(count) < 1
-        shares.append(alike._choose_share(scores, marked, belongs, shares[-1], trust))
+        shares.append(
+            chosen_share(scores, marked, belongs, shares[-1], options.sections, options)
+        )
     steps = -np.diff(np.log(shares[1:]))
     assert (steps > 0).all()
     assert (np.diff(steps) < 0).all()
@@ -223,9 +256,9 @@ def test_excluded_clicks_one_after_another_raise_the_cut_ever_less():
 
 def test_many_excluded_clicks_are_not_the_whole_rest():
     excluded = np.ones((1000, 2))
-    assert alike._rest(excluded[:0]) == pytest.approx(0)
-    assert alike._rest(excluded[:1]) == pytest.approx(0.2)
-    assert alike._rest(excluded) == pytest.approx(0.4)
+    assert rest(excluded[:0], Options()) == pytest.approx(0)
+    assert rest(excluded[:1], Options()) == pytest.approx(0.2)
+    assert rest(excluded, Options()) == pytest.approx(0.4)
 
 
 def test_what_was_clicked_holds_whatever_is_clicked_later(tmp_path, monkeypatch):

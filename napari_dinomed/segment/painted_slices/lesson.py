@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_dinomed.segment.slice_net import PaintedSlices, SliceNet, teach
+from napari_dinomed.segment.painted_slices.network import PaintedSlices, SliceNet, teach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Painted
-    from napari_dinomed.segment.alike import AlikeField
+    from napari_dinomed.segment.all_alike.appearance import AlikeField
     from napari_dinomed.segment.turns import Stepwise
 
     Floats = NDArray[np.float32]
     Bools = NDArray[np.bool_]
 
-_LESSONS = 300
-_TRIAL_LESSONS = 150
+# Lessons of the network that answers, and of those on which the cut is tried.
+_LESSONS, _TRIAL_LESSONS = 300, 150
+# Logits that are tried as a cut.
 _CUTS = np.linspace(-5, 2, 29)
 # Dice that a cut must gain, for each logit that it lies away from even odds: networks for
 # trial have seen half of the paint, and are less sure than the one taught by all of it.

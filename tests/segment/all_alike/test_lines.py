@@ -12,7 +12,7 @@ from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment.thin import Lines, means_thin, width_of_cell
+from napari_dinomed.segment.all_alike.lines import Lines, means_thin, width_of_cell
 from napari_dinomed.volume import Geometry, Volume
 from napari_dinomed.volume.phantom import em_stack
 

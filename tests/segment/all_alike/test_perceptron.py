@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_dinomed.segment.perceptron import teach
+from napari_dinomed.segment.all_alike.perceptron import teach
 
 
 def looks_around_the_middle():

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Bools = NDArray[np.bool_]
 
-_BINS = 64
-_BLUR = 2.0
-_FLOOR = 1e-3
-_MOST = 4.0
+# Bins of grey values, and how far they are smoothed.
+_BINS, _BLUR = 64, 2.0
+# Share of cells that every bin is granted, and logit at which a grey value is sure.
+_FLOOR, _MOST = 1e-3, 4.0
+# Cells without which a side tells nothing.
 _FEWEST = 10
 
 
@@ -45,13 +46,13 @@ def grey_competition(
     low, high = span
     if min(inside.sum(), outside.sum()) < _FEWEST or low >= high:
         return np.zeros(grey.shape, dtype=np.float32)
-    place = ((grey - low) * (_BINS / (high - low))).astype(np.int64)
-    place = np.clip(place, 0, _BINS - 1)
+    place = np.clip((grey - low) * (_BINS / (high - low)), 0, _BINS - 1).astype(np.uint8)
     logit = _log_density(place[inside]) - _log_density(place[outside])
-    return np.asarray(np.clip(logit, -_MOST, _MOST)[place], dtype=np.float32)
+    fits: Floats = np.clip(logit, -_MOST, _MOST).astype(np.float32)[place]
+    return fits
 
 
-def _log_density(places: NDArray[np.int64]) -> NDArray[np.float64]:
+def _log_density(places: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Logarithm of a smoothed histogram, for every bin."""
     share = np.bincount(places, minlength=_BINS) / len(places)
     smooth = ndimage.gaussian_filter1d(share, _BLUR, mode="nearest")

@@ -17,20 +17,22 @@ from napari_dinomed.segment.threads import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
-_WIDTH = 32
-_DROPPED = 0.2
-_LESSONS = 150
-_INSIDE, _OUTSIDE = 256, 768
-_RATE = 3e-3
-_DECAY = 1e-3
+    # From looks (n, parts) to numbers (n,).
+    Reading: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+# Units of each of two hidden layers, and how many of the first are dropped in a lesson.
+_WIDTH, _DROPPED = 32, 0.2
+# Lessons, and cells inside and outside in each: as many seen as a sample has, four times.
+_LESSONS, _INSIDE, _OUTSIDE = 150, 256, 768
+_RATE, _DECAY = 3e-3, 1e-3
+# What does not vary is not divided by its spread.
 _LEAST_SPREAD = 1e-6
 
 
 @one_thread()
-def teach(
-    looks: torch.Tensor, belongs: torch.Tensor
-) -> Callable[[torch.Tensor], torch.Tensor]:
+def teach(looks: torch.Tensor, belongs: torch.Tensor) -> Reading:
     """What a perceptron reads, taught by cells; the same cells teach the same.
 
     Parameters
@@ -64,7 +66,6 @@ def teach(
             solver.step()
     net.eval()
 
-    @torch.inference_mode()
     def read(looks: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = net(looks / spread)
         return logits[:, 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_dinomed.segment.competition import grey_competition
+from napari_dinomed.segment.all_alike.competition import grey_competition
 
 
 def _sides():

@@ -1,0 +1,1 @@
+"""All that looks like the clicks, wherever it is."""

@@ -1,0 +1,390 @@
+"""The method for all that looks alike: from marks to a probability of every voxel.
+
+In: what the volume looks like, and marks in the order in which they were made. Out: how
+probable each voxel is. A linear discriminant separates what was included from the rest;
+what it finds teaches it, and on serial sections a perceptron, which finds as much in its
+own way. Where clicks on serial sections mean thin lines and sheets, a line filter takes
+the discriminant's place. Where it is cut follows from the share of the volume that such
+things usually take up, from the clicks, from the cut before the last click, and from gaps.
+The result is smoothed by a fraction of the radius of what was found, so that thin things
+stay thin; near its edges, again by that radius, the grey values inside and outside compete.
+
+Where much is painted, whole slices say, a small network learns from it instead
+(`painted_slices`); clicks then correct what it says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from napari_dinomed.annotation.mask import EMPTY
+from napari_dinomed.annotation.prompts import NOT_PAINTED
+from napari_dinomed.segment.all_alike.competition import grey_competition
+from napari_dinomed.segment.all_alike.depths import depths, radius_of, typical_radius
+from napari_dinomed.segment.all_alike.lines import means_thin
+from napari_dinomed.segment.all_alike.share import chosen_share, spread
+from napari_dinomed.segment.correct import correction_share, depth_inside
+from napari_dinomed.segment.painted_slices.lesson import Lesson
+from napari_dinomed.segment.tokens import to_voxels
+from napari_dinomed.segment.turns import Early
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.mask import Mask
+    from napari_dinomed.annotation.prompts import Mark, Painted
+    from napari_dinomed.segment.all_alike.appearance import AlikeField
+    from napari_dinomed.segment.regions import Box
+    from napari_dinomed.segment.turns import Stepwise
+
+    Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float32]
+
+_WHOLE = slice(None)
+# Beyond this a logit is sure, and what was found before holds no longer.
+_MOST_LOGIT = 8.0
+# Slices on either side that a first look at one takes in: smoothing reaches hardly farther.
+_BESIDE = 1
+# Percentiles between which grey values are told apart.
+_SPAN = (0.5, 99.5)
+# Painted voxels of either side that are read as clicks are; more of a stroke say the same.
+_MOST_PAINTED = 24
+# Painted voxels from which a network learns, and those that there must be of each side.
+_MUCH_PAINTED, _LEAST_OF_EACH = 1000, 50
+# Gaussians are cut off at so many standard deviations.
+_REACH = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was found after some clicks.
+
+    Parameters
+    ----------
+    logit
+        That a cell belongs, (z, y, x).
+    share
+        Of the volume, over the cut.
+    is_thin
+        Whether it was found by lines.
+    start
+        The first slice of cells that it tells of.
+    """
+
+    logit: Floats
+    share: float
+    is_thin: bool
+    start: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """What all marks together mean, before any cell is read.
+
+    Parameters
+    ----------
+    direction
+        Of looks that belong; None where lines are meant.
+    cut, unit
+        Score at which logits are 0, and what lies one logit above it.
+    share
+        Of the volume, over the cut.
+    """
+
+    direction: NDArray[np.float64] | None
+    cut: float
+    unit: float
+    share: float
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether lines are meant."""
+        return self.direction is None
+
+
+@dataclass(frozen=True, eq=False)
+class AlikeFinder:
+    """Finds all that looks like what a label includes.
+
+    Parameters
+    ----------
+    field
+        What the volume looks like.
+    clicks
+        Clicked voxels in order, and whether they belong.
+    painted
+        Voxels under strokes, and whether they belong.
+    start
+        What was proposed, which marks correct; empty if nothing was.
+    view
+        Axis and index of the plane in view, which is answered first; None if there is none.
+    """
+
+    field: AlikeField
+    clicks: tuple[Mark, ...]
+    painted: Painted = NOT_PAINTED
+    start: Mask = EMPTY
+    view: tuple[int, int] | None = None
+
+    def answer(self) -> Stepwise[Answer]:
+        """The answer to all marks, built on the one before the last click."""
+        return (yield from self.field.turns.answer(self, AlikeFinder._find))
+
+    @property
+    def seeds(self) -> None:
+        """All that looks alike need not be connected."""
+
+    def plane(self, answer: Answer, axis: int, index: int) -> Floats:
+        """Probability (rows, columns) of a plane."""
+        field = self.field
+        shape = [length for other, length in enumerate(field.volume_shape) if other != axis]
+        place = index // int(field.step[axis]) - (answer.start if axis == 0 else 0)
+        logit = answer.logit.take(place, axis)
+        if axis == 0:
+            slices = slice(answer.start + place, answer.start + place + 1)
+            logit = logit + self._at_edges(answer.logit[place : place + 1], slices)[0]
+        plane = torch.from_numpy(logit)
+        return torch.sigmoid(to_voxels(plane[None], (shape[0], shape[1])))[0].numpy()
+
+    def placed(self, answer: Answer) -> tuple[Box, Floats]:
+        """The whole volume as a box, and the probability on its voxels."""
+        box = tuple(slice(0, length) for length in self.field.volume_shape)
+        logit = answer.logit + self._at_edges(answer.logit, _WHOLE)
+        return box, torch.sigmoid_(self.field.to_voxels(logit)).numpy()
+
+    def _at_edges(self, logit: Floats, slices: slice) -> Floats:
+        """What grey values add to a logit near its edges.
+
+        Who painted slices has shown where edges are: the network has learnt them.
+        """
+        if self._is_well_painted:
+            return np.zeros_like(logit)
+        return self._competition(logit > 0, self.field.grey[slices])
+
+    def _competition(self, found: Bools, grey: Floats) -> Floats:
+        """How much better a cell near an edge fits the grey values inside than outside."""
+        if found.all() or not found.any():
+            return np.zeros(found.shape, dtype=np.float32)
+        spacing, options = self.field.spacing, self.field.options
+        deep = depths(found, spacing)
+        radius = radius_of(deep, found)
+        beyond = depths(~found, spacing, goes_on=True) / radius
+        outside = (beyond > options.near_outside) & (beyond <= options.far_outside)
+        low, high = np.percentile(grey[found | outside], _SPAN)
+        logit = grey_competition(grey, found, outside, (float(low), float(high)))
+        near = (beyond <= options.near_outside) & (deep <= options.near_inside * radius)
+        return np.where(near, logit, np.float32(0))
+
+    def _find(self, before: Answer | None) -> Stepwise[Answer]:
+        """The answer, given the one before the last click if there was any."""
+        says_what = bool(self.painted.belongs.any())
+        if before is None and self.start and not (says_what and not self.clicks):
+            before = self._proposed()
+            if not self.clicks:
+                return before
+        if before is None and self._is_well_painted:
+            return (yield from self._taught())
+        # A click among thousands of painted cells would teach nothing: it corrects.
+        # Nor do exclusions alone say what else belongs.
+        is_known = says_what or any(belongs for _, belongs in self.clicks)
+        if before is not None and (self._is_well_painted or not is_known):
+            return self._after(before, before, _WHOLE)
+        reading = self._reading(before)
+        near = self._near_view()
+        if near is not None:
+            yield Early(self._after(before, self._fresh(reading, near), near))
+        fresh = self._fresh(reading, _WHOLE)
+        yield None
+        if self.field.has_sections and not reading.is_thin:
+            fresh = self._taught_by(fresh)
+        return self._after(before, fresh, _WHOLE)
+
+    def _near_view(self) -> slice | None:
+        """Slices around the one in view; None where a look at all is as soon made."""
+        if self.view is None or self.view[0] != 0:
+            return None
+        place, depth = self.view[1] // int(self.field.step[0]), self.field.shape[0]
+        near = slice(max(0, place - _BESIDE), min(depth, place + _BESIDE + 1))
+        return near if 2 * (near.stop - near.start) <= depth else None
+
+    def _after(self, before: Answer | None, fresh: Answer, slices: slice) -> Answer:
+        """A fresh answer as far as the last click is to be believed, in some slices."""
+        if before is None:
+            return fresh
+        if before.is_thin == fresh.is_thin:
+            logit = self._corrected(before.logit, fresh.logit, slices)
+        else:
+            logit = self._all_corrected(fresh.logit, slices)
+        return replace(fresh, logit=logit)
+
+    def _proposed(self) -> Answer:
+        """What was proposed, as an answer before any mark."""
+        whole = tuple(slice(0, length) for length in self.field.volume_shape)
+        z, y, x = whole
+        share = self.field.mean_of(self.start.array((z, y, x)).astype(np.float32))
+        logit = self.field.options.own_logit * (2 * share - 1)
+        return Answer(logit, float((logit > 0).mean()), is_thin=False)
+
+    def _means_thin(self, so_far: bool | None) -> bool:
+        """Whether thin things are meant, given whether they were before the last click.
+
+        Asked of sections only, where membranes are everywhere: on an empty background,
+        small blobs are as strong. Strokes do not count: they reach the edges of blobs.
+        """
+        field = self.field
+        if not (field.has_sections and any(belongs for _, belongs in self.clicks)):
+            return False
+        strengths: dict[bool, list[float]] = {True: [], False: []}
+        for voxel, belongs in self.clicks:
+            strengths[belongs].append(field.lines.strength(field.cell(voxel)))
+        return means_thin(strengths[True], strengths[False], so_far)
+
+    def _reading(self, before: Answer | None) -> _Reading:
+        """What all marks together mean."""
+        field, options = self.field, self.field.options
+        marks = (*self.painted.thinned(_MOST_PAINTED), *self.clicks)
+        belongs = np.array([belongs for _, belongs in marks])
+        is_thin = self._means_thin(None if before is None else before.is_thin)
+        share = before.share if before is not None and before.is_thin == is_thin else None
+        direction = None
+        if is_thin:
+            lines, trust = field.lines.score, options.lines
+            marked = np.array([field.mean_around(lines, voxel) for voxel, _ in marks])
+            scores = field.drawn(lines)
+        else:
+            looks = np.array([field.around(voxel) for voxel, _ in marks])
+            trust = options.sections if field.has_sections else options.things
+            direction = field.direction(looks, belongs, trust.near(share))
+            marked, scores = looks @ direction, field.sample @ direction
+        share = chosen_share(scores, marked, belongs, share, trust, options)
+        return _Reading(direction, *self._cut_for(scores, share), share)
+
+    def _cut_for(self, scores: NDArray[np.float64], share: float) -> tuple[float, float]:
+        """Cut and unit of scores (n,) of the sample, for a share of the volume."""
+        cut = float(np.quantile(scores, 1 - share))
+        return cut, self.field.options.sharpness * spread(scores)
+
+    def _fresh(self, reading: _Reading, slices: slice) -> Answer:
+        """What was read in some slices, whatever was answered before."""
+        if reading.direction is None:
+            scores = self.field.lines.score[slices]
+        else:
+            scores = self.field.projected(reading.direction, slices)
+        logit = self._smoothed(_logit(scores, reading.cut, reading.unit))
+        return Answer(logit, reading.share, reading.is_thin, slices.start or 0)
+
+    def _taught_by(self, answer: Answer) -> Answer:
+        """What a perceptron finds, taught by what a discriminant found."""
+        field = self.field
+        competing = self._competition(answer.logit > 0, field.seen_grey)
+        belongs = field.drawn(answer.logit) + field.drawn(competing) > 0
+        if min(belongs.sum(), (~belongs).sum()) < _LEAST_OF_EACH:
+            return answer
+        scores = field.taught(belongs)
+        logit = _logit(scores, *self._cut_for(field.drawn(scores), answer.share))
+        return replace(answer, logit=self._smoothed(logit))
+
+    @property
+    def _is_well_painted(self) -> bool:
+        included = int(np.count_nonzero(self.painted.belongs))
+        excluded = len(self.painted) - included
+        is_much = included + excluded >= _MUCH_PAINTED
+        return is_much and min(included, excluded) >= _LEAST_OF_EACH
+
+    def _taught(self) -> Stepwise[Answer]:
+        """The answer of a network that learnt from what was painted."""
+        logit = yield from Lesson.of(self.field, self.painted).logit(self._smoothed)
+        share = float((logit > 0).mean())
+        return Answer(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT), share, is_thin=False)
+
+    def _smoothed(self, logit: Floats) -> Floats:
+        """Smoothed by a fraction of the radius of what is found, more across slices.
+
+        A mitochondrion goes on in the next slice; a thin membrane has moved by then.
+        """
+        spacing, options = self.field.spacing, self.field.options
+        radius = typical_radius(logit > 0, spacing)
+        across = min(options.across * radius / spacing[0], options.most_across)
+        within = radius / spacing[1:]
+        sigmas = [across, *np.where(within > options.thin, options.within * within, 0)]
+        return np.asarray(ndimage.gaussian_filter(logit, sigmas, truncate=_REACH))
+
+    def _corrected(self, before: Floats, fresh: Floats, slices: slice) -> Floats:
+        """The answer before the last click, moved towards the fresh one most around it.
+
+        What earlier clicks said holds, too.
+
+        Parameters
+        ----------
+        before
+            Logit (z, y, x) of all slices.
+        fresh, slices
+            Logit (z, y, x) of some slices, and which.
+        """
+        field, options = self.field, self.field.options
+        *earlier, last = self.clicks
+        voxel, belongs = last
+        depth = self._depth_in_error(before, last)
+        count = len(self.clicks) + bool(self.painted)
+        reach = depth * (options.reach_adding if belongs else options.reach_removing)
+        distance = field.distance(voxel)[slices]
+        share = correction_share(distance, reach, count, options.everywhere)
+        held = before[slices]
+        moved = self._pulled(held + share * (fresh - held), last, depth, slices)
+        for mark in earlier:
+            there = self._at(moved, mark, slices)
+            if there is not None and there < options.sure:
+                local = moved if slices == _WHOLE else before
+                moved = self._pulled(moved, mark, self._depth_in_error(local, mark), slices)
+        return moved
+
+    def _all_corrected(self, logit: Floats, slices: slice) -> Floats:
+        """An answer found in another way than those before, right around every click."""
+        if slices != _WHOLE:
+            return logit
+        for count in range(1, len(self.clicks) + 1):
+            until = replace(self, clicks=self.clicks[:count])
+            logit = until._corrected(logit, logit, slices)
+        return logit
+
+    def _at(self, logit: Floats, mark: Mark, slices: slice) -> float | None:
+        """How surely a logit of some slices says of a mark what it is; None if elsewhere.
+
+        Below 0 it says the opposite.
+        """
+        voxel, belongs = mark
+        z, y, x = self.field.cell(voxel)
+        place = z - (slices.start or 0)
+        if not 0 <= place < len(logit):
+            return None
+        there = float(logit[place, y, x])
+        return there if belongs else -there
+
+    def _depth_in_error(self, logit: Floats, mark: Mark) -> float:
+        """How deep a mark lies in what a logit of all slices has wrong there."""
+        voxel, belongs = mark
+        wrong = (logit > 0) ^ belongs
+        return depth_inside(wrong, self.field.cell(voxel), self.field.spacing)
+
+    def _pulled(self, logit: Floats, mark: Mark, depth: float, slices: slice) -> Floats:
+        """A logit pulled to the right side around a mark, as far as its depth."""
+        voxel, belongs = mark
+        options = self.field.options
+        there = self._at(logit, mark, slices)
+        own = options.own_logit
+        if there is not None:
+            own = max(own, options.sure - there)
+        sign = 1.0 if belongs else -1.0
+        distance = self.field.distance(voxel)[slices]
+        fading = np.exp(-((distance / (options.own_reach * depth)) ** 2))
+        return np.asarray(logit + sign * own * fading, dtype=np.float32)
+
+
+def _logit(scores: Floats, cut: float, unit: float) -> Floats:
+    logit: Floats = np.clip((scores - cut) / unit, -_MOST_LOGIT, _MOST_LOGIT)
+    return logit.astype(np.float32, copy=False)

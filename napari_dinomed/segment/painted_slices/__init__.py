@@ -1,0 +1,1 @@
+"""What painted slices teach a small network, which then reads all others."""
