@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from scipy import ndimage
 
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.batch.lessons import label_numbers
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Task = Literal["clicks", "labels", "transfer"]
+# Instead of a label: where labels meet, as membranes do that part neurons.
+BORDERS = "borders"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,7 @@ class CaseFiles:
     image, labels
         Files; relative to the suite's own folder.
     label
-        Numbers joined by ``+``.
+        Numbers joined by ``+``, or `BORDERS`.
     meaning
         One object, or all that looks alike.
     every
@@ -88,7 +91,7 @@ def load_case(image: Path, labels: Path, label: str, every: int = 1) -> Case:
     image, labels
         Files on the same grid of voxels.
     label
-        Numbers joined by ``+``.
+        Numbers joined by ``+``, or `BORDERS`.
     every
         Keep every so many slices along z.
 
@@ -100,10 +103,23 @@ def load_case(image: Path, labels: Path, label: str, every: int = 1) -> Case:
     volume = read_volume(image)
     expert, label_volume = read_labels(labels)
     expert = _on_grid_of(volume, expert, label_volume, labels.name)
-    truth = np.isin(expert, label_numbers(label))
+    truth = borders(expert) if label == BORDERS else np.isin(expert, label_numbers(label))
     if not truth.any():
         raise ReadError(f"{labels.name} has no voxel of label {label}.")
     return _thinned(Case(volume, truth), every)
+
+
+def borders(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Voxels (z, y, x) within one of a place where two labels meet."""
+    meet = np.zeros(labels.shape, dtype=bool)
+    for axis in range(labels.ndim):
+        along, differ = (
+            np.moveaxis(meet, axis, 0),
+            np.diff(np.moveaxis(labels, axis, 0), axis=0),
+        )
+        along[:-1] |= differ != 0
+        along[1:] |= differ != 0
+    return np.asarray(ndimage.binary_dilation(meet))
 
 
 def _on_grid_of(

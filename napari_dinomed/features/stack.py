@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Planes = Literal["auto", "one", "three"]
 
-_ISOTROPIC = 2.5
 _PER_TOKEN = 3
 # Numbers that the tokens of one stack may take in memory; of a volume that is itself
 # too large for it, fewer.
@@ -74,7 +73,7 @@ def slice_plans(volume: Volume, side: int, stride: int, planes: Planes) -> list[
     pixel = extent[1:].min() / side
     first = SlicePlan(*_pixels(extent[1:], pixel))
     if planes == "auto":
-        planes = "three" if spacing.max() <= _ISOTROPIC * spacing.min() else "one"
+        planes = "three" if volume.geometry.is_nearly_cubic else "one"
     if planes == "one":
         return [first]
     others = []

@@ -21,21 +21,21 @@ class Defaults:
         Pixels that the shorter side of a slice is resized to.
     meaning
         What a click on something means.
-    has_sections
-        Whether slices are serial sections: stain and thickness vary, membranes are
-        everywhere.
+    has_membranes
+        Whether membranes are everywhere. Where voxels are no cubes, slices are serial
+        sections then: stain and thickness vary.
     """
 
     side: int
     meaning: Meaning
-    has_sections: bool = False
+    has_membranes: bool = False
 
 
 _DEFAULTS: dict[Modality, Defaults] = {
     "CT": Defaults(448, Meaning.OBJECT),
     "MR": Defaults(448, Meaning.OBJECT),
     "PET": Defaults(448, Meaning.OBJECT),
-    "EM": Defaults(256, Meaning.ALL_LIKE_THIS, has_sections=True),
+    "EM": Defaults(256, Meaning.ALL_LIKE_THIS, has_membranes=True),
     "other": Defaults(448, Meaning.OBJECT),
 }
 

@@ -26,6 +26,10 @@ _CANONICAL = ((2, -1.0), (1, -1.0), (0, -1.0))
 _LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))
 
 
+# Edges of a voxel differ by this factor at most where it is nearly a cube.
+_NEARLY_CUBIC = 2.5
+
+
 @dataclass(frozen=True)
 class Geometry:
     """The grid of a volume.
@@ -110,6 +114,11 @@ class Geometry:
         """Distance between neighbouring voxels along (z, y, x), in ``unit``."""
         lengths = np.linalg.norm(self.matrix[:3, :3], axis=0)
         return (float(lengths[0]), float(lengths[1]), float(lengths[2]))
+
+    @property
+    def is_nearly_cubic(self) -> bool:
+        """Whether planes along any axis show about as much as those along the others."""
+        return max(self.spacing) <= _NEARLY_CUBIC * min(self.spacing)
 
     @property
     def voxel_volume(self) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_dinomed.annotation.labels import Meaning
-from napari_dinomed.bench.case import load_case, load_suite
+from napari_dinomed.bench.case import borders, load_case, load_suite
 from napari_dinomed.errors import ReadError
 from tests.bench.conftest import write_nifti
 
@@ -75,6 +75,14 @@ def test_labels_are_joined(tmp_path):
     image = write_nifti(tmp_path / "i.nii", np.arange(24, dtype=np.int16).reshape(2, 3, 4))
     case = load_case(image, write_nifti(tmp_path / "l.nii", labels), "1+3")
     assert case.truth.sum() == 12
+
+
+def test_borders_are_where_labels_meet_and_the_voxels_beside():
+    labels = np.ones((3, 4, 9), np.int64)
+    labels[:, :, 4:] = 2
+    expected = np.zeros(labels.shape, bool)
+    expected[:, :, 2:6] = True
+    np.testing.assert_array_equal(borders(labels), expected)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_dinomed.segment.all_alike.lines import Lines, width_of_cell
+from napari_dinomed.segment.all_alike.lines import lines_of
 from napari_dinomed.segment.all_alike.options import Options
 from napari_dinomed.segment.all_alike.perceptron import teach
 from napari_dinomed.segment.all_alike.share import usual_share
+from napari_dinomed.segment.all_alike.sheets import sheets_of
+from napari_dinomed.segment.all_alike.thin import width_of_cell
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.grid import WorkingGrid
 from napari_dinomed.segment.marks import typical
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.all_alike.method import Answer
     from napari_dinomed.segment.all_alike.options import Trust
     from napari_dinomed.segment.all_alike.perceptron import Reading
+    from napari_dinomed.segment.all_alike.thin import Thin
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume
 
@@ -89,8 +92,8 @@ class AlikeField(WorkingGrid):
     ----------
     options
         The numbers that answers go by.
-    has_sections
-        Whether slices are serial sections.
+    has_membranes, has_sections
+        Whether there are membranes everywhere, and whether slices are serial sections.
     sample
         Looks (n, parts) of cells drawn at random, less their mean.
     covariance
@@ -110,7 +113,9 @@ class AlikeField(WorkingGrid):
         self._looks = torch.cat(
             [part * share for part, share in zip(parts, shares, strict=True)], dim=-1
         )
-        self.has_sections = defaults_for(volume.modality).has_sections
+        self._volume = volume
+        self.has_membranes = defaults_for(volume.modality).has_membranes
+        self.has_sections = self.has_membranes and not volume.geometry.is_nearly_cubic
         self._responses = self._looks[..., : filters.channels]
         if self.has_sections:
             self._responses = self._responses.clone()
@@ -123,7 +128,6 @@ class AlikeField(WorkingGrid):
         self.sample: Looks = sample - self._mean
         self.covariance = self._shrunk(np.cov(self.sample.T))
         self.turns: Turns[Answer] = Turns(_KEPT)
-        self._width_of_cell = width_of_cell(volume.geometry, int(self.step[1:].max()))
         self._grey = filters.grey
 
     @cached_property
@@ -137,16 +141,22 @@ class AlikeField(WorkingGrid):
         return np.ascontiguousarray(self._looks[..., self._grey].float().numpy())
 
     @cached_property
-    def lines(self) -> Lines:
-        """Where lines are."""
-        return Lines(self.grey, self._width_of_cell)
+    def thin(self) -> Thin:
+        """Where thin things are: lines in sections, sheets in blocks."""
+        geometry = self._volume.geometry
+        if self.has_sections:
+            cell = width_of_cell(geometry, int(self.step[1:].max()))
+            return lines_of(self.grey, cell)
+        lengths = np.array(geometry.spacing)
+        spacing = lengths / lengths[1:].max() * width_of_cell(geometry, 1)
+        return sheets_of(self._volume.array, self.grey, spacing, self.mean_of)
 
     def make_ready(self) -> Iterator[None]:
-        """Make what the first click needs: grey values and, of sections, lines."""
+        """Make what the first click needs: grey values and, if there are any, membranes."""
         _ = self.grey, self.seen_grey
-        if self.has_sections:
+        if self.has_membranes:
             yield None
-            _ = self.lines
+            _ = self.thin
 
     def direction(self, looks: Looks, belongs: Bools, trust: Trust) -> Looks:
         """Direction (parts,) in which marks (n, parts) that belong differ from the rest.

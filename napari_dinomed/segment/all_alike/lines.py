@@ -1,12 +1,8 @@
-"""Thin lines and sheets, like membranes: where they are, and whether clicks mean them.
+"""Thin lines in slices: membranes of serial sections.
 
-A click on a membrane looks like a click on anything else of its grey: what it looks like
-is learnt from mitochondria as readily. What tells is a line filter, the second derivative
-across and a longer mean along the best of some directions (Freeman and Adelson, IEEE
-TPAMI 1991), nearly twice as wide as the lines themselves: it answers strongly around
-clicks on membranes, where they are thick and touch each other too, and weakly within blobs.
-Membranes are stained: of dark and bright lines, those are sought of which the volume has
-more.
+The second derivative across and a longer mean along the best of some directions (Freeman
+and Adelson, IEEE TPAMI 1991); nearly twice as wide as the lines themselves, it tells
+whether they are meant: small blobs answer in every direction, lines in one.
 """
 
 from __future__ import annotations
@@ -16,16 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft, ndimage
 
-from napari_dinomed.segment.marks import typical
-from napari_dinomed.volume.geometry import NANOMETRES
+from napari_dinomed.segment.all_alike.thin import (
+    AROUND,
+    WIDTH,
+    Thin,
+    are_bright,
+    standardised,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
-
-    from napari_dinomed.annotation.prompts import Voxel
-    from napari_dinomed.volume import Geometry
 
     Floats = NDArray[np.float32]
 
@@ -33,31 +29,14 @@ if TYPE_CHECKING:
 _DIRECTIONS = 8
 # Threads that filter: as many as there are processors.
 _WORKERS = -1
-# In nanometres: how wide lines are that are found, half of a membrane and what lies beside
-# it; how wide those that tell whether lines are meant; and how far around they are told.
-_WIDTH, _TELLING_WIDTH, _AROUND = 14.6, 25.8, 36.0
-# In nanometres, of a pixel whose size no file tells, and at which membranes are seen.
-_USUAL_PIXEL, _PIXELS = 4.3, (0.5, 40.0)
+# In nanometres: how wide the lines are that tell whether any are meant.
+_TELLING_WIDTH = 25.8
 # A line is so many times as long as wide; kernels end at so many standard deviations.
 _SLENDERNESS, _REACH = 3.5, 3.0
-# What does not vary is not divided by its spread.
-_FLAT = 1e-6
-# Quantile by which dark lines and bright ones are compared.
-_STRONG = 0.99
-# Standard deviations by which a place is paler than lines are, and what it counts as.
-_PALE, _NO_LINE = 0.5, -1.0
-# What excluded marks weigh beside included ones: half, and less while they are few.
-_WEIGHT_OF_EXCLUDED, _FEW_EXCLUDED = 0.5, 2.0
-# Lines speak against lines where they are so much stronger than those included.
-_CLEARLY = 1.0
-# Strength from which lines are meant, and how much what was meant before counts.
-_LEAST_STRENGTH, _HELD = -0.15, 0.1
 
 
-class Lines:
-    """How much of a thin line there is in every cell of every slice, and around it.
-
-    Lines are dark or bright, whichever are stronger in the volume.
+def lines_of(grey: Floats, cell: float) -> Thin:
+    """Lines in every slice.
 
     Parameters
     ----------
@@ -65,46 +44,18 @@ class Lines:
         Smoothed grey values (z, y, x) on the working grid.
     cell
         Width of a cell within the slice, in nanometres (:func:`width_of_cell`).
-
-    Attributes
-    ----------
-    score
-        Answer of the line filter, (z, y, x).
     """
-
-    def __init__(self, grey: Floats, cell: float) -> None:
-        # A filter less than a cell wide is none.
-        per_cell = min(cell, _WIDTH)
-        bright, weakest, _ = _line_responses(grey, _WIDTH / per_cell)
-        dark = -weakest
-        are_bright = np.quantile(bright, _STRONG) > np.quantile(dark, _STRONG)
-        self.score = bright if are_bright else dark
-        towards = _standardised(grey if are_bright else -grey)
-        # Small blobs answer in every direction, lines in one.
-        strongest, _, mean = _line_responses(towards, _TELLING_WIDTH / per_cell)
-        lone = strongest - np.maximum(mean, 0)
-        size = 2 * round(_AROUND / cell) + 1
-        around = _standardised(ndimage.uniform_filter(lone, (1, size, size)))
-        is_pale = towards < -_PALE
-        self._around = np.where(is_pale, np.minimum(around, _NO_LINE), around)
-
-    def strength(self, cell: Voxel) -> float:
-        """Of the lines around a cell: standard deviations above the volume's mean.
-
-        What is clearly paler than the lines are is none, whatever is beside it.
-        """
-        return float(self._around[cell])
-
-
-def width_of_cell(geometry: Geometry, step: int) -> float:
-    """Width in nanometres of a cell that covers so many pixels of the slice.
-
-    Files without a unit, or with that of a screen, get the usual pixel of serial sections.
-    """
-    per_unit = NANOMETRES.get(geometry.unit)
-    pixel = max(geometry.spacing[1:]) * per_unit if per_unit else 0.0
-    least, most = _PIXELS
-    return step * (pixel if least <= pixel <= most else _USUAL_PIXEL)
+    # A filter less than a cell wide is none.
+    per_cell = min(cell, WIDTH)
+    bright, weakest, _ = _line_responses(grey, WIDTH / per_cell)
+    dark = -weakest
+    is_bright = are_bright(bright, dark)
+    towards = standardised(grey if is_bright else -grey)
+    strongest, _, mean = _line_responses(towards, _TELLING_WIDTH / per_cell)
+    lone = strongest - np.maximum(mean, 0)
+    size = 2 * round(AROUND / cell) + 1
+    around = ndimage.uniform_filter(lone, (1, size, size))
+    return Thin.of(bright if is_bright else dark, around, towards)
 
 
 def _line_responses(grey: Floats, width: float) -> tuple[Floats, Floats, Floats]:
@@ -134,33 +85,3 @@ def _line_kernel(angle: float, width: float) -> Floats:
     across = (rows * np.cos(angle) - columns * np.sin(angle)) / width
     kernel = (1 - across**2) * np.exp(-(along**2 + across**2) / 2)
     return np.asarray(kernel - kernel.mean(), dtype=np.float32)
-
-
-def _standardised(values: Floats) -> Floats:
-    return np.asarray((values - values.mean()) / max(float(values.std()), _FLAT))
-
-
-def means_thin(
-    included: Sequence[float], excluded: Sequence[float], so_far: bool | None = None
-) -> bool:
-    """Whether clicks mean thin things.
-
-    Parameters
-    ----------
-    included
-        Strength of the lines (:meth:`Lines.strength`) around every included click in order.
-    excluded
-        The same of excluded clicks. Blobs speak for lines, unless blobs are meant and
-        some that were included are as much of one; lines say nothing, since they spill
-        from others, unless they are clearly stronger than those included.
-    so_far
-        Whether the clicks before the last one did, which is held where there is doubt;
-        None at first.
-    """
-    # While lines are meant, included blobs are thick places that were missed.
-    least = 0.0 if so_far else min(0.0, *included)
-    most = max(0.0, *included) + _CLEARLY
-    beyond = sum(max(least - s, 0.0) - max(s - most, 0.0) for s in excluded)
-    wrong = _WEIGHT_OF_EXCLUDED * beyond / (len(excluded) + _FEW_EXCLUDED)
-    held = 0.0 if so_far is None else _HELD if so_far else -_HELD
-    return float(typical(included)) + wrong + held > _LEAST_STRENGTH

@@ -26,8 +26,8 @@ from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.segment.all_alike.competition import grey_competition
 from napari_dinomed.segment.all_alike.depths import depths, radius_of, typical_radius
-from napari_dinomed.segment.all_alike.lines import means_thin
 from napari_dinomed.segment.all_alike.share import chosen_share, spread
+from napari_dinomed.segment.all_alike.thin import means_thin
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.painted_slices.lesson import Lesson
 from napari_dinomed.segment.tokens import to_voxels
@@ -200,7 +200,7 @@ class AlikeFinder:
             yield Early(self._after(before, self._fresh(reading, near), near))
         fresh = self._fresh(reading, _WHOLE)
         yield None
-        if self.field.has_sections and not reading.is_thin:
+        if self.field.has_membranes and not (self.field.has_sections and reading.is_thin):
             fresh = self._taught_by(fresh)
         return self._after(before, fresh, _WHOLE)
 
@@ -233,15 +233,15 @@ class AlikeFinder:
     def _means_thin(self, so_far: bool | None) -> bool:
         """Whether thin things are meant, given whether they were before the last click.
 
-        Asked of sections only, where membranes are everywhere: on an empty background,
-        small blobs are as strong. Strokes do not count: they reach the edges of blobs.
+        Asked where membranes are everywhere: on an empty background, small blobs are as
+        strong. Strokes do not count: they reach the edges of blobs.
         """
         field = self.field
-        if not (field.has_sections and any(belongs for _, belongs in self.clicks)):
+        if not (field.has_membranes and any(belongs for _, belongs in self.clicks)):
             return False
         strengths: dict[bool, list[float]] = {True: [], False: []}
         for voxel, belongs in self.clicks:
-            strengths[belongs].append(field.lines.strength(field.cell(voxel)))
+            strengths[belongs].append(field.thin.strength(field.cell(voxel)))
         return means_thin(strengths[True], strengths[False], so_far)
 
     def _reading(self, before: Answer | None) -> _Reading:
@@ -253,12 +253,12 @@ class AlikeFinder:
         share = before.share if before is not None and before.is_thin == is_thin else None
         direction = None
         if is_thin:
-            lines, trust = field.lines.score, options.lines
-            marked = np.array([field.mean_around(lines, voxel) for voxel, _ in marks])
-            scores = field.drawn(lines)
+            thin, trust = field.thin.score, options.lines
+            marked = np.array([field.mean_around(thin, voxel) for voxel, _ in marks])
+            scores = field.drawn(thin)
         else:
             looks = np.array([field.around(voxel) for voxel, _ in marks])
-            trust = options.sections if field.has_sections else options.things
+            trust = options.sections if field.has_membranes else options.things
             direction = field.direction(looks, belongs, trust.near(share))
             marked, scores = looks @ direction, field.sample @ direction
         share = chosen_share(scores, marked, belongs, share, trust, options)
@@ -272,7 +272,7 @@ class AlikeFinder:
     def _fresh(self, reading: _Reading, slices: slice) -> Answer:
         """What was read in some slices, whatever was answered before."""
         if reading.direction is None:
-            scores = self.field.lines.score[slices]
+            scores = self.field.thin.score[slices]
         else:
             scores = self.field.projected(reading.direction, slices)
         logit = self._smoothed(_logit(scores, reading.cut, reading.unit))

@@ -12,7 +12,8 @@ from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.headless import prepare
-from napari_dinomed.segment.all_alike.lines import Lines, means_thin, width_of_cell
+from napari_dinomed.segment.all_alike.lines import lines_of
+from napari_dinomed.segment.all_alike.thin import means_thin, width_of_cell
 from napari_dinomed.volume import Geometry, Volume
 from napari_dinomed.volume.phantom import em_stack
 
@@ -77,7 +78,7 @@ def test_lines_of_either_direction_are_stronger_than_edges_and_blobs(step):
     grey[:, 40:47, 20:140] = grey[:, 60:150, 30:37] = 1
     grey[:, 70:150, 70:150] = 1
     cells = ndimage.gaussian_filter(grey, (0, 2, 2))[:, ::step, ::step]
-    lines = Lines(cells, 4.3 * step)
+    lines = lines_of(cells, 4.3 * step)
     across, down, blob, edge, flat = (
         lines.strength((0, row // step, column // step))
         for row, column in ((43, 80), (110, 33), (110, 110), (70, 110), (10, 10))
@@ -91,7 +92,7 @@ def test_lines_of_either_direction_are_stronger_than_edges_and_blobs(step):
 def test_the_lines_that_a_volume_has_are_sought_dark_or_bright(sign):
     grey = np.zeros((1, 160, 160), np.float32)
     grey[:, :, 40:47] = grey[:, :, 57:64] = sign
-    lines = Lines(ndimage.gaussian_filter(grey, (0, 2, 2)), 4.3)
+    lines = lines_of(ndimage.gaussian_filter(grey, (0, 2, 2)), 4.3)
     assert lines.score[0, 80, 43] > 2 * abs(lines.score[0, 80, 52])
     assert lines.strength((0, 80, 43)) > 1
 
@@ -101,7 +102,7 @@ def test_what_is_paler_than_lines_is_none_however_close_they_are():
     for first in (20, 40, 52, 100, 120):
         grey[:, :, first : first + 6] = -2
     grey[:, 76:84, 46:52] = 2
-    lines = Lines(ndimage.gaussian_filter(grey, (0, 1, 1)), 6.0)
+    lines = lines_of(ndimage.gaussian_filter(grey, (0, 1, 1)), 6.0)
     between, on_one = lines.strength((0, 80, 49)), lines.strength((0, 80, 43))
     assert between <= -1 < 0.5 < on_one
 
@@ -113,7 +114,7 @@ def test_the_same_tissue_is_thin_or_not_at_any_size_of_pixel(pixel):
     finest[:, 300:420, 100:260] = 1
     size = round(pixel / 2.15)
     grey = finest[:, size // 2 :: size, size // 2 :: size]
-    lines = Lines(grey, pixel)
+    lines = lines_of(grey, pixel)
     line, blob = (
         lines.strength((0, row // size, column // size))
         for row, column in ((107, 320), (360, 180))
@@ -142,7 +143,7 @@ def test_cells_are_measured_where_the_file_says_what_a_section_can_have(pixel, u
 def test_mitochondria_of_a_coarser_stack_are_no_lines():
     volume, truth = em_stack()
     grey = ndimage.gaussian_filter(volume.array.astype(np.float32), (0, 1, 1))
-    lines = Lines(grey, width_of_cell(volume.geometry, 1))
+    lines = lines_of(grey, width_of_cell(volume.geometry, 1))
     depth = ndimage.distance_transform_edt(truth, volume.geometry.spacing)
     labelled, count = ndimage.label(truth)
     middles = ndimage.maximum_position(depth, labelled, range(1, count + 1))
@@ -153,7 +154,7 @@ def test_mitochondria_of_a_coarser_stack_are_no_lines():
 
 
 def test_nothing_is_thin_where_all_is_of_one_grey():
-    lines = Lines(np.ones((2, 9, 9), np.float32), 4.3)
+    lines = lines_of(np.ones((2, 9, 9), np.float32), 4.3)
     assert lines.strength((0, 4, 4)) == pytest.approx(0)
 
 

@@ -18,7 +18,6 @@ from napari_dinomed.engine.messages import Progress, SegmentVolume, SliceLabels,
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.all_alike import appearance
 from napari_dinomed.segment.all_alike.appearance import AlikeField, rest
-from napari_dinomed.segment.all_alike.lines import Lines
 from napari_dinomed.segment.all_alike.method import AlikeFinder
 from napari_dinomed.segment.all_alike.options import Options
 from napari_dinomed.segment.all_alike.share import chosen_share
@@ -126,7 +125,7 @@ def test_the_slice_in_view_is_answered_before_the_volume_is_read(discs, monkeypa
 def test_all_that_a_click_needs_is_there_once_sections_are_encoded(discs, monkeypatch):
     job, _ = discs
     monkeypatch.setattr(AlikeField, "__init__", _unexpected)
-    monkeypatch.setattr(Lines, "__init__", _unexpected)
+    monkeypatch.setattr(appearance, "lines_of", _unexpected)
     assert _find(job, (Point((4, 42, 42), 1),)).any()
 
 
