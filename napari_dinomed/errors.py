@@ -45,5 +45,9 @@ class ModelError(DinomedError):
     """A taught model is missing, damaged, or of another encoder than a volume's."""
 
 
+class ClusterError(DinomedError):
+    """The processes that were to label volumes cannot be had, or are gone."""
+
+
 class Cancelled(DinomedError):  # noqa: N818 - a request that was withdrawn, not a fault
     """The request was withdrawn before it finished."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import (
+    CloseVolume,
     Encoded,
     EncodeVolume,
     Proposed,
@@ -58,6 +59,10 @@ class Job:
         """How a taught model sees the volume."""
         return self.engine.seen(_NAME)
 
+    def close(self) -> None:
+        """Forget the volume and its features; those on disk stay."""
+        self.engine.run(CloseVolume(_NAME))
+
     def propose(self, model: Path) -> Proposed:
         """What a taught model finds; errors as `Header.require_sight`."""
         proposed: Proposed = self.engine.run(ProposeLabels(_NAME, str(model)))
@@ -92,6 +97,7 @@ def prepare(
     device: str = "auto",
     on_event: OnEvent | None = None,
     planes: Planes = "auto",
+    engine: Engine | None = None,
 ) -> Job:
     """Compute a volume's features, or find them on disk.
 
@@ -109,13 +115,16 @@ def prepare(
         Told of progress and notices.
     planes
         Slices along one axis or all three.
+    engine
+        Who has opened other volumes before, and so holds the encoder's weights; it opens
+        one at a time. A new one if None.
 
     Raises
     ------
     DinomedError
         Where the volume has no content, or the encoder cannot be had.
     """
-    engine = Engine()
+    engine = engine or Engine()
     engine.run(open_request(_NAME, volume))
     chosen = choose_window(volume, window)
     request = EncodeVolume(_NAME, encoder, chosen, device=device, planes=planes)

@@ -10,40 +10,32 @@ import csv
 import hashlib
 import io
 import os
-import time
+import shutil
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dinomed import __version__
-from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.batch.done import Done
+from napari_dinomed.batch.hands import one_after_another
 from napari_dinomed.batch.held import held
+from napari_dinomed.batch.labelling import PICTURES, Labelling, state_of, text_of
 from napari_dinomed.batch.page import report_of
-from napari_dinomed.batch.quality import Measures, measures_of
-from napari_dinomed.errors import DinomedError, WriteError
-from napari_dinomed.headless import prepare
-from napari_dinomed.io import read_volume, require_places, write_labels
+from napari_dinomed.batch.quality import Measures
+from napari_dinomed.errors import WriteError
 from napari_dinomed.io.atomic import write_text
-from napari_dinomed.report import overlay_picture, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.batch.hands import Hands, Task
     from napari_dinomed.features.stack import Planes
-    from napari_dinomed.headless import Job, OnEvent
+    from napari_dinomed.headless import OnEvent
 
 MANIFEST, RESULTS, REPORT = "manifest.jsonl", "results.csv", "report.html"
-PICTURES = ".pictures"
-# Pixels of a picture in the report: it has many.
-_HEIGHT = 160
-
 
 _ADAPTER = TypeAdapter(Done)
 
@@ -74,46 +66,87 @@ class Batch:
     overwrite: bool = False
     _tasks: dict[Path, str] = field(default_factory=dict)
 
-    def waiting(self, places: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    def waiting(self, places: list[Task]) -> list[Task]:
         """The volumes that are not done, each with the place of its labels."""
         done = {row.task for row in self._rows() if not row.error}
         self._tasks = {place: self._task(source, place) for source, place in places}
         return [
             (source, place)
             for source, place in places
-            if self._tasks[place] not in done or not place.exists()
+            if self._tasks[place] not in done or not self._is_there(place)
         ]
 
-    def run(self, waiting: list[tuple[Path, Path]], on_event: OnEvent) -> Iterator[Done]:
-        """Label volumes, one after another; a volume's own failure is a row of its own.
+    def _is_there(self, place: Path) -> bool:
+        """Whether labels are in their place, or will be before anything else is done."""
+        return place.exists() or self._labelling.staged(place).exists()
+
+    @property
+    def _labelling(self) -> Labelling:
+        return Labelling(
+            self.model, self.out, self.encoder, self.window, self.planes, self.device
+        )
+
+    def run(
+        self, waiting: list[Task], on_event: OnEvent, hands: Hands = one_after_another
+    ) -> Iterator[Done]:
+        """Label volumes; a volume's own failure is a row of its own.
+
+        Parameters
+        ----------
+        waiting
+            Volumes, each with the place of its labels.
+        on_event
+            Told of progress, where that is made in this process.
+        hands
+            Who labels.
 
         Raises
         ------
         WriteError
             Where the folder of results cannot be written, or another run is at it.
+        ClusterError
+            Where those who label are gone; what is done is kept.
         """
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(f"Cannot make the folder {self.out}: {error}") from error
         with held(self.out):
-            yield from self._run(waiting, on_event)
+            self._finish_staged()
+            own = []
+            for source, place in waiting:
+                try:
+                    self._require_own(place)
+                    own.append((source, place))
+                except WriteError as error:
+                    yield self._noted(place, Done("", text_of(source), error=str(error)))
+            for place, done in hands(self._labelling, own, on_event):
+                yield self._noted(place, done)
 
-    def _run(self, waiting: list[tuple[Path, Path]], on_event: OnEvent) -> Iterator[Done]:
-        for source, place in waiting:
-            begun, task = time.perf_counter(), self._tasks[place]
-            try:
-                self._require_own(place)
-                done = self._label(source, place, on_event)
-            except DinomedError as error:
-                done = Done(task, _text_of(source), error=str(error))
-            except Exception as error:  # noqa: BLE001 - one volume is not the end of a run
-                said = f"{type(error).__name__}: {error}"
-                done = Done(task, _text_of(source), error=said)
-            seconds = time.perf_counter() - begun
-            done = replace(done, task=task, seconds=round(seconds, 2))
-            self._note(done)
-            yield done
+    def _noted(self, place: Path, done: Done) -> Done:
+        """Note that a volume is done, and only then put its labels in their place."""
+        done = replace(done, task=self._tasks[place])
+        self._note(done)
+        if not done.error:
+            self._put(place)
+        return done
+
+    def _put(self, place: Path) -> None:
+        """Put staged labels in their place; killed anywhere, `_finish_staged` does it."""
+        try:
+            if place.is_dir():
+                shutil.rmtree(place)
+            self._labelling.staged(place).replace(place)
+        except OSError as error:
+            raise WriteError(f"Cannot write {place}: {error}") from error
+
+    def _finish_staged(self) -> None:
+        """Put labels in their place that a killed run noted and did not come to."""
+        for row in self._rows():
+            place = self.out / row.labels
+            staged = self._labelling.staged(place)
+            if row.labels and staged.exists() and state_of(staged) == row.written:
+                self._put(place)
 
     def write_results(self) -> list[Done]:
         """Write ``results.csv``, a row for each label of each volume, and the report."""
@@ -131,46 +164,16 @@ class Batch:
         write_text(self.out / REPORT, report_of(rows, self.out / PICTURES))
         return rows
 
-    def _label(self, source: Path, place: Path, on_event: OnEvent) -> Done:
-        volume = read_volume(source)
-        require_places([place], volume)
-        job = prepare(volume, self.encoder, self.window, self.device, on_event, self.planes)
-        proposed = job.propose(self.model)
-        labels = proposed.paste(volume.array.shape)
-        write_labels(place, labels, volume, legend_of(proposed.legend))
-        measures = measures_of(volume, labels, proposed.legend, proposed.doubts)
-        self._show(place.name, job, labels, proposed.legend)
-        return Done(
-            "",
-            _text_of(source),
-            place.name,
-            measures,
-            warnings=proposed.warnings,
-            written=_state_of(place),
-        )
-
     def _require_own(self, place: Path) -> None:
         """Raise `WriteError` where there are labels that are not as they were written."""
         if self.overwrite or not place.exists():
             return
         written = {row.labels: row.written for row in self._rows() if row.labels}
-        if written.get(place.name) != _state_of(place):
+        if written.get(place.name) != state_of(place):
             raise WriteError(
                 f"{place} is there already, and not as a run left it: somebody may "
                 "have corrected it. Move it away, or say --overwrite."
             )
-
-    def _show(
-        self, name: str, job: Job, labels: NDArray[Any], legend: tuple[Label, ...]
-    ) -> None:
-        """Keep a small picture for the report."""
-        folder = self.out / PICTURES
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise WriteError(f"Cannot make the folder {folder}: {error}") from error
-        picture = overlay_picture(job.volume, job.window, labels, legend, _HEIGHT)
-        write_picture(folder / f"{name}.jpg", picture)
 
     @cached_property
     def _digest(self) -> str:
@@ -182,7 +185,7 @@ class Batch:
         about = (
             str(source.resolve()),
             place.name,
-            [(file.name, *_state_of(file)) for file in files],
+            [(file.name, *state_of(file)) for file in files],
             self._digest,
             self.window,
             self.planes,
@@ -213,17 +216,3 @@ class Batch:
             except ValidationError:
                 continue
         return rows
-
-
-def _state_of(path: Path) -> tuple[int, int]:
-    """Bytes of a file and when it was changed; zeros where it cannot be looked at."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return (0, 0)
-    return (stat.st_size, stat.st_mtime_ns)
-
-
-def _text_of(path: Path) -> str:
-    """A path as text that can be written, also where its bytes are no text."""
-    return os.fsencode(path).decode("utf-8", errors="replace")

@@ -107,11 +107,19 @@ def apply(
         bool,
         typer.Option("--overwrite", help="Replace labels that others made or changed."),
     ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that label at once on this machine.")
+    ] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a dask cluster to label on: tcp://HOST:8786."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
 ) -> None:
     """Label many volumes with a taught model; begun again, it goes on where it ended."""
+    from napari_dinomed.batch.hands import hands_of
     from napari_dinomed.batch.inputs import find_inputs, results_for
     from napari_dinomed.batch.run import Batch
 
@@ -128,8 +136,8 @@ def apply(
         for source, place in waiting:
             console.print(f"{source} → {place.name}", markup=False, soft_wrap=True)
         return
-    with progress_bar() as on_event:
-        for done in batch.run(waiting, on_event):
+    with hands_of(workers, scheduler) as hands, progress_bar() as on_event:
+        for done in batch.run(waiting, on_event, hands):
             if done.error:
                 said = f"{done.source}: {done.error}"
                 errors.print(said, style="red", markup=False, soft_wrap=True)

@@ -10,13 +10,16 @@ import sys
 
 import nibabel as nib
 import numpy as np
+import psutil
 import pytest
 
+from napari_dinomed.batch import hands
+from napari_dinomed.batch.hands import hands_of
 from napari_dinomed.batch.held import held
 from napari_dinomed.batch.inputs import find_inputs, results_for
 from napari_dinomed.batch.run import MANIFEST, REPORT, RESULTS, Batch
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.errors import ReadError, WriteError
+from napari_dinomed.errors import ClusterError, ReadError, WriteError
 from tests.taught.conftest import SPACING, scan
 
 
@@ -127,6 +130,54 @@ def test_killed_anywhere_it_goes_on_with_the_same_bytes(cohort, tmp_path, torn):
         assert (resumed / path.name).stat().st_size == path.stat().st_size
 
 
+@pytest.mark.parametrize("moment", ["_note", "_put"])
+def test_killed_between_a_result_and_its_line_nothing_is_lost(
+    cohort, tmp_path, monkeypatch, moment
+):
+    folder, _ = cohort
+    pattern = [f"{folder}/002_image.nii.gz"]
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            _label(folder, tmp_path, pattern)
+    assert not (tmp_path / "002_image_labels.nii.gz").exists()
+    rows, results = _label(folder, tmp_path, pattern)
+    assert len(rows) == (1 if moment == "_note" else 0)
+    assert [row.error for row in results] == [""]
+    assert (tmp_path / "002_image_labels.nii.gz").stat().st_size == results[0].written[0]
+
+
+def test_workers_label_what_one_process_does_and_may_die(cohort, tmp_path):
+    folder, _ = cohort
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    pattern = [f"{folder}/00[0123]_image.nii.gz"]
+    _label(folder, alone, pattern)
+    with hands_of(2) as cluster:
+        batch = _batch(folder, together)
+        places = results_for(find_inputs(pattern, together), together, ".nii.gz")
+        rows = batch.run(batch.waiting(places), lambda event: None, cluster)
+        done = [next(rows)]
+        workers = psutil.Process().children(recursive=True)
+        victim = next(one for one in workers if "spawn_main" in " ".join(one.cmdline()))
+        victim.kill()
+        done += rows
+    assert [row.error for row in done] == [""] * 4
+    assert len(batch.write_results()) == 4
+    for path in alone.glob("*.nii.gz"):
+        ours, theirs = nib.load(path), nib.load(together / path.name)
+        np.testing.assert_array_equal(ours.dataobj, theirs.dataobj)
+
+
+def test_a_scheduler_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setattr(hands, "_PATIENCE", 0.2)
+    with pytest.raises(ClusterError, match="No scheduler answers at tcp"):
+        hands.hands_of(1, "tcp://127.0.0.1:9").__enter__()
+
+
 def test_one_run_at_a_time_in_a_folder(cohort, tmp_path):
     folder, _ = cohort
     sources = [f"{folder}/002_image.nii.gz"]
@@ -176,13 +227,13 @@ def test_a_folder_of_series_is_as_many_volumes(shared_data, tmp_path):
 
 
 def test_a_volume_that_fails_oddly_is_a_row(cohort, tmp_path, monkeypatch):
-    from napari_dinomed.batch import run
+    from napari_dinomed.batch import labelling
 
     def fails(*_):
         raise MemoryError("no room")
 
     folder, _ = cohort
-    monkeypatch.setattr(run, "prepare", fails)
+    monkeypatch.setattr(labelling, "prepare", fails)
     (row,), _ = _label(folder, tmp_path, [f"{folder}/002_image.nii.gz"])
     assert row.error == "MemoryError: no room"
 

@@ -1,0 +1,134 @@
+"""Labelling one volume by a model: what a run does for each, in whatever process.
+
+In: a volume's path. Out: its labels, staged beside their place, a picture, and what is to
+be said of them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from napari_dinomed.annotation.labels import legend_of
+from napari_dinomed.batch.done import Done
+from napari_dinomed.batch.quality import measures_of
+from napari_dinomed.engine.engine import Engine
+from napari_dinomed.errors import DinomedError, WriteError
+from napari_dinomed.headless import prepare
+from napari_dinomed.io import read_volume, require_places, write_labels
+from napari_dinomed.report import overlay_picture, write_picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.features.stack import Planes
+    from napari_dinomed.headless import Job, OnEvent
+
+PICTURES, _STAGED = ".pictures", ".staged"
+# Pixels of a picture in the report: it has many.
+_HEIGHT = 160
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How volumes are labelled.
+
+    Parameters
+    ----------
+    model
+        The model's file.
+    out
+        Folder of results, which is there.
+    encoder, window, planes, device
+        As for `prepare`.
+    """
+
+    model: Path
+    out: Path
+    encoder: str
+    window: str | None
+    planes: Planes
+    device: str
+
+    def label(self, source: Path, place: Path, on_event: OnEvent | None) -> Done:
+        """Label a volume; whatever goes wrong is said in what is returned."""
+        try:
+            return self._label(source, place, on_event)
+        except DinomedError as error:
+            return Done("", text_of(source), error=str(error))
+        except Exception as error:  # noqa: BLE001 - one volume is not the end of a run
+            return Done("", text_of(source), error=f"{type(error).__name__}: {error}")
+
+    def staged(self, place: Path) -> Path:
+        """Where labels lie that are whole, but not yet noted and in their place."""
+        return self.out / _STAGED / place.name
+
+    def _label(self, source: Path, place: Path, on_event: OnEvent | None) -> Done:
+        volume = read_volume(source)
+        require_places([place], volume)
+        job = prepare(
+            volume,
+            self.encoder,
+            self.window,
+            self.device,
+            on_event,
+            self.planes,
+            _engine_here(),
+        )
+        proposed = job.propose(self.model)
+        labels = proposed.paste(volume.array.shape)
+        staged = self.staged(place)
+        _make(staged.parent)
+        write_labels(staged, labels, volume, legend_of(proposed.legend))
+        measures = measures_of(volume, labels, proposed.legend, proposed.doubts)
+        self._show(place.name, job, labels, proposed.legend)
+        job.close()
+        return Done(
+            "",
+            text_of(source),
+            place.name,
+            measures,
+            warnings=proposed.warnings,
+            written=state_of(staged),
+        )
+
+    def _show(
+        self, name: str, job: Job, labels: NDArray[Any], legend: tuple[Label, ...]
+    ) -> None:
+        """Keep a small picture for the report."""
+        folder = self.out / PICTURES
+        _make(folder)
+        picture = overlay_picture(job.volume, job.window, labels, legend, _HEIGHT)
+        write_picture(folder / f"{name}.jpg", picture)
+
+
+@cache
+def _engine_here() -> Engine:
+    """The engine of this process: an encoder's weights are read once."""
+    return Engine()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"Cannot make the folder {folder}: {error}") from error
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """Bytes of a file and when it was changed; zeros where it cannot be looked at."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_size, stat.st_mtime_ns)
+
+
+def text_of(path: Path) -> str:
+    """A path as text that can be written, also where its bytes are no text."""
+    return os.fsencode(path).decode("utf-8", errors="replace")
