@@ -235,6 +235,8 @@ class Stage(StrEnum):
     """Weights."""
     MEASURING = "measuring"
     """A benchmark's case."""
+    SILENCE = "no sign of life from the engine"
+    """Nothing, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -477,6 +479,24 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Ping:
+    """Ask for a sign of life; it is given whatever is computed meanwhile."""
+
+
+@dataclass(frozen=True)
+class Pong:
+    """A sign of life.
+
+    Parameters
+    ----------
+    seconds_at_step
+        Since the step began that is being computed; 0 where none is.
+    """
+
+    seconds_at_step: float = 0.0
+
+
+@dataclass(frozen=True)
 class Hello:
     """First message of an engine: who it is."""
 
@@ -486,8 +506,8 @@ class Hello:
 
 Event = Progress | Begun | Notice | SliceLabels
 Result = Described | Opened | Encoded | Segmented | Proposed | Taught | Closed | Fetched
-Reply = Event | Result | Failed | Withdrawn | Hello
-Message = Request | Reply | Cancel
+Reply = Event | Result | Failed | Withdrawn | Hello | Pong
+Message = Request | Reply | Cancel | Ping
 
 _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -505,7 +525,7 @@ _TYPES: dict[str, type[Any]] = {
         ),
         *(Progress, Begun, Notice, SliceLabels),
         *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed, Fetched),
-        *(Failed, Withdrawn, Cancel, Hello),
+        *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )
 }
 
