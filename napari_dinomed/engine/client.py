@@ -20,6 +20,7 @@ from napari_dinomed.engine.messages import (
     Event,
     Failed,
     Notice,
+    Prepare,
     Progress,
     Result,
     Stage,
@@ -112,6 +113,7 @@ class EngineClient:
         self._process: EngineProcess | None = None
         self._spare: EngineProcess | None = None
         self._wants_spare = self._has_spare = has_spare
+        self._prepared = ""
         self._pending: dict[int, _Pending] = {}
         self._known = Known()
         self._is_closed = False
@@ -279,20 +281,24 @@ class EngineClient:
             with self._lock:
                 process = self._process
                 pending = [p for p in self._pending.values() if p.process is process]
-                if process is not None and not pending and self._wants_spare:
+                if self._known and not pending:
                     self._keep_spare()
             if process is not None and pending:
                 process.ping()
                 self._tell_trouble(process, pending)
 
     def _keep_spare(self) -> None:
-        """Start a spare process, once for each that may need one."""
-        self._wants_spare = False
-        if self._spare is None and not self._is_closed:
+        """Start a spare process, once for each that may need one, and prepare it."""
+        if self._wants_spare and self._spare is None and not self._is_closed:
+            self._wants_spare, self._prepared = False, ""
             try:
                 self._spare = self._start()
             except errors.EngineError:
                 _log.exception("there is no spare engine")
+        encoder = self._known.encoder
+        if self._spare is not None and encoder not in ("", self._prepared):
+            self._prepared = encoder
+            self._spare.post(Envelope(0, Prepare(encoder)))
 
     def _tell_trouble(self, process: EngineProcess, pending: list[_Pending]) -> None:
         trouble = process.trouble

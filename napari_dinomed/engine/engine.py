@@ -37,6 +37,8 @@ from napari_dinomed.engine.messages import (
     Opened,
     OpenSource,
     OpenVolume,
+    Prepare,
+    Prepared,
     Progress,
     Proposed,
     ProposeLabels,
@@ -53,10 +55,11 @@ from napari_dinomed.engine.opened import EncodedVolume, OpenedVolume
 from napari_dinomed.errors import Cancelled, EngineError
 from napari_dinomed.features.catalog import CATALOG
 from napari_dinomed.features.device import choose_device, describe_device
-from napari_dinomed.features.encoder import Encoder, make_encoder
+from napari_dinomed.features.encoder import Encoder, make_encoder, read_libraries
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.io import read_volume
 from napari_dinomed.segment.canvas import BoxLabels
+from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.segmenter import (
     PlaneLabels,
     Segmenter,
@@ -113,6 +116,8 @@ class Engine:
             return self._encode(request)
         if isinstance(request, FetchWeights):
             return self._fetch(request)
+        if isinstance(request, Prepare):
+            return self._prepare(request)
         return self._of_encoded(request)
 
     def run(self, request: Request, on_event: Callable[[Event], None] | None = None) -> Any:
@@ -303,6 +308,12 @@ class Engine:
                     return
         finally:
             withdrawn.set()
+
+    def _prepare(self, request: Prepare) -> Steps:
+        taught_weigher()
+        yield None
+        read_libraries(request.encoder)
+        yield Prepared()
 
     def _encoder(self, name: str, device: str) -> Encoder:
         if (name, device) not in self._encoders:

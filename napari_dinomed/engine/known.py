@@ -41,6 +41,12 @@ class Known:
     def __bool__(self) -> bool:
         return bool(self._volumes)
 
+    @property
+    def encoder(self) -> str:
+        """Who encoded a volume; empty where none is encoded."""
+        encodings = (kept.encoding for kept in self._volumes.values())
+        return next((one.encoder for one in encodings if one is not None), "")
+
     def learn(self, request: Request, reply: Reply) -> None:
         """Take note of what an engine has done."""
         if isinstance(reply, Failed | Withdrawn):

@@ -199,6 +199,19 @@ class FetchWeights:
     encoder: str
 
 
+@dataclass(frozen=True)
+class Prepare:
+    """Read the libraries that volumes will need, when there is time for it.
+
+    Parameters
+    ----------
+    encoder
+        Who will encode them.
+    """
+
+    encoder: str
+
+
 Request = (
     Describe
     | OpenVolume
@@ -209,6 +222,7 @@ Request = (
     | ProposeLabels
     | TeachModel
     | FetchWeights
+    | Prepare
 )
 
 
@@ -453,6 +467,11 @@ class Fetched:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """Result of `Prepare`."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """The request could not be carried out.
 
@@ -505,7 +524,17 @@ class Hello:
 
 
 Event = Progress | Begun | Notice | SliceLabels
-Result = Described | Opened | Encoded | Segmented | Proposed | Taught | Closed | Fetched
+Result = (
+    Described
+    | Opened
+    | Encoded
+    | Segmented
+    | Proposed
+    | Taught
+    | Closed
+    | Fetched
+    | Prepared
+)
 Reply = Event | Result | Failed | Withdrawn | Hello | Pong
 Message = Request | Reply | Cancel | Ping
 
@@ -522,9 +551,11 @@ _TYPES: dict[str, type[Any]] = {
             ProposeLabels,
             TeachModel,
             FetchWeights,
+            Prepare,
         ),
         *(Progress, Begun, Notice, SliceLabels),
-        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed, Fetched),
+        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed),
+        *(Fetched, Prepared),
         *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )
 }

@@ -26,6 +26,7 @@ from napari_dinomed.engine.messages import (
     Hello,
     Ping,
     Pong,
+    Prepare,
     SegmentVolume,
     Withdrawn,
 )
@@ -56,7 +57,7 @@ class Job:
 
     @property
     def urgency(self) -> int:
-        """Lower goes first: what takes no time, then labels, then features, then files.
+        """Lower goes first: what takes no time, labels, features, what nobody waits for.
 
         Features must have begun before labels can be asked of them.
         """
@@ -64,7 +65,7 @@ class Job:
             return 1
         if isinstance(self.request, EncodeVolume):
             return 2 if self.has_begun and not self.request.urgent else 0
-        return 3 if isinstance(self.request, FetchWeights) else 0
+        return 3 if isinstance(self.request, FetchWeights | Prepare) else 0
 
 
 class Server:
