@@ -330,13 +330,18 @@ def _tell_one(pending: Iterable[_Pending], event: Event) -> None:
 
 
 def _tell(pending: _Pending, event: Event) -> None:
-    """Tell of an event; what goes wrong there must not end the thread that reads."""
-    if pending.on_event is None:
-        return
+    """Tell of an event whoever listens."""
+    on_event = pending.on_event
+    if on_event is not None:
+        _outside(lambda: on_event(event))
+
+
+def _outside(work: Callable[[], None]) -> None:
+    """Run what the asker does; what goes wrong there must not end a thread of ours."""
     try:
-        pending.on_event(event)
-    except Exception:  # noqa: BLE001 - it is the asker's, whatever it is
-        _log.exception("telling of %s failed", type(event).__name__)
+        work()
+    except BaseException:  # noqa: BLE001 - it is the asker's, whatever it is
+        _log.exception("what was told of an answer failed")
 
 
 def _settle(future: Future[Any], reply: Reply) -> None:
@@ -348,12 +353,12 @@ def _settle(future: Future[Any], reply: Reply) -> None:
             kind = errors.EngineError
         _fail(future, kind(reply.text))
     else:
-        future.set_result(reply)
+        _outside(lambda: future.set_result(reply))
 
 
 def _fail(future: Future[Any] | None, error: errors.DinomedError) -> None:
     if future is not None:
-        future.set_exception(error)
+        _outside(lambda: future.set_exception(error))
 
 
 def _died(process: EngineProcess) -> errors.EngineError:
