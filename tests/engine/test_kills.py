@@ -1,4 +1,4 @@
-"""The real engine, killed at random moments: it answers all the same, and nothing is left."""
+"""The real engine, killed at random moments: it answers all the same, and is gone after."""
 
 from __future__ import annotations
 
