@@ -52,9 +52,13 @@ from napari_dinomed.engine.messages import (
     TeachModel,
 )
 from napari_dinomed.engine.opened import EncodedVolume, OpenedVolume
-from napari_dinomed.errors import Cancelled, EngineError
+from napari_dinomed.errors import Cancelled, EngineError, ForgottenError
 from napari_dinomed.features.catalog import CATALOG
-from napari_dinomed.features.device import choose_device, describe_device
+from napari_dinomed.features.device import (
+    choose_device,
+    describe_device,
+    is_out_of_memory,
+)
 from napari_dinomed.features.encoder import Encoder, make_encoder, read_libraries
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.io import read_volume
@@ -104,8 +108,12 @@ class Engine:
         Raises
         ------
         DinomedError
-            As the request has it; raised from the first step on.
+            As the request has it; raised from the first step on. Running out of memory
+            is one of them.
         """
+        return _within_memory(self._steps(request))
+
+    def _steps(self, request: Request) -> Steps:
         if isinstance(request, Describe):
             return self._describe(request)
         if isinstance(request, OpenVolume | OpenSource):
@@ -327,7 +335,7 @@ class Engine:
 
     def _volume(self, name: str) -> OpenedVolume:
         if name not in self._opened:
-            raise EngineError("Open the volume first; the engine does not have it.")
+            raise ForgottenError("Open the volume first; the engine does not have it.")
         return self._opened[name]
 
     def _require_present(
@@ -346,6 +354,20 @@ class Engine:
         is_asked = generation in (None, encoded.encoding.generation)
         if opened is None or not opened.has(encoded) or not is_asked:
             raise Cancelled("The volume's features are other ones than were asked for.")
+
+
+def _within_memory(steps: Steps) -> Steps:
+    """Steps of a request; that there is no memory left for one is said in words."""
+    try:
+        yield from steps
+        return
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    raise EngineError(
+        "There is no memory left for this on the engine's machine. Close other programs or "
+        "volumes, and try again."
+    )
 
 
 def _begin(volume: Volume, request: EncodeVolume, encoder: Encoder) -> Encoding:

@@ -161,7 +161,8 @@ class Server:
             self._finish(job, Failed(type(error).__name__, str(error)))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear
             _log.exception("request %s failed", type(job.request).__name__)
-            self._finish(job, Failed(type(error).__name__, _unexpected(error)))
+            kind = type(error).__name__
+            self._finish(job, Failed(kind, f"Unexpected {kind}: {error}"))
         else:
             job.has_begun |= isinstance(event, Begun)
             if event is not None:
@@ -193,12 +194,6 @@ def _replaces(new: Message, old: Request) -> bool:
     is_all_there = bool(old.wanted) and set(old.wanted) <= set(new.wanted)
     is_stale = not new.wanted or is_all_there or is_of_other_features
     return new.volume == old.volume and is_stale
-
-
-def _unexpected(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "This machine ran out of memory. Close other programs or volumes."
-    return f"Unexpected {type(error).__name__}: {error}"
 
 
 def _make_engine() -> Engine:

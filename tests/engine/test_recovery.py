@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import struct
 import threading
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.engine import client as client_module
 from napari_dinomed.engine import process as process_module
 from napari_dinomed.engine.messages import (
@@ -30,6 +32,7 @@ from napari_dinomed.engine.messages import (
     TeachModel,
 )
 from napari_dinomed.errors import Cancelled, EngineError
+from napari_dinomed.session.session import Session
 from napari_dinomed.volume import Window
 from tests.conftest import LONG
 from tests.engine.conftest import click, opening
@@ -310,6 +313,39 @@ def test_an_engine_that_is_only_busy_is_left_alone(stub, watchful):
     call.cancel()
     assert isinstance(_ask(client, click()), Segmented)
     assert client.process_id == busy
+
+
+def test_a_session_says_that_it_hangs_and_goes_on_after_cancelling(
+    stub, impatient, ball_volume
+):
+    client, todo, said = stub.client(), queue.SimpleQueue(), []
+    session = Session(ball_volume[0], client, deliver=todo.put)
+    session.noticed.connect(said.append)
+    computing = session.computing
+
+    session.add(Point((8, 24, 30), 1))
+    _run_until(todo, lambda: not session.document.waiting)
+    stopped = client.process_id
+    os.kill(stopped, signal.SIGSTOP)
+    session.add(Point((8, 24, 33), 1))
+    _run_until(todo, lambda: said)
+    assert "press Cancel" in said[0]
+    assert computing.activity.progress.stage is Stage.SILENCE
+    computing.cancel()
+    assert len(session.document.prompts.points) == 2
+    session.add(Point((8, 24, 27), 1))
+    _run_until(todo, lambda: not session.document.waiting)
+    assert client.process_id != stopped
+    session.close()
+
+
+def _run_until(todo, condition):
+    def step():
+        while not todo.empty():
+            todo.get()()
+        return condition()
+
+    _wait(step)
 
 
 # A spare one
