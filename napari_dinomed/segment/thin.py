@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from napari_dinomed.segment.marks import typical
 from napari_dinomed.volume.geometry import NANOMETRES
@@ -104,6 +104,9 @@ def width_of_cell(geometry: Geometry, step: int) -> float:
 
 def _line_responses(grey: Floats, width: float) -> tuple[Floats, Floats, Floats]:
     """Strongest, weakest and mean answer of all directions to lines of a width in cells."""
+    # Reading it takes a second, a quarter of an engine's start, and few labels are thin.
+    from scipy import signal
+
     strongest, weakest, mean = (np.empty_like(grey) for _ in range(3))
     kernels = [
         _line_kernel(angle, width)
