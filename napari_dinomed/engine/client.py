@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from napari_dinomed import errors
 from napari_dinomed.engine.known import Known
 from napari_dinomed.engine.messages import (
@@ -41,6 +43,8 @@ _log = logging.getLogger(__name__)
 _MOST_DEATHS = 2
 # Seconds between looks at whether the engine lives; a hang is noticed that much later.
 _TICK = 1.0
+# Bytes of free memory from which a spare engine, of 0.4 GB, is in nobody's way.
+_ROOM_FOR_SPARE = 4e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,7 @@ class EngineClient:
         on another machine.
     has_spare
         Whether a second process waits, its libraries read, to take the first one's
-        place; it is started in a quiet moment.
+        place; it is started in a quiet moment, where there is memory for it.
     """
 
     def __init__(
@@ -289,7 +293,8 @@ class EngineClient:
 
     def _keep_spare(self) -> None:
         """Start a spare process, once for each that may need one, and prepare it."""
-        if self._wants_spare and self._spare is None and not self._is_closed:
+        has_room = psutil.virtual_memory().available > _ROOM_FOR_SPARE
+        if self._wants_spare and has_room and not self._spare and not self._is_closed:
             self._wants_spare, self._prepared = False, ""
             try:
                 self._spare = self._start()

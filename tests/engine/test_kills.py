@@ -15,6 +15,7 @@ import pytest
 from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point
+from napari_dinomed.engine import client as client_module
 from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.messages import (
     Describe,
@@ -39,8 +40,9 @@ LATEST = 0.6
 
 
 @pytest.fixture
-def scene(ball_volume, tmp_path):
+def scene(ball_volume, tmp_path, monkeypatch):
     """An engine with an encoded volume, and what it is asked while it is killed."""
+    monkeypatch.setattr(client_module, "_ROOM_FOR_SPARE", 0)
     volume, mask = ball_volume
     opening = OpenVolume("v", volume.array, volume.geometry, volume.modality)
     encoding = EncodeVolume("v", "filters", WINDOW, generation=1)

@@ -254,6 +254,7 @@ def test_an_error_of_an_unknown_name_is_an_error(stub, name):
 @pytest.fixture
 def watchful(monkeypatch):
     monkeypatch.setattr(client_module, "_TICK", 0.02)
+    monkeypatch.setattr(client_module, "_ROOM_FOR_SPARE", 0)
 
 
 @pytest.fixture
@@ -359,6 +360,15 @@ def test_a_spare_engine_takes_over(stub, watchful):
     assert isinstance(_ask(client, click()), Segmented)
     assert client.process_id == spare
     _wait(lambda: client._spare is not None and stub.came(Prepare) == 2)
+
+
+def test_without_memory_for_it_there_is_no_spare_engine(stub, watchful, monkeypatch):
+    monkeypatch.setattr(client_module, "_ROOM_FOR_SPARE", 1e18)
+    client = _ready(stub.client(has_spare=True))
+    time.sleep(0.2)
+    assert client._spare is None
+    os.kill(client.process_id, signal.SIGKILL)
+    assert isinstance(_ask(client, click()), Segmented)
 
 
 def test_a_spare_engine_may_die(stub, watchful):
