@@ -57,7 +57,7 @@ class Call:
         Its result; an error of `napari_dinomed.errors` where it failed, `Cancelled`
         where it was withdrawn.
     cancel
-        Withdraw it; an engine that hangs is replaced.
+        Withdraw it.
     """
 
     future: Future[Any]
@@ -95,8 +95,7 @@ class EngineClient:
     a request at which two engines died fails. One that cannot be made fails as any other
     does: by its future. Events and results are delivered on a thread of the client's own.
 
-    An engine that hangs is told of by a `Notice`; whoever cancels a request then has it
-    replaced.
+    An engine that hangs is told of by a `Notice`, and replaced by `recover`.
 
     Parameters
     ----------
@@ -135,6 +134,12 @@ class EngineClient:
             future.set_exception(error)
             return Call(future, lambda: None)
         return Call(future, lambda: self._cancel(number))
+
+    def recover(self) -> None:
+        """Replace an engine that hangs; what it was asked is asked anew."""
+        process = self._process
+        if process is not None and process.trouble:
+            process.kill()
 
     def close(self) -> None:
         """Let the process end for good; what it was doing is withdrawn."""
@@ -209,10 +214,7 @@ class EngineClient:
             pending = self._pending.pop(number, None)
         if pending is None:
             return
-        if pending.process.trouble:
-            pending.process.kill()
-        else:
-            pending.process.post(Envelope(number, Cancel()))
+        pending.process.post(Envelope(number, Cancel()))
         _fail(pending.future, errors.Cancelled("withdrawn"))
 
     # Hearing
@@ -310,13 +312,12 @@ class EngineClient:
         if not trouble:
             self._told_of = None
             return
-        if self._told_of is process:
-            return
-        self._told_of = process
         for one in pending:
             _tell(one, Progress(0, 0, Stage.SILENCE))
-        way_out = "Wait, or press Cancel: it is replaced, and your work is kept."
-        _tell_one(pending, Notice(f"{trouble} {way_out}"))
+        if self._told_of is not process:
+            self._told_of = process
+            way_out = "Wait, or press Cancel: it is replaced, and your work is kept."
+            _tell_one(pending, Notice(f"{trouble} {way_out}"))
 
 
 def _running() -> Future[Any]:

@@ -62,10 +62,8 @@ class EngineProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
-        except OSError as error:
-            raise errors.EngineError(
-                f"The engine cannot be started with {' '.join(command)}: {error}"
-            ) from error
+        except (OSError, MemoryError) as error:
+            raise _cannot_start(command, error) from error
         self.id = self._popen.pid
         self.has_served = False
         self._deliver, self._bury = deliver, bury
@@ -80,8 +78,12 @@ class EngineProcess:
             # The reading thread waits for the first one, which must be there by then.
             for work in (self._overhear, self._read, self._write)
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            self._popen.kill()
+            raise _cannot_start(command, error) from error
 
     def post(self, envelope: Envelope) -> None:
         """Send a message; returns at once."""
@@ -169,6 +171,8 @@ class EngineProcess:
         elif isinstance(message, Pong):
             self._pinged, self._seconds_at_step = None, message.seconds_at_step
         else:
+            # Only between two steps it says anything else.
+            self._seconds_at_step = 0.0
             self._deliver(self, envelope)
 
     def _give_sign(self) -> None:
@@ -185,6 +189,12 @@ class EngineProcess:
         with self._popen.stderr as stream:
             for line in stream:
                 self._said.append(line.decode(errors="replace").rstrip())
+
+
+def _cannot_start(command: list[str], error: Exception) -> errors.EngineError:
+    return errors.EngineError(
+        f"The engine cannot be started with {' '.join(command)}: {error}"
+    )
 
 
 class _Pipe:

@@ -57,6 +57,9 @@ class Asks(Protocol):
     def submit(self, request: Request, on_event: OnEvent | None = None) -> Call:
         """Ask; returns at once."""
 
+    def recover(self) -> None:
+        """Replace an engine that hangs; what it was asked is asked anew."""
+
 
 @dataclass(frozen=True)
 class _Sight:
@@ -317,6 +320,7 @@ class Computing:
         """Stop computing; features that are done stay on disk, prompts are kept."""
         self._drop_errand()
         self._drop_encoding(unless_done=True)
+        self._engine.recover()
         self.gave_up.emit()
 
     def _sight(self) -> _Sight:

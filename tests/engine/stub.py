@@ -72,6 +72,8 @@ def do(deed, number, kind, came):
     if deed == "pong":
         say(frame(0, "Pong", {"seconds_at_step": float(argument)}))
         return
+    if deed == "after_pong":
+        say(frame(0, "Pong", {"seconds_at_step": float(argument)}))
     if kind in BODIES:
         answer(number, kind)
 

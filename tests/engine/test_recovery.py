@@ -276,6 +276,7 @@ def test_a_stopped_engine_is_told_of_and_replaced_when_the_user_cancels(stub, im
     assert not call.future.done()
     call.cancel()
     assert isinstance(call.future.exception(0), Cancelled)
+    client.recover()
     assert isinstance(other.future.result(TIMEOUT), Segmented)
     assert client.process_id != stopped
     assert isinstance(_ask(client, click()), Segmented)
@@ -300,8 +301,19 @@ def test_a_step_that_does_not_end_is_told_of_and_ended_when_the_user_cancels(
     call = client.submit(click(), told.append)
     _wait(lambda: _is_told(told, "at one step for 61 s"))
     call.cancel()
+    client.recover()
     _wait(lambda: client.process_id not in (stuck, None))
     assert isinstance(_ask(client, click()), Segmented)
+
+
+def test_a_step_that_took_long_is_no_reason_once_it_is_done(stub, watchful):
+    client = _ready(stub.client("SegmentVolume=after_pong:61"))
+    busy, told = client.process_id, []
+    assert isinstance(_ask(client, click(), told.append), Segmented)
+    assert not client._process.trouble
+    client.recover()
+    assert isinstance(_ask(client, Describe()), Described)
+    assert client.process_id == busy
 
 
 def test_an_engine_that_is_only_busy_is_left_alone(stub, watchful):
@@ -312,6 +324,7 @@ def test_an_engine_that_is_only_busy_is_left_alone(stub, watchful):
     assert not told
     busy = client.process_id
     call.cancel()
+    client.recover()
     assert isinstance(_ask(client, click()), Segmented)
     assert client.process_id == busy
 
