@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from napari_dinomed import __version__, errors
+from napari_dinomed.engine.ending import end_soon
 from napari_dinomed.engine.messages import (
     Begun,
     Cancel,
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     Steps = Iterator[Event | Result | None]
 
 _log = logging.getLogger(__name__)
-
-# A step that goes on when the client has left may still write what it has in hand.
-_SECONDS_TO_END = 1.0
 
 
 @dataclass(eq=False)
@@ -203,12 +201,6 @@ def _make_engine() -> Engine:
     return Engine()
 
 
-def _end_soon() -> None:
-    """End, also in the middle of a step that does not: nobody waits for it any more."""
-    time.sleep(_SECONDS_TO_END)
-    os._exit(1)
-
-
 def main() -> None:
     """Serve on standard input and output, which nothing else may then touch."""
     # Libraries print; whatever they print goes to standard error instead.
@@ -220,6 +212,6 @@ def main() -> None:
     sys.stdout = sys.stderr
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     try:
-        Server(_make_engine, inbox, outbox, _end_soon).run()
+        Server(_make_engine, inbox, outbox, end_soon).run()
     except BrokenPipeError:
         _log.warning("the client went away")

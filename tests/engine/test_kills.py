@@ -112,25 +112,41 @@ def _say(seconds):
         print(f"killed while {doing}: {len(some)} times, answered after {told}")
 
 
+STUCK = """
+import os, sys, threading, time
+from napari_dinomed.engine import server
+class Engine:
+    def handle(self, request):
+        open(sys.argv[1], "w").close()
+        time.sleep(600)
+        yield
+server._make_engine = Engine
+server.main()
+"""
+
+
 PARENT = """
-import sys, time
+import os, sys, time
 from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.messages import Describe
-client = EngineClient(has_spare=True)
+doing, stuck, path = sys.argv[1:]
+command = [sys.executable, "-c", stuck, path] if doing == "stuck" else None
+client = EngineClient(command)
 call = client.submit(Describe())
-if sys.argv[1] == "idle":
+if doing == "idle":
     call.future.result(120)
     client._spare = client._start()
+while doing == "stuck" and not os.path.exists(path):
+    time.sleep(0.02)
 print(client.process_id, getattr(client._spare, "id", ""), flush=True)
 time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("doing", ["idle", "starting"])
-def test_an_engine_does_not_outlive_its_client(doing):
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, doing], stdout=subprocess.PIPE, text=True
-    )
+@pytest.mark.parametrize("doing", ["idle", "starting", "stuck"])
+def test_an_engine_does_not_outlive_its_client(doing, tmp_path):
+    command = [sys.executable, "-c", PARENT, doing, STUCK, str(tmp_path / "at it")]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     engines = [int(word) for word in parent.stdout.readline().split()]
     parent.kill()
     parent.wait()
@@ -145,19 +161,6 @@ def _runs(number):
         return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-STUCK = """
-import os, sys, threading, time
-from napari_dinomed.engine import server
-class Engine:
-    def handle(self, request):
-        open(sys.argv[1], "w").close()
-        time.sleep(600)
-        yield
-server._make_engine = Engine
-server.main()
-"""
 
 
 def test_an_engine_at_a_step_without_end_answers_pings_and_ends_with_its_client(tmp_path):
