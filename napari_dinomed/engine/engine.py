@@ -21,6 +21,7 @@ from napari_dinomed.engine.encoding import (
     plans_for,
     slices_done,
 )
+from napari_dinomed.engine.memory import within_memory
 from napari_dinomed.engine.messages import (
     Begun,
     Closed,
@@ -52,13 +53,9 @@ from napari_dinomed.engine.messages import (
     TeachModel,
 )
 from napari_dinomed.engine.opened import EncodedVolume, OpenedVolume
-from napari_dinomed.errors import Cancelled, EngineError, ForgottenError
+from napari_dinomed.errors import Cancelled, ForgottenError
 from napari_dinomed.features.catalog import CATALOG
-from napari_dinomed.features.device import (
-    choose_device,
-    describe_device,
-    is_out_of_memory,
-)
+from napari_dinomed.features.device import choose_device, describe_device
 from napari_dinomed.features.encoder import Encoder, make_encoder, read_libraries
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.io import read_volume
@@ -111,7 +108,7 @@ class Engine:
             As the request has it; raised from the first step on. Running out of memory
             is one of them.
         """
-        return _within_memory(self._steps(request))
+        return within_memory(self._steps(request))
 
     def _steps(self, request: Request) -> Steps:
         if isinstance(request, Describe):
@@ -354,20 +351,6 @@ class Engine:
         is_asked = generation in (None, encoded.encoding.generation)
         if opened is None or not opened.has(encoded) or not is_asked:
             raise Cancelled("The volume's features are other ones than were asked for.")
-
-
-def _within_memory(steps: Steps) -> Steps:
-    """Steps of a request; that there is no memory left for one is said in words."""
-    try:
-        yield from steps
-        return
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-    raise EngineError(
-        "There is no memory left for this on the engine's machine. Close other programs or "
-        "volumes, and try again."
-    )
 
 
 def _begin(volume: Volume, request: EncodeVolume, encoder: Encoder) -> Encoding:
