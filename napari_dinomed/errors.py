@@ -37,6 +37,10 @@ class EngineError(DinomedError):
     """The engine process refused a request or died."""
 
 
+class ForgottenError(EngineError):
+    """The engine does not have a volume, or its features."""
+
+
 class DocumentError(DinomedError):
     """A document does not allow a change, is damaged, or belongs to another volume."""
 

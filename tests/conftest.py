@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from napari_dinomed.volume import Geometry, Volume
 
+# Longer runs of what is fuzzed and killed at random; see CONTRIBUTING.md.
+LONG = bool(os.environ.get("NAPARI_DINOMED_LONG_TESTS"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

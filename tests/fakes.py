@@ -78,6 +78,9 @@ class FakeEngine:
             asked.answer()
         return Call(asked.future, asked.cancel)
 
+    def recover(self) -> None:
+        """It never hangs."""
+
     def of(self, kind) -> list[Asked]:
         return [asked for asked in self.asked if isinstance(asked.request, kind)]
 

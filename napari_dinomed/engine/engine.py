@@ -21,6 +21,7 @@ from napari_dinomed.engine.encoding import (
     plans_for,
     slices_done,
 )
+from napari_dinomed.engine.memory import within_memory
 from napari_dinomed.engine.messages import (
     Begun,
     Closed,
@@ -37,6 +38,8 @@ from napari_dinomed.engine.messages import (
     Opened,
     OpenSource,
     OpenVolume,
+    Prepare,
+    Prepared,
     Progress,
     Proposed,
     ProposeLabels,
@@ -50,13 +53,14 @@ from napari_dinomed.engine.messages import (
     TeachModel,
 )
 from napari_dinomed.engine.opened import EncodedVolume, OpenedVolume
-from napari_dinomed.errors import Cancelled, EngineError
+from napari_dinomed.errors import Cancelled, ForgottenError
 from napari_dinomed.features.catalog import CATALOG
 from napari_dinomed.features.device import choose_device, describe_device
-from napari_dinomed.features.encoder import Encoder, make_encoder
+from napari_dinomed.features.encoder import Encoder, make_encoder, read_libraries
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.io import read_volume
 from napari_dinomed.segment.canvas import BoxLabels
+from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.segmenter import (
     PlaneLabels,
     Segmenter,
@@ -101,8 +105,12 @@ class Engine:
         Raises
         ------
         DinomedError
-            As the request has it; raised from the first step on.
+            As the request has it; raised from the first step on. Running out of memory
+            is one of them.
         """
+        return within_memory(self._steps(request))
+
+    def _steps(self, request: Request) -> Steps:
         if isinstance(request, Describe):
             return self._describe(request)
         if isinstance(request, OpenVolume | OpenSource):
@@ -113,6 +121,8 @@ class Engine:
             return self._encode(request)
         if isinstance(request, FetchWeights):
             return self._fetch(request)
+        if isinstance(request, Prepare):
+            return self._prepare(request)
         return self._of_encoded(request)
 
     def run(self, request: Request, on_event: Callable[[Event], None] | None = None) -> Any:
@@ -304,6 +314,12 @@ class Engine:
         finally:
             withdrawn.set()
 
+    def _prepare(self, request: Prepare) -> Steps:
+        taught_weigher()
+        yield None
+        read_libraries(request.encoder)
+        yield Prepared()
+
     def _encoder(self, name: str, device: str) -> Encoder:
         if (name, device) not in self._encoders:
             self._encoders.clear()
@@ -316,7 +332,7 @@ class Engine:
 
     def _volume(self, name: str) -> OpenedVolume:
         if name not in self._opened:
-            raise EngineError("Open the volume first; the engine does not have it.")
+            raise ForgottenError("Open the volume first; the engine does not have it.")
         return self._opened[name]
 
     def _require_present(

@@ -199,6 +199,19 @@ class FetchWeights:
     encoder: str
 
 
+@dataclass(frozen=True)
+class Prepare:
+    """Read the libraries that volumes will need, when there is time for it.
+
+    Parameters
+    ----------
+    encoder
+        Who will encode them.
+    """
+
+    encoder: str
+
+
 Request = (
     Describe
     | OpenVolume
@@ -209,6 +222,7 @@ Request = (
     | ProposeLabels
     | TeachModel
     | FetchWeights
+    | Prepare
 )
 
 
@@ -235,6 +249,8 @@ class Stage(StrEnum):
     """Weights."""
     MEASURING = "measuring"
     """A benchmark's case."""
+    SILENCE = "no sign of life from the engine"
+    """Nothing, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -451,6 +467,11 @@ class Fetched:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """Result of `Prepare`."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """The request could not be carried out.
 
@@ -477,6 +498,24 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Ping:
+    """Ask for a sign of life; it is given whatever is computed meanwhile."""
+
+
+@dataclass(frozen=True)
+class Pong:
+    """A sign of life.
+
+    Parameters
+    ----------
+    seconds_at_step
+        Since the step began that is being computed; 0 where none is.
+    """
+
+    seconds_at_step: float = 0.0
+
+
+@dataclass(frozen=True)
 class Hello:
     """First message of an engine: who it is."""
 
@@ -485,9 +524,19 @@ class Hello:
 
 
 Event = Progress | Begun | Notice | SliceLabels
-Result = Described | Opened | Encoded | Segmented | Proposed | Taught | Closed | Fetched
-Reply = Event | Result | Failed | Withdrawn | Hello
-Message = Request | Reply | Cancel
+Result = (
+    Described
+    | Opened
+    | Encoded
+    | Segmented
+    | Proposed
+    | Taught
+    | Closed
+    | Fetched
+    | Prepared
+)
+Reply = Event | Result | Failed | Withdrawn | Hello | Pong
+Message = Request | Reply | Cancel | Ping
 
 _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -502,10 +551,12 @@ _TYPES: dict[str, type[Any]] = {
             ProposeLabels,
             TeachModel,
             FetchWeights,
+            Prepare,
         ),
         *(Progress, Begun, Notice, SliceLabels),
-        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed, Fetched),
-        *(Failed, Withdrawn, Cancel, Hello),
+        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed),
+        *(Fetched, Prepared),
+        *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )
 }
 

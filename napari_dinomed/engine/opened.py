@@ -17,7 +17,7 @@ import psutil
 
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.engine.encoding import PlaneTokens, plans_for
-from napari_dinomed.errors import EngineError, VolumeError
+from napari_dinomed.errors import ForgottenError, VolumeError
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.features.filters import GREY_CHANNEL
@@ -181,11 +181,11 @@ class OpenedVolume:
 
         Raises
         ------
-        EngineError
+        ForgottenError
             Where there is none yet.
         """
         if self._encoded is None:
-            raise EngineError("Compute the volume's features first, then click.")
+            raise ForgottenError("Compute the volume's features first, then click.")
         return self._encoded
 
     def encode(self, encoding: Encoding, say: Callable[[str], None]) -> EncodedVolume:

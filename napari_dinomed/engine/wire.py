@@ -26,15 +26,6 @@ MAX_HEADER = 64 * 1024**2
 MAX_ARRAYS = 8
 MAX_ARRAY = 64 * 1024**3
 _PREFIX = struct.Struct(">4sI")
-_MISUNDERSTOOD = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    struct.error,
-)
 
 
 def send(stream: BinaryIO, envelope: Envelope) -> None:
@@ -93,7 +84,12 @@ def receive(stream: BinaryIO) -> Envelope | None:
         arrays = _receive_arrays(stream, header["arrays"])
         message = from_plain(header["kind"], header["body"], arrays)
         return Envelope(int(header["request"]), message)
-    except _MISUNDERSTOOD as error:
+    except MemoryError as error:
+        raise EngineError("A message does not fit into this machine's memory.") from error
+    except OSError:
+        raise
+    # json, numpy and pydantic each answer a hostile frame by errors of their own.
+    except Exception as error:
         raise EngineError(
             f"The engine and its client do not understand each other: {error}. "
             "Something else may be writing to the engine's output, or the two are of "

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_dinomed.errors import EngineError
 from napari_dinomed.features.checkpoint import Checkpoint, load_checkpoint
 from napari_dinomed.features.device import (
     choose_device,
     computing_in,
     describe_device,
     fastest_precision,
+    is_out_of_memory,
+    placed,
 )
 from napari_dinomed.features.weights import file_hash, locate_weights
 
@@ -53,11 +56,11 @@ class BackboneEncoder:
         device: torch.device,
         notice: Notice,
     ) -> None:
-        self._model: Any = checkpoint.model.to(device)
+        self._model: Any
+        self._model, self._device = placed(checkpoint.model, device, notice)
         self._statistics = checkpoint.statistics
-        self._device = device
         self._notice = notice
-        self._batch = _BATCH[device.type]
+        self._batch = _BATCH[self._device.type]
         self._indices = _layer_indices(self._model)
         self.spec = replace(
             spec, channels=_channels(self._model, self._indices), stride=self._stride
@@ -111,6 +114,11 @@ class BackboneEncoder:
         """Tokens (slices, channels, rows, columns), concatenated over the layers.
 
         Out of memory halves the batch, then moves to the CPU, and says so.
+
+        Raises
+        ------
+        EngineError
+            Where there is no room for one slice on the CPU.
         """
         slices = _as_colours(stack, start, stop)
         size = self.grid(stack.slice_shape, plan)
@@ -119,8 +127,12 @@ class BackboneEncoder:
             first = sum(len(tokens) for tokens in done)
             try:
                 done.append(self._forward(slices[first : first + self._batch], size))
-            except torch.OutOfMemoryError:
-                self._shrink()
+                continue
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Only here the error, and with it what was computed so far, is let go.
+            self._shrink()
         return torch.cat(done).numpy()
 
     @torch.inference_mode()
@@ -171,7 +183,10 @@ class BackboneEncoder:
             )
             return
         if self._device.type == "cpu":
-            raise MemoryError("one slice does not fit into this machine's memory")
+            raise EngineError(
+                f"There is no memory left for a single slice in {self.spec.title}. Close "
+                "other programs or volumes, or choose a smaller encoder."
+            )
         self._notice(f"{self.device} ran out of memory: going on with the CPU.")
         self._device = torch.device("cpu")
         self._model = self._model.to(self._device)

@@ -20,6 +20,9 @@ _BEST_FIRST = ("cuda", "mps", "xpu", "cpu")
 _LEAST_ALIKE = 0.999
 # The first pass warms up; the least of the others is the time.
 _TRIALS = 3
+_CPU = torch.device("cpu")
+# What allocators say that raise a bare RuntimeError: the CPU's, and Apple's.
+_FULL = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def _available(kind: str) -> bool:
@@ -60,6 +63,34 @@ def describe_device(device: torch.device) -> str:
     if device.type == "mps":
         return "GPU (Apple)"
     return f"CPU ({torch.get_num_threads()} threads)"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or this machine, has no room left."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in _FULL)
+
+
+def placed(
+    model: torch.nn.Module, device: torch.device, say: Callable[[str], None]
+) -> tuple[torch.nn.Module, torch.device]:
+    """A model on a device, or on the CPU where there is no room for it; and where it is.
+
+    Parameters
+    ----------
+    model, device
+        The model, and where it should be.
+    say
+        Told where it is not there.
+    """
+    try:
+        return model.to(device), device
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    say(f"{describe_device(device)} has no room for the encoder: going on with the CPU.")
+    return model.to(_CPU), _CPU
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:

@@ -98,6 +98,9 @@ class Encoder(Protocol):
         """Tokens (slices, channels, rows, columns) of slices ``start`` to ``stop``."""
 
 
+_FILTERS = "filters"
+
+
 def make_encoder(name: str, device: str, notice: Notice) -> Encoder:
     """Load an encoder.
 
@@ -115,10 +118,18 @@ def make_encoder(name: str, device: str, notice: Notice) -> Encoder:
     WeightsError
         Where the name is unknown or its weights are missing or do not fit.
     """
-    if name == "filters":
+    if name == _FILTERS:
         from napari_dinomed.features.filters import FilterEncoder
 
         return FilterEncoder()
     from napari_dinomed.features.backbone import BackboneEncoder
 
     return BackboneEncoder.from_name(name, device, notice)
+
+
+def read_libraries(name: str) -> None:
+    """Read what making an encoder needs beside its weights; errors as `make_encoder`."""
+    if name != _FILTERS:
+        from napari_dinomed.features.checkpoint import import_timm
+
+        import_timm()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_dinomed.errors import EngineError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -47,6 +49,23 @@ def extract_block(
     found = [tokens for tokens in stored if tokens is not None]
     if len(found) == len(stored):
         return np.stack(found), False
-    tokens = encoder.encode(stack, start, stop, plan)
+    tokens = _encoded(stack, plan, encoder, start, stop)
     store.write(start, tokens)
     return tokens, True
+
+
+def _encoded(
+    stack: SliceStack, plan: SlicePlan, encoder: Encoder, start: int, stop: int
+) -> NDArray[np.float16]:
+    """Tokens of slices ``start`` to ``stop``, half of them at a time if need be."""
+    try:
+        return encoder.encode(stack, start, stop, plan)
+    except MemoryError:
+        if stop - start == 1:
+            raise EngineError(
+                "There is no memory left for a single slice. Close other programs or "
+                "volumes, or open a coarser level or a part of this one."
+            ) from None
+    middle = (start + stop) // 2
+    halves = ((start, middle), (middle, stop))
+    return np.concatenate([_encoded(stack, plan, encoder, *half) for half in halves])

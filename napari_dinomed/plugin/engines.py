@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def _client() -> EngineClient:
+    return EngineClient(has_spare=True)
+
+
 @dataclass(eq=False)
 class SharedEngine:
     """Lends one client to many.
@@ -22,7 +26,7 @@ class SharedEngine:
         Makes the client when the first asks for it.
     """
 
-    make: Callable[[], EngineClient] = EngineClient
+    make: Callable[[], EngineClient] = _client
     users: int = 0
     client: EngineClient | None = field(default=None, repr=False)
 

@@ -29,7 +29,13 @@ from napari_dinomed.engine.messages import (
     TeachModel,
     open_request,
 )
-from napari_dinomed.errors import Cancelled, DinomedError, DocumentError, WeightsError
+from napari_dinomed.errors import (
+    Cancelled,
+    DinomedError,
+    DocumentError,
+    ForgottenError,
+    WeightsError,
+)
 from napari_dinomed.session.activity import Activity, Phase, View
 from napari_dinomed.volume import choose_window, seen_with
 
@@ -50,6 +56,9 @@ class Asks(Protocol):
 
     def submit(self, request: Request, on_event: OnEvent | None = None) -> Call:
         """Ask; returns at once."""
+
+    def recover(self) -> None:
+        """Replace an engine that hangs; what it was asked is asked anew."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,7 @@ class Computing:
         self._name = uuid.uuid4().hex
         self._others: dict[str, Volume] = {}
         self._given: tuple[str, ...] | None = None
+        self._was_given = False
         self._encoding: _Encoding | None = None
         self._working = document.choices.encoder
         self._answering = 0
@@ -217,8 +227,8 @@ class Computing:
         """Let the engine forget the volume; nothing of it is heard any more."""
         self._is_closed = True
         self._drop_encoding()
-        if self._given is not None:
-            self._given = None
+        if self._was_given:
+            self._was_given = False
             self._engine.submit(CloseVolume(self._name))
 
     def encode(self) -> None:
@@ -310,6 +320,7 @@ class Computing:
         """Stop computing; features that are done stay on disk, prompts are kept."""
         self._drop_errand()
         self._drop_encoding(unless_done=True)
+        self._engine.recover()
         self.gave_up.emit()
 
     def _sight(self) -> _Sight:
@@ -329,7 +340,7 @@ class Computing:
 
     def _give(self, volume: Volume, others: tuple[str, ...]) -> None:
         """Hand the volume to the engine; if that fails, the next click does it again."""
-        self._given = others
+        self._given, self._was_given = others, True
 
         def lost(_: BaseException) -> None:
             self._given = None
@@ -440,6 +451,9 @@ class Computing:
         if error is None:
             take(future.result())
             return
+        if isinstance(error, ForgottenError):
+            # It died of the volume twice; the next click hands it over anew.
+            self._given = self._encoding = None
         lose(error)
         if not isinstance(error, Cancelled):
             self.failed.emit(str(error))

@@ -24,6 +24,7 @@ from napari_dinomed.engine.messages import (
     open_request,
 )
 from napari_dinomed.errors import Cancelled, EngineError, VolumeError, WeightsError
+from napari_dinomed.features.filters import FilterEncoder
 from napari_dinomed.io import Pick, ome_zarr, read_volume
 from napari_dinomed.volume import Window, seen_with
 from tests.io import made
@@ -197,6 +198,53 @@ def test_an_answer_under_way_never_outlives_its_features(opened, meanwhile):
     engine.run(meanwhile)
     with pytest.raises(Cancelled):
         list(answering)
+
+
+def _without_memory(monkeypatch, most):
+    """Filters that find no memory for more slices than that."""
+    encode, tried = FilterEncoder.encode, []
+
+    def little(self, stack, start, stop, plan):
+        tried.append(stop - start)
+        if stop - start > most:
+            raise MemoryError
+        return encode(self, stack, start, stop, plan)
+
+    monkeypatch.setattr(FilterEncoder, "encode", little)
+    return tried
+
+
+def test_without_memory_for_all_slices_of_a_block_half_are_encoded(
+    opened, monkeypatch, home
+):
+    engine, _ = opened
+    with monkeypatch.context() as patch:
+        tried = _without_memory(patch, most=4)
+        assert engine.run(EncodeVolume("v", "filters", WINDOW)).computed == 16
+    assert sorted(set(tried)) == [4, 8, 16]
+    by_halves = engine.banks("v")[0].tokens.clone()
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(home / "other"))
+    assert engine.run(EncodeVolume("v", "filters", WINDOW)).computed == 16
+    np.testing.assert_allclose(engine.banks("v")[0].tokens, by_halves, atol=1e-2)
+
+
+def test_without_any_memory_there_is_one_error_and_the_session_goes_on(opened, monkeypatch):
+    engine, mask = opened
+    with monkeypatch.context() as patch:
+        _without_memory(patch, most=0)
+        with pytest.raises(EngineError, match="single slice"):
+            engine.run(EncodeVolume("v", "filters", WINDOW))
+    engine.run(EncodeVolume("v", "filters", WINDOW))
+    for error in (MemoryError(), RuntimeError("CUDA out of memory")):
+
+        def fail(*_, error=error):
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr("napari_dinomed.engine.engine.make_segmenter", fail)
+            with pytest.raises(EngineError, match="no memory left"):
+                engine.run(_segment())
+    assert dice(mask, engine.run(_segment()).paste(mask.shape) == 1) > 0.85
 
 
 def test_progress_says_what_is_counted():

@@ -11,7 +11,7 @@ from napari_dinomed.errors import EngineError
 from napari_dinomed.features import backbone
 from napari_dinomed.features.backbone import BackboneEncoder
 from napari_dinomed.features.checkpoint import Checkpoint, Statistics, import_timm
-from napari_dinomed.features.device import choose_device
+from napari_dinomed.features.device import choose_device, placed
 from napari_dinomed.features.encoder import EncoderSpec
 from napari_dinomed.features.stack import SlicePlan, SliceStack
 from napari_dinomed.volume import choose_window, seen_with
@@ -90,7 +90,15 @@ def test_a_batch_gives_what_single_slices_give(stack):
     np.testing.assert_allclose(together, np.concatenate(apart), atol=5e-3)
 
 
-def test_out_of_memory_halves_the_batch_then_takes_the_cpu(stack, monkeypatch):
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("full", FULL, ids=lambda error: type(error).__name__)
+def test_out_of_memory_halves_the_batch_then_takes_the_cpu(stack, monkeypatch, full):
     # Which precision is faster may be found otherwise the second time.
     monkeypatch.setattr(backbone, "fastest_precision", lambda device, describe: None)
     notices = []
@@ -102,7 +110,7 @@ def test_out_of_memory_halves_the_batch_then_takes_the_cpu(stack, monkeypatch):
 
     def too_small(slices, grid):
         if encoder._device.type != "cpu":
-            raise torch.OutOfMemoryError
+            raise full
         return forward(slices, grid)
 
     monkeypatch.setattr(encoder, "_forward", too_small)
@@ -113,6 +121,50 @@ def test_out_of_memory_halves_the_batch_then_takes_the_cpu(stack, monkeypatch):
         "1 slices at a time.",
         "the CPU.",
     ]
+
+
+def test_without_memory_for_one_slice_there_is_one_error_and_the_next_may_do(
+    stack, monkeypatch
+):
+    monkeypatch.setattr(backbone, "fastest_precision", lambda device, describe: None)
+    encoder = _encoder("vit_tiny_patch16_dinov3_qkvb")
+    forward, full = (
+        encoder._forward,
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    )
+
+    def fail(slices, grid):
+        raise full
+
+    monkeypatch.setattr(encoder, "_forward", fail)
+    with pytest.raises(EngineError, match="single slice"):
+        encoder.encode(stack, 0, 4, PLAN)
+    monkeypatch.setattr(encoder, "_forward", forward)
+    assert len(encoder.encode(stack, 0, 4, PLAN)) == 4
+
+
+def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(stack, monkeypatch):
+    encoder = _encoder("vit_tiny_patch16_dinov3_qkvb")
+
+    def fail(slices, grid):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(encoder, "_forward", fail)
+    with pytest.raises(RuntimeError, match="assert"):
+        encoder.encode(stack, 0, 4, PLAN)
+
+
+def test_a_model_that_does_not_fit_on_a_device_is_on_the_cpu(monkeypatch):
+    class Large(torch.nn.Linear):
+        def to(self, device):
+            if device.type != "cpu":
+                raise torch.OutOfMemoryError
+            return super().to(device)
+
+    said = []
+    model = Large(1, 1)
+    assert placed(model, torch.device("meta"), said.append) == (model, torch.device("cpu"))
+    assert "going on with the CPU" in said[0]
 
 
 def test_a_device_that_is_not_there():

@@ -23,7 +23,13 @@ from napari_dinomed.engine.messages import (
     SegmentVolume,
     Stage,
 )
-from napari_dinomed.errors import DocumentError, EngineError, VolumeError, WeightsError
+from napari_dinomed.errors import (
+    DocumentError,
+    EngineError,
+    ForgottenError,
+    VolumeError,
+    WeightsError,
+)
 from napari_dinomed.session.activity import Phase, View
 from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.deferred import Deferred
@@ -314,6 +320,17 @@ def test_after_a_failed_start_the_next_click_starts_again(session, engine):
     engine.holds = ()
     session.add(OTHER)
     assert len(engine.of(OpenVolume)) == 2
+    assert session.document.waiting == ()
+
+
+def test_what_the_engine_has_forgotten_the_next_click_hands_over_again(session, engine):
+    session.add(POINT)
+    engine.holds = (SegmentVolume,)
+    session.add(OTHER)
+    engine.of(SegmentVolume)[-1].future.set_exception(ForgottenError("Open the volume"))
+    engine.holds = ()
+    session.add(Point((3, 3, 3), 1))
+    assert (len(engine.of(OpenVolume)), len(engine.of(EncodeVolume))) == (2, 2)
     assert session.document.waiting == ()
 
 
