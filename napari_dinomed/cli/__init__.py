@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from napari_dinomed import __version__
 from napari_dinomed.cli import bench, housekeeping, segment, taught, volumes
 from napari_dinomed.cli.common import errors, out
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.offline import forbid_network
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,4 +58,4 @@ def _root(
 ) -> None:
     del version
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        forbid_network()

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_dinomed.features.small_file import read_small_json
 from napari_dinomed.settings import cache_folder
+from napari_dinomed.small_file import read_small_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,8 +28,8 @@ from napari_dinomed.features.cache import (
     remove,
     touch,
 )
-from napari_dinomed.features.small_file import read_small_json
 from napari_dinomed.settings import load_settings
+from napari_dinomed.small_file import read_small_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -190,3 +190,29 @@ def test_settings_survive(home):
     assert settings.load_settings().offline
     assert settings.load_settings().accepted_licences == ("x",)
     assert json.loads((home / "settings.json").read_text())["offline"]
+
+
+ODD_PINS = (
+    "",
+    "[]",
+    "null",
+    "{}",
+    "[" * 50_000,
+    '{"file": 1, "sha256": "a", "revision": "b"}',
+    '{"file": "../../secret", "sha256": "a", "revision": "b"}',
+    '{"file": "/etc/passwd", "sha256": "a", "revision": "b"}',
+    '{"file": "a", "sha256": null, "revision": "b"}',
+)
+
+
+@pytest.mark.parametrize("pin", ODD_PINS, ids=lambda text: text[:30])
+def test_an_odd_record_of_weights_is_one_error(tmp_path, home, pin):
+    """It says what to do; doing that mends it."""
+    save_file(_weights(), tmp_path / "w.safetensors")
+    add_weights(tmp_path / "w.safetensors", "eupe-t")
+    (home / "weights" / "eupe-t" / "pin.json").write_text(pin)
+    with pytest.raises(WeightsError, match="Fetch them again"):
+        locate_weights("eupe-t")
+    assert not is_present("eupe-t")
+    add_weights(tmp_path / "w.safetensors", "eupe-t")
+    assert is_present("eupe-t")
