@@ -7,17 +7,24 @@ import os
 import sys
 from typing import Any
 
-_LOOK_UPS = {"socket.getaddrinfo": 0, "socket.gethostbyname": 0}
+_ASKED = "NAPARI_DINOMED_OFFLINE"
+_LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname")
 _CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 
 
 def forbid_network() -> None:
-    """Refuse connections to other machines, from now on and in child processes of the hub.
+    """Refuse connections to other machines, from now on and in engines that are started.
 
     What is refused is an `OSError`, as where there is no network.
     """
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_OFFLINE"] = os.environ[_ASKED] = "1"
     sys.addaudithook(_refuse)
+
+
+def forbid_network_if_asked() -> None:
+    """As `forbid_network`, where ``NAPARI_DINOMED_OFFLINE`` is set to 1."""
+    if os.environ.get(_ASKED) == "1":
+        forbid_network()
 
 
 def _refuse(event: str, details: tuple[Any, ...]) -> None:

@@ -118,6 +118,32 @@ def test_offline_refuses_other_machines_at_the_socket():
     ]
 
 
+def test_an_engine_is_offline_where_the_one_who_started_it_is(monkeypatch):
+    monkeypatch.setenv("NAPARI_DINOMED_OFFLINE", "1")
+    code = textwrap.dedent(
+        """
+        import socket, sys, types
+        engine = types.ModuleType("engine")
+        engine.Engine = object
+        sys.modules["napari_dinomed.engine.engine"] = engine
+        from napari_dinomed.engine import server
+
+        class Tried:
+            def __init__(self, *_):
+                pass
+            def run(self):
+                try:
+                    socket.create_connection(("192.0.2.1", 80), timeout=1)
+                except ConnectionRefusedError as error:
+                    print(error, file=sys.stderr)
+
+        server.Server = Tried
+        server.main()
+        """
+    )
+    assert "working offline: 192.0.2.1" in _run(code).stderr
+
+
 def test_an_address_is_refused_offline_with_one_error():
     address = "https://example.org/image.ome.zarr"
     code = "from napari_dinomed.cli import main; main()"

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,27 +163,35 @@ def add_weights(path: Path, name: str) -> Pin:
     Raises
     ------
     WeightsError
-        Where the file does not fit the encoder.
+        Where the file does not fit the encoder, or there is no room for it.
     """
     from napari_dinomed.features.checkpoint import load_checkpoint
 
     spec = find_spec(name)
     if not spec.repository:
         raise WeightsError(f"{name} is built in and takes no weights.")
-    found = load_checkpoint(path).architecture.removesuffix("_qkvb")
+    found = load_checkpoint(path).architecture.partition(".")[0].removesuffix("_qkvb")
     if found != spec.architecture.removesuffix("_qkvb"):
         raise WeightsError(
             f"Expected weights of {spec.architecture} for {name}; {path.name} holds "
             f"{found}."
         )
-    folder = _folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"added{path.suffix}"
+    target = _folder(name) / f"added{path.suffix}"
     temporary = target.with_suffix(".partial")
-    shutil.copyfile(path, temporary)
-    temporary.replace(target)
-    pin = Pin(target.name, file_hash(target), _BY_HAND)
-    _record(name, pin)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, temporary)
+        temporary.replace(target)
+        pin = Pin(target.name, file_hash(target), _BY_HAND)
+        _record(name, pin)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise WeightsError(
+            f"The weights of {name} cannot be kept in {target.parent}: "
+            f"{error.strerror or error}. Free some space, or set NAPARI_DINOMED_HOME to a "
+            "folder with room."
+        ) from error
     return pin
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import json
@@ -157,6 +158,20 @@ def test_weights_brought_by_hand(tmp_path):
     assert is_present("eupe-t")
     path, _ = locate_weights("eupe-t")
     assert path.is_file()
+
+
+def test_weights_that_there_is_no_room_for(tmp_path, home, monkeypatch):
+    save_file(_weights(), tmp_path / "w.safetensors")
+
+    def full(_, target):
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(WeightsError, match="No space left on device"):
+        add_weights(tmp_path / "w.safetensors", "eupe-t")
+    assert not is_present("eupe-t")
+    assert list((home / "weights" / "eupe-t").iterdir()) == []
 
 
 def test_weights_of_another_encoder(tmp_path):
