@@ -6,6 +6,7 @@ What lies in the cache is believed only as far as it is what this module would h
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -47,8 +48,9 @@ _TOKENS = "tokens"
 _HELD = ".held"
 _PARTIAL = ".partial"
 _CHECKSUM_BYTES = 4
-# An entry that another process evicts between two steps is begun again, so often.
-_TRIES = 3
+# Another process may evict or make an entry between two steps of this one: again, so often.
+_TRIES = 10
+_MEANWHILE = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 def feature_signature(
@@ -135,7 +137,8 @@ class FeatureStore:
             try:
                 work()
             except OSError as error:
-                if left and isinstance(error, FileNotFoundError):
+                is_gone = isinstance(error, FileNotFoundError)
+                if left and (is_gone or error.errno in _MEANWHILE):
                     continue
                 self._array = None
                 self._notice(_cannot_write(self.folder, error))

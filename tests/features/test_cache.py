@@ -175,13 +175,13 @@ def test_an_entry_that_goes_while_it_is_looked_at(monkeypatch):
 
 OTHER = textwrap.dedent(
     """
-    import os, sys, time, numpy as np
-    from napari_dinomed.features.cache import list_entries
+    import sys, numpy as np
+    from napari_dinomed.features.cache import evict
     from napari_dinomed.features.store import FeatureStore
-    seed, seconds = int(sys.argv[1]), float(sys.argv[2])
-    random, said, rounds = np.random.default_rng(seed), [], 0
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    random, said = np.random.default_rng(int(sys.argv[1])), []
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(60):
         number = int(random.integers(8))
         tokens = np.full((6, 3, 5, 6), number, np.float16)
         store = FeatureStore.for_signature(f"s{number}", tokens.shape, "x", said.append)
@@ -189,27 +189,28 @@ OTHER = textwrap.dedent(
             found = store.read(index)
             assert found is None or (found == number).all(), (number, found)
             store.write(index, tokens[index:index + 1])
-        list_entries()
-        rounds += 1
-    print(rounds, *said)
+            if not random.integers(4):
+                evict(0)
+    print(*said)
     """
 )
 
 
 def test_two_programs_on_one_cache_evict_each_others_features():
-    """Eight volumes in room for two: nearly every round deletes what the other writes."""
-    settings.save_settings(settings.Settings(cache_limit=8000))
+    """Of eight volumes, at every fourth slice; what one deletes the other is writing."""
     command = [sys.executable, "-c", OTHER]
     programs = [
-        subprocess.Popen([*command, str(seed), "2"], stdout=-1, stderr=-1, text=True)
+        subprocess.Popen([*command, str(seed)], stdin=-1, stdout=-1, stderr=-1, text=True)
         for seed in range(2)
     ]
     for program in programs:
-        said, errors = program.communicate(timeout=60)
-        assert program.returncode == 0, errors
-        rounds, *complaints = said.split(maxsplit=1)
-        assert int(rounds) > 10
-        assert not complaints
+        assert program.stdout.readline() == "ready\n", program.stderr.read()
+    for program in programs:
+        program.stdin.write("go\n")
+        program.stdin.flush()
+    for program in programs:
+        said, errors = program.communicate(timeout=200)
+        assert (program.returncode, said.strip()) == (0, ""), errors
 
 
 def test_features_of_another_version_are_not_read():
@@ -236,19 +237,26 @@ def test_killed_while_writing_at_a_hundred_moments():
         import os, random, signal, time, numpy as np
         from napari_dinomed.features.store import FeatureStore
         random.seed(0)
-        left = 0
-        for number in range(100):
+        for _ in range(100):
+            told, telling = os.pipe()
             child = os.fork()
             if child == 0:
                 try:
                     store = FeatureStore.for_signature("s", (6, 64, 32, 32), "x", print)
-                    for index in 6 * list(range(6)):
+                    os.write(telling, b".")
+                    for index in 99 * list(range(6)):
                         store.write(index, np.full((1, 64, 32, 32), index, np.float16))
+                        os.write(telling, b".")
                 finally:
                     os._exit(0)
-            time.sleep(random.uniform(0.0, 0.03))
+            # Every so many writes, then somewhere in the next one.
+            for _ in range(random.randrange(7)):
+                os.read(told, 1)
+            time.sleep(random.uniform(0.0, 0.005))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+            os.close(told)
+            os.close(telling)
         """
     )
     done = subprocess.run(
