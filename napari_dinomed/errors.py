@@ -29,10 +29,6 @@ class WeightsError(DinomedError):
     """Encoder weights are missing, refused, or do not fit their architecture."""
 
 
-class CacheError(DinomedError):
-    """The feature cache cannot be written."""
-
-
 class EngineError(DinomedError):
     """The engine process refused a request or died."""
 

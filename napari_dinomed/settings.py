@@ -10,6 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.small_file import read_small_json
 
 _APP = "napari-dinomed"
 _GIB = 1024**3
@@ -31,6 +32,8 @@ class Settings:
         The format that labels were last saved in.
     models
         Paths of taught models, the last used first.
+    weight_files
+        Encoders (``file:PATH``) that the user chose on this machine, the last first.
     """
 
     cache_limit: int = 20 * _GIB
@@ -38,6 +41,7 @@ class Settings:
     accepted_licences: tuple[str, ...] = ()
     label_suffix: str = ".nii.gz"
     models: tuple[str, ...] = ()
+    weight_files: tuple[str, ...] = ()
 
     def accepting(self, licence: str) -> Settings:
         """These settings with one more licence accepted."""
@@ -70,15 +74,16 @@ def load_settings() -> Settings:
     if not path.exists():
         return Settings()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_small_json(path)
         return Settings(
             cache_limit=int(values["cache_limit"]),
             offline=bool(values["offline"]),
             accepted_licences=tuple(values["accepted_licences"]),
             label_suffix=str(values["label_suffix"]),
             models=tuple(values.get("models", ())),
+            weight_files=tuple(values.get("weight_files", ())),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DinomedError(
             f"The settings in {path} are damaged ({error}). Delete the file to start "
             "from the defaults."

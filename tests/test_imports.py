@@ -60,6 +60,8 @@ FORBIDDEN = {
     "whole": OUTER | {"batch", "session", "plugin", "bench", "cli"},
     "session": OUTER | {"torch", "timm", "zarr", "batch", "plugin", "bench", "cli"},
     "bench": OUTER | {"plugin", "cli"},
+    "doctor": (OUTER - {"qtpy"})
+    | {"io", "segment", "taught", "engine", "batch", "session", "plugin", "bench", "cli"},
     "cli": OUTER,
     "plugin": {"torch", "timm", "zarr", "batch", "bench", "cli"},
 }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
 import typer
 
 from napari_dinomed import __version__
-from napari_dinomed.cli import bench, housekeeping, segment, taught, volumes
+from napari_dinomed.cli import bench, doctor, housekeeping, segment, taught, volumes
 from napari_dinomed.cli.common import errors, out
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.offline import forbid_network
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +27,7 @@ app.add_typer(taught.model, name="model")
 app.add_typer(volumes.volumes, name="volumes")
 app.command()(housekeeping.encoders)
 app.command()(housekeeping.engine)
+app.command()(doctor.doctor)
 app.add_typer(housekeeping.weights, name="weights")
 app.add_typer(housekeeping.cache, name="cache")
 app.add_typer(bench.bench, name="bench")
@@ -58,4 +59,4 @@ def _root(
 ) -> None:
     del version
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        forbid_network()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from napari_dinomed.cli.common import (
@@ -89,20 +90,18 @@ def weights_add(
 @cache.command("list")
 def cache_list() -> None:
     """List computed features, least recently used first."""
-    from datetime import UTC, datetime
-
-    from napari_dinomed.features.store import list_entries
+    from napari_dinomed.features.cache import list_entries
     from napari_dinomed.settings import cache_folder
 
     entries = list_entries()
     table = Table("features", "encoder", "slices × channels × grid", "MB", "last used")
     for entry in entries:
         table.add_row(
-            entry.folder.name[:12],
-            entry.encoder,
+            escape(entry.folder.name[:12]),
+            escape(entry.encoder),
             " × ".join(str(n) for n in entry.shape),
             f"{entry.size / 1e6:.1f}",
-            datetime.fromtimestamp(entry.used, UTC).strftime("%Y-%m-%d %H:%M"),
+            _day(entry.used),
         )
     out.print(table)
     total = sum(entry.size for entry in entries) / 1e9
@@ -110,10 +109,20 @@ def cache_list() -> None:
     out.print(f"{total:.2f} of {limit:g} GB in {cache_folder()}", soft_wrap=True)
 
 
+def _day(seconds: float) -> str:
+    """A time since 1970 in words; clocks may have said anything."""
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return "–"
+
+
 @cache.command("clear")
 def cache_clear() -> None:
     """Delete all computed features; they are computed again when needed."""
-    from napari_dinomed.features.store import clear
+    from napari_dinomed.features.cache import clear
 
     out.print(f"Freed {clear() / 1e6:.1f} MB")
 
@@ -123,7 +132,7 @@ def cache_limit(
     gigabytes: Annotated[float, typer.Argument(min=0.1, help="Most space to take.")],
 ) -> None:
     """Set how much space computed features may take."""
-    from napari_dinomed.features.store import evict
+    from napari_dinomed.features.cache import evict
 
     settings = replace(load_settings(), cache_limit=int(gigabytes * 1e9))
     save_settings(settings)

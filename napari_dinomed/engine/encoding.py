@@ -15,7 +15,7 @@ from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.tokens import TokenBank
 
 if TYPE_CHECKING:
-    from napari_dinomed.features.encoder import Encoder
+    from napari_dinomed.features.encoder import Encoder, Notice
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.volume import Volume, Window
 
@@ -32,7 +32,13 @@ class PlaneTokens:
 
     @classmethod
     def begun(
-        cls, volume: Volume, window: Window, plan: SlicePlan, encoder: Encoder, name: str
+        cls,
+        volume: Volume,
+        window: Window,
+        plan: SlicePlan,
+        encoder: Encoder,
+        name: str,
+        notice: Notice,
     ) -> PlaneTokens:
         """No tokens yet.
 
@@ -42,12 +48,14 @@ class PlaneTokens:
             What the encoder sees, and how.
         encoder, name
             Who encodes, and under what name users know it.
+        notice
+            Told where tokens cannot be kept on disk.
         """
         stack = SliceStack(volume, window, plan.axis, plan.step, plan.shrink)
         grid = encoder.grid(stack.slice_shape, plan)
         shape = (stack.depth, encoder.channels(stack.images), *grid)
         signature = feature_signature(volume, window, plan, encoder)
-        store = FeatureStore.for_signature(signature, shape, name)
+        store = FeatureStore.for_signature(signature, shape, name, notice)
         bank = TokenBank(shape, volume.array.shape, plan.axis, plan.step)
         return cls(encoder, stack, plan, store, bank)
 

@@ -93,6 +93,7 @@ class Engine:
         self._opened: dict[str, OpenedVolume] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._notices: list[str] = []
+        self._said: set[str] = set()
 
     def handle(self, request: Request) -> Steps:
         """Carry out a request.
@@ -185,8 +186,8 @@ class Engine:
         opened = self._volume(request.volume)
         yield Progress(0, 0, Stage.LOADING, request.encoder)
         encoder = self._encoder(request.encoder, request.device)
-        encoding = _begin(opened.volume, request, encoder)
-        encoded = opened.encode(encoding, self._notices.append)
+        encoding = _begin(opened.volume, request, encoder, self._say_once)
+        encoded = opened.encode(encoding, self._say_once)
         yield Begun(request.generation)
         computed = 0
         planes = encoded.planes
@@ -326,6 +327,12 @@ class Engine:
             self._encoders[name, device] = make_encoder(name, device, self._notices.append)
         return self._encoders[name, device]
 
+    def _say_once(self, text: str) -> None:
+        """Have something said that is true for every volume."""
+        if text not in self._said:
+            self._said.add(text)
+            self._notices.append(text)
+
     def _take_notices(self) -> Steps:
         while self._notices:
             yield Notice(self._notices.pop(0))
@@ -353,10 +360,15 @@ class Engine:
             raise Cancelled("The volume's features are other ones than were asked for.")
 
 
-def _begin(volume: Volume, request: EncodeVolume, encoder: Encoder) -> Encoding:
+def _begin(
+    volume: Volume,
+    request: EncodeVolume,
+    encoder: Encoder,
+    notice: Callable[[str], None],
+) -> Encoding:
     window = encoder.window or request.window
     planes = (
-        PlaneTokens.begun(volume, window, plan, encoder, request.encoder)
+        PlaneTokens.begun(volume, window, plan, encoder, request.encoder, notice)
         for plan in plans_for(volume, encoder, request.planes)
     )
     return Encoding(encoder, tuple(planes), request.generation)

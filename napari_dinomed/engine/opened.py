@@ -154,7 +154,9 @@ class EncodedVolume:
             return encoding.planes[0]
         encoder = make_encoder(FILTERS.name, "cpu", self._say)
         plan = plans_for(self.volume, encoder, "one")[0]
-        return PlaneTokens.begun(self.volume, encoding.window, plan, encoder, FILTERS.name)
+        return PlaneTokens.begun(
+            self.volume, encoding.window, plan, encoder, FILTERS.name, self._say
+        )
 
 
 class OpenedVolume:

@@ -32,6 +32,7 @@ from napari_dinomed.engine.messages import (
     Withdrawn,
 )
 from napari_dinomed.engine.wire import receive, send
+from napari_dinomed.offline import forbid_network_if_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,6 +212,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     sys.stdout = sys.stderr
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    forbid_network_if_asked()
     try:
         Server(_make_engine, inbox, outbox, end_soon).run()
     except BrokenPipeError:

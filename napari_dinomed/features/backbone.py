@@ -20,6 +20,7 @@ from napari_dinomed.features.device import (
     is_out_of_memory,
     placed,
 )
+from napari_dinomed.features.hardware import tell_of_unused_gpu
 from napari_dinomed.features.weights import file_hash, locate_weights
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class BackboneEncoder:
         """Load a catalogue encoder or ``file:PATH``; errors as `make_encoder`."""
         path, spec = locate_weights(name)
         checkpoint = load_checkpoint(path, spec.architecture or None)
+        if device == "auto":
+            tell_of_unused_gpu(notice)
         return cls(checkpoint, spec, file_hash(path), choose_device(device), notice)
 
     @property

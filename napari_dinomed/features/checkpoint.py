@@ -8,7 +8,7 @@ beyond plain tensors.
 
 from __future__ import annotations
 
-import json
+import math
 import pickle
 import re
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_dinomed.errors import WeightsError
+from napari_dinomed.features.weights import require_weights_file
+from napari_dinomed.small_file import read_small_json
 from napari_dinomed.volume import Window
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ _META_NAMES = (
     ("mlp.w3.", "mlp.fc2."),
 )
 _META_ONLY = re.compile(r"mask_token|bias_mask|rope_embed\.periods|^local_cls_norm")
+# Anything more, such as "hf-hub:…" or "local-dir:…", makes timm read from elsewhere.
+_PLAIN_NAME = re.compile(r"\w+(\.\w+)?", re.ASCII)
 _HEADS = re.compile(r"^(head|fc_norm|head_dist)\.|ibot|dino_head")
 _DINOV3_SIZES = {
     192: "tiny",
@@ -94,11 +98,24 @@ def load_checkpoint(path: Path, architecture: str | None = None) -> Checkpoint:
     WeightsError
         Where the file is missing, damaged, holds code, or fits no known architecture.
     """
+    require_weights_file(path)
     sidecar = _read_sidecar(path)
-    raw, is_training = _unwrap(_read_state(path))
+    values = _read_state(path)
+    try:
+        return _built(values, architecture or sidecar.get("architecture"), sidecar, path)
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"The tensors in {path.name} are of no layout that is known here: {error}"
+        ) from error
+
+
+def _built(
+    values: dict[str, Any], architecture: str | None, sidecar: dict[str, Any], path: Path
+) -> Checkpoint:
+    raw, is_training = _unwrap(values)
     periods = raw.get("rope_embed.periods")
     state = _to_timm(raw)
-    architecture = architecture or sidecar.get("architecture") or _recognise(state, path)
+    architecture = architecture or _recognise(state, path)
     model = _build(architecture, state, path)
     _match_rope(model, periods)
     return Checkpoint(
@@ -109,8 +126,6 @@ def load_checkpoint(path: Path, architecture: str | None = None) -> Checkpoint:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise WeightsError(f"There is no file of weights at {path}.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -237,6 +252,11 @@ def _recognise_convnext(state: State, path: Path) -> str:
 
 def _build(architecture: str, state: State, path: Path) -> torch.nn.Module:
     timm = import_timm()
+    if not (_PLAIN_NAME.fullmatch(architecture) and timm.is_model(architecture)):
+        raise WeightsError(
+            f"Expected the name of an architecture that timm {timm.__version__} knows for "
+            f"{path.name}, such as vit_base_patch16_dinov3; got {architecture!r}."
+        )
     options: dict[str, Any] = {"num_classes": 0}
     if "pos_embed" in state:
         options |= _position_options(state)
@@ -306,24 +326,47 @@ def _statistics(
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
     sidecar = path.with_name(path.name + ".json")
-    if not sidecar.exists():
-        return {}
     try:
-        values = dict(json.loads(sidecar.read_text(encoding="utf-8")))
-        for key in ("mean", "std"):
-            if key in values:
-                first, second, third = values[key]
-                values[key] = (float(first), float(second), float(third))
-        if ("mean" in values) != ("std" in values):
-            raise ValueError("mean and std go together")
-        if "window" in values:
-            low, high = values["window"]
-            values["window"] = Window(float(low), float(high), "encoder")
-    except (ValueError, TypeError) as error:
+        values = read_small_json(sidecar)
+        return _checked(values)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise WeightsError(
             f"Expected architecture, mean, std and window in {sidecar.name}: {error}."
         ) from error
-    return values
+
+
+def _checked(values: Any) -> dict[str, Any]:
+    """What a sidecar says, or ValueError or TypeError where that makes no sense."""
+    if not isinstance(values, dict):
+        raise TypeError("it holds no object")
+    known: dict[str, Any] = {}
+    if "architecture" in values:
+        if not isinstance(values["architecture"], str):
+            raise TypeError("architecture is no name")
+        known["architecture"] = values["architecture"]
+    if ("mean" in values) != ("std" in values):
+        raise ValueError("mean and std go together")
+    if "mean" in values:
+        known |= {key: _numbers(values[key], 3) for key in ("mean", "std")}
+        if min(known["std"]) <= 0:
+            raise ValueError("std must be above 0")
+    if "window" in values:
+        low, high = _numbers(values["window"], 2)
+        if low >= high:
+            raise ValueError("window must rise")
+        known["window"] = Window(low, high, "encoder")
+    return known
+
+
+def _numbers(values: Any, count: int) -> tuple[float, ...]:
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"expected {count} numbers, got {values!r}")
+    numbers = tuple(float(value) for value in values)
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"expected finite numbers, got {values!r}")
+    return numbers
 
 
 def import_timm() -> Any:

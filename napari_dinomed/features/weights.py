@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from napari_dinomed.errors import WeightsError
 from napari_dinomed.features.catalog import CATALOG, LICENCE_NOTICES, find_spec
 from napari_dinomed.features.encoder import EncoderSpec
 from napari_dinomed.settings import data_folder, load_settings
+from napari_dinomed.small_file import read_small_json, require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,18 +81,32 @@ def locate_weights(name: str) -> tuple[Path, EncoderSpec]:
 
 
 def read_pin(name: str) -> Pin | None:
-    """What is recorded of an encoder's weights, or None where there are none."""
+    """What is recorded of an encoder's weights, or None where there are none.
+
+    Raises
+    ------
+    WeightsError
+        Where the record is damaged.
+    """
     path = _folder(name) / "pin.json"
-    if not path.is_file():
+    try:
+        values = read_small_json(path)
+        pin = Pin(values["file"], values["sha256"], values["revision"])
+    except FileNotFoundError:
         return None
-    return Pin(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged_pin(path, name) from error
+    is_text = all(isinstance(value, str) for value in asdict(pin).values())
+    if not is_text or pin.file != Path(pin.file).name:
+        raise _damaged_pin(path, name)
+    return pin
 
 
 def is_present(name: str) -> bool:
     """Whether an encoder can be used without fetching anything."""
     if name.startswith("file:"):
         return Path(name.removeprefix("file:")).expanduser().is_file()
-    return name == "filters" or read_pin(name) is not None
+    return name == "filters" or _known_pin(name) is not None
 
 
 def missing_licence(name: str) -> str | None:
@@ -147,27 +163,35 @@ def add_weights(path: Path, name: str) -> Pin:
     Raises
     ------
     WeightsError
-        Where the file does not fit the encoder.
+        Where the file does not fit the encoder, or there is no room for it.
     """
     from napari_dinomed.features.checkpoint import load_checkpoint
 
     spec = find_spec(name)
     if not spec.repository:
         raise WeightsError(f"{name} is built in and takes no weights.")
-    found = load_checkpoint(path).architecture.removesuffix("_qkvb")
+    found = load_checkpoint(path).architecture.partition(".")[0].removesuffix("_qkvb")
     if found != spec.architecture.removesuffix("_qkvb"):
         raise WeightsError(
             f"Expected weights of {spec.architecture} for {name}; {path.name} holds "
             f"{found}."
         )
-    folder = _folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"added{path.suffix}"
+    target = _folder(name) / f"added{path.suffix}"
     temporary = target.with_suffix(".partial")
-    shutil.copyfile(path, temporary)
-    temporary.replace(target)
-    pin = Pin(target.name, file_hash(target), _BY_HAND)
-    _record(name, pin)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, temporary)
+        temporary.replace(target)
+        pin = Pin(target.name, file_hash(target), _BY_HAND)
+        _record(name, pin)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise WeightsError(
+            f"The weights of {name} cannot be kept in {target.parent}: "
+            f"{error.strerror or error}. Free some space, or set NAPARI_DINOMED_HOME to a "
+            "folder with room."
+        ) from error
     return pin
 
 
@@ -186,8 +210,7 @@ def file_hash(path: Path) -> str:
     WeightsError
         Where there is no such file.
     """
-    if not path.is_file():
-        raise WeightsError(f"There is no file of weights at {path}.")
+    require_weights_file(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -195,12 +218,25 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def require_weights_file(path: Path) -> None:
+    """Raise `WeightsError` where there is no file of weights, or something else."""
+    try:
+        require_regular(path)
+    except FileNotFoundError as error:
+        raise WeightsError(f"There is no file of weights at {path}.") from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"Expected weights as .safetensors or a tensors-only .pth, but {path.name} "
+            f"cannot be read: {error}"
+        ) from error
+
+
 def _download(spec: EncoderSpec, progress: Progress) -> Pin:
     # The hub's library would otherwise tell the hub about this machine.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    pinned = read_pin(spec.name)
+    pinned = _known_pin(spec.name)
     revision = pinned.revision if pinned and pinned.file == _FILE else "main"
     metadata = get_hf_file_metadata(hf_hub_url(spec.repository, _FILE, revision=revision))
     path = Path(
@@ -262,7 +298,23 @@ def _folder(name: str) -> Path:
     return data_folder() / "weights" / name
 
 
-def _record(name: str, pin: Pin) -> None:
-    (_folder(name) / "pin.json").write_text(
-        json.dumps(asdict(pin), indent=1), encoding="utf-8"
+def _known_pin(name: str) -> Pin | None:
+    """What is recorded; None where that is damaged, too: fetching again mends it."""
+    try:
+        return read_pin(name)
+    except WeightsError:
+        return None
+
+
+def _damaged_pin(path: Path, name: str) -> WeightsError:
+    return WeightsError(
+        f"What is recorded of the weights of {name} in {path} is damaged. Fetch them again "
+        f"with 'napari-dinomed weights get {name}'."
     )
+
+
+def _record(name: str, pin: Pin) -> None:
+    place = _folder(name) / "pin.json"
+    temporary = place.with_suffix(".partial")
+    temporary.write_text(json.dumps(asdict(pin), indent=1), encoding="utf-8")
+    temporary.replace(place)

@@ -20,6 +20,7 @@ from napari_dinomed.errors import DinomedError, DocumentError, ReadError
 from napari_dinomed.session.computing import Computing
 from napari_dinomed.session.deferred import Deferred, Queue
 from napari_dinomed.session.file import SavedDocument, load_document, save_document
+from napari_dinomed.session.own_weights import remember_weights, without_foreign_weights
 from napari_dinomed.session.steps import name_of
 from napari_dinomed.volume import require_seen_together
 
@@ -134,9 +135,10 @@ class Session:
     def _take(self, saved: SavedDocument, name: str) -> None:
         """Make a saved document the floor of the history."""
         self._require_own(saved, name)
-        before, self._history = self.document, History(saved.document)
-        self.changed.emit(before, saved.document)
-        self.computing.adopt(saved.document)
+        taken = self._with_own_weights(saved.document)
+        before, self._history = self.document, History(taken)
+        self.changed.emit(before, taken)
+        self.computing.adopt(taken)
 
     def _require_own(self, saved: SavedDocument, name: str) -> None:
         """Raise where a document is not of this volume, or does not fit it."""
@@ -146,6 +148,13 @@ class Session:
                 f"{name} is damaged: it says that its volume has {saved.geometry.shape} "
                 f"voxels, but that has {self.volume.geometry.shape}."
             )
+
+    def _with_own_weights(self, document: Document) -> Document:
+        """A document does not choose a file to load: only the user does."""
+        taken, said = without_foreign_weights(document)
+        if said:
+            self.noticed.emit(said)
+        return taken
 
     def resume(self, path: Path) -> None:
         """Go on with a document from a file; undo goes back to the one before.
@@ -160,7 +169,7 @@ class Session:
         saved = load_document(path)
         self._require_own(saved, path.name)
         self.document.require_all_open()
-        self.change(saved.document, f"open {path.name}")
+        self.change(self._with_own_weights(saved.document), f"open {path.name}")
 
     def save(self, path: Path) -> None:
         """Write the document to a file of the user's choice; errors as `save_document`."""
@@ -273,6 +282,7 @@ class Session:
     def choose(self, label: int, name: str, **choices: Any) -> None:
         """Change how prompts are read, for the answers to come and to this label."""
         chosen = replace(self.document.choices, **choices)
+        remember_weights(chosen.encoder)
         if chosen != self.document.choices:
             self.change(replace(self.document, choices=chosen).asking(label), name)
 

@@ -57,6 +57,11 @@ class Sight:
     modality: Modality
     spacing: tuple[float, float, float]
 
+    def __post_init__(self) -> None:
+        # A model that comes from elsewhere does not choose a file to load.
+        if self.encoder.startswith("file:"):
+            raise ValueError(f"expected an encoder's name, got {self.encoder!r}")
+
     @property
     def planes(self) -> Literal["one", "three"]:
         """The choice of planes that gives these axes."""

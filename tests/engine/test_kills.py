@@ -34,7 +34,7 @@ from tests.engine.conftest import click
 
 TIMEOUT = 120
 WINDOW = Window(0.0, 130.0)
-KILLS = 150 if LONG else 5
+KILLS = 150 if LONG else 6
 # The longest moment, in seconds, that anything of this small volume takes.
 LATEST = 0.6
 

@@ -190,3 +190,102 @@ def test_an_unknown_architecture(tmp_path):
     save_file({"layer.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match="no vision transformer"):
         load_checkpoint(tmp_path / "w.safetensors")
+
+
+ELSEWHERE = (
+    "hf-hub:someone/model",
+    "hf_hub:someone/model",
+    "local-dir:/etc",
+    "https://example.org/model",
+    "../vit_small_patch16_dinov3",
+    "vit_small_patch16_dinov3@main",
+    "",
+    "no_such_model",
+)
+
+
+@pytest.mark.parametrize("architecture", ELSEWHERE)
+def test_a_sidecar_makes_timm_read_from_nowhere_else(tmp_path, monkeypatch, architecture):
+    timm = import_timm()
+    monkeypatch.setattr(timm, "create_model", None)
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    (tmp_path / "w.safetensors.json").write_text(json.dumps({"architecture": architecture}))
+    with pytest.raises(WeightsError, match=r"w\.safetensors"):
+        load_checkpoint(path)
+
+
+def test_a_sidecar_names_an_architecture_and_its_training(tmp_path):
+    model = _random_model("vit_small_patch16_dinov3")
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    named = {"architecture": "vit_small_patch16_dinov3.lvd1689m"}
+    (tmp_path / "w.safetensors.json").write_text(json.dumps(named))
+    loaded = load_checkpoint(tmp_path / "w.safetensors")
+    assert loaded.architecture == named["architecture"]
+
+
+ODD_SIDECARS = (
+    '{"architecture": 5}',
+    '{"architecture": ["vit_small_patch16_dinov3"]}',
+    '{"mean": "abc", "std": [1, 1, 1]}',
+    '{"mean": [0, 0, 0], "std": [1, 0, 1]}',
+    '{"mean": [0, 0, NaN], "std": [1, 1, 1]}',
+    '{"mean": [0, 0, 0], "std": [1, 1, Infinity]}',
+    '{"mean": [{}, 0, 0], "std": [1, 1, 1]}',
+    '{"mean": [1%s, 0, 0], "std": [1, 1, 1]}' % ("0" * 4000),
+    '{"window": [5, 5]}',
+    '{"window": null}',
+    '{"window": {"low": 1, "high": 2}}',
+    "[" * 60_000,
+    '{"a": ' * 10_000,
+    '"architecture"',
+    "\x00",
+    " " * 100_000 + "{}",
+)
+
+
+@pytest.mark.parametrize("sidecar", ODD_SIDECARS, ids=lambda text: text[:30])
+def test_an_odd_sidecar_is_one_error(tmp_path, sidecar):
+    save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors.json").write_text(sidecar)
+    with pytest.raises(WeightsError, match=r"in w\.safetensors\.json"):
+        load_checkpoint(tmp_path / "w.safetensors")
+
+
+def _make(path, kind):
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "link to itself":
+        path.symlink_to(path)
+    else:
+        path.mkdir()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no pipes and devices among its files")
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link to itself"])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.safetensors.json"])
+def test_what_is_no_ordinary_file_is_one_error_at_once(tmp_path, name, kind):
+    if name.endswith(".json"):
+        save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
+    _make(tmp_path / name, kind)
+    with pytest.raises(WeightsError, match=name):
+        load_checkpoint(tmp_path / name.removesuffix(".json"))
+
+
+ODD_STATES = (
+    {"patch_embed.proj.weight": torch.zeros(384, 3, 16, 16), "pos_embed": torch.zeros(3)},
+    {"storage_tokens": torch.zeros(1), "a.attn.qkv.bias": torch.zeros(1)},
+    {"stages.3.blocks.0.conv_dw.weight": torch.tensor(1.0)},
+    {1: torch.zeros(1)},
+    {"model": {"module.": torch.zeros(1)}},
+)
+
+
+@pytest.mark.parametrize("number", range(len(ODD_STATES)))
+def test_odd_tensors_are_one_error(tmp_path, number):
+    torch.save(ODD_STATES[number], tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"w\.pth"):
+        load_checkpoint(tmp_path / "w.pth")

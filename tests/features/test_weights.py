@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import json
@@ -159,6 +160,20 @@ def test_weights_brought_by_hand(tmp_path):
     assert path.is_file()
 
 
+def test_weights_that_there_is_no_room_for(tmp_path, home, monkeypatch):
+    save_file(_weights(), tmp_path / "w.safetensors")
+
+    def full(_, target):
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(WeightsError, match="No space left on device"):
+        add_weights(tmp_path / "w.safetensors", "eupe-t")
+    assert not is_present("eupe-t")
+    assert list((home / "weights" / "eupe-t").iterdir()) == []
+
+
 def test_weights_of_another_encoder(tmp_path):
     save_file(_weights(), tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match="dinov3-b"):
@@ -190,3 +205,29 @@ def test_settings_survive(home):
     assert settings.load_settings().offline
     assert settings.load_settings().accepted_licences == ("x",)
     assert json.loads((home / "settings.json").read_text())["offline"]
+
+
+ODD_PINS = (
+    "",
+    "[]",
+    "null",
+    "{}",
+    "[" * 50_000,
+    '{"file": 1, "sha256": "a", "revision": "b"}',
+    '{"file": "../../secret", "sha256": "a", "revision": "b"}',
+    '{"file": "/etc/passwd", "sha256": "a", "revision": "b"}',
+    '{"file": "a", "sha256": null, "revision": "b"}',
+)
+
+
+@pytest.mark.parametrize("pin", ODD_PINS, ids=lambda text: text[:30])
+def test_an_odd_record_of_weights_is_one_error(tmp_path, home, pin):
+    """It says what to do; doing that mends it."""
+    save_file(_weights(), tmp_path / "w.safetensors")
+    add_weights(tmp_path / "w.safetensors", "eupe-t")
+    (home / "weights" / "eupe-t" / "pin.json").write_text(pin)
+    with pytest.raises(WeightsError, match="Fetch them again"):
+        locate_weights("eupe-t")
+    assert not is_present("eupe-t")
+    add_weights(tmp_path / "w.safetensors", "eupe-t")
+    assert is_present("eupe-t")
