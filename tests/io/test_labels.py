@@ -332,13 +332,11 @@ def test_labels_that_are_none_are_not_read(tmp_path):
 @pytest.mark.parametrize("suffix", [".nii", ".mrc", ".ome.tif", ".zarr"])
 @pytest.mark.parametrize("highest", [3, 70_000])
 def test_large_labels_are_read_when_needed(tmp_path, suffix, highest, monkeypatch):
-    from napari_dinomed.io import format as format_module
-    from napari_dinomed.io import ome_zarr, tiff
+    from napari_dinomed.io import pieces
 
     volume, path = _volume(tmp_path, suffix), tmp_path / f"l{suffix}"
     write_labels(path, _labels(1, highest), volume, LEGEND[:1])
-    for module in (format_module, ome_zarr, tiff):
-        monkeypatch.setattr(module, "LARGE", 10)
+    monkeypatch.setattr(pieces, "LARGE", 10)
     read = read_volume(path)
     assert read.is_lazy
     assert read.array.dtype.kind in "iu"
@@ -348,12 +346,12 @@ def test_large_labels_are_read_when_needed(tmp_path, suffix, highest, monkeypatc
 
 
 def test_large_labels_of_others_are_found(tmp_path, monkeypatch):
-    from napari_dinomed.io import format as format_module
+    from napari_dinomed.io import pieces
 
     image = nib.Nifti1Image(np.asfortranarray(_labels(3, 9).astype(np.int16)), np.eye(4))
     image.header.set_intent("label")
     nib.save(image, tmp_path / "l.nii")
-    monkeypatch.setattr(format_module, "LARGE", 10)
+    monkeypatch.setattr(pieces, "LARGE", 10)
     read = read_volume(tmp_path / "l.nii")
     assert read.is_lazy
     assert [n.id for n in read.legend] == [3, 9]
