@@ -78,7 +78,7 @@ def load_settings() -> Settings:
             label_suffix=str(values["label_suffix"]),
             models=tuple(values.get("models", ())),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DinomedError(
             f"The settings in {path} are damaged ({error}). Delete the file to start "
             "from the defaults."

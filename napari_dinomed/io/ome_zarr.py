@@ -229,7 +229,7 @@ def _json(path: Path) -> dict[str, Any]:
     """What is in a file of JSON; nothing where it is not there, or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -83,7 +83,8 @@ def _members(folder: Path) -> list[Path]:
     kinds: dict[str, list[Path]] = {}
     for path in folder.iterdir():
         suffix = path.suffix.lower()
-        if suffix in (*Pictures.suffixes, *_TIFF) and not path.name.startswith("."):
+        is_picture = suffix in (*Pictures.suffixes, *_TIFF) and path.is_file()
+        if is_picture and not path.name.startswith("."):
             kinds.setdefault(suffix, []).append(path)
     return max(kinds.values(), key=len, default=[])
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io.claims import bytes_of, require_inflates, require_pieces
-
-if TYPE_CHECKING:
-    from napari_dinomed.io.source import Source
+from napari_dinomed.io.source import Source, require_regular
 
 
 @dataclass(frozen=True)
@@ -80,14 +78,15 @@ class _Careful(WrapperStore[Any]):  # type: ignore[misc]
     async def get(self, key: str, *args: Any, **options: Any) -> Any:
         """The bytes of a chunk, or of a file of metadata."""
         if self._root is not None:
-            self._require_inside(key, self._root)
+            self._require_own(key, self._root)
         found = await super().get(key, *args, **options)
         packing = self._packing(key)
         if found is not None and packing is not None:
             require_inflates(packing.codec, found.to_bytes(), packing.size, self._name)
         return found
 
-    def _require_inside(self, key: str, root: Path) -> None:
+    def _require_own(self, key: str, root: Path) -> None:
+        require_regular(root / key)
         if not (root / key).resolve().is_relative_to(root):
             raise ReadError(
                 f"{key} in {self._name} is a link to a place outside of it. Copy the "
