@@ -113,7 +113,7 @@ class Dicom(Format):
 
     name = "DICOM"
     suffixes = (".dcm", ".dicom", ".ima")
-    writes = (".dcm",)
+    writes = (".dcm", ".labelmap.dcm")
     highest = 2**16 - 1
 
     def sniff(self, head: bytes) -> bool:

@@ -130,7 +130,7 @@ class Format:
     suffixes: tuple[str, ...] = ()
     """Endings of its files' names, longest first."""
     writes: tuple[str, ...] = ()
-    """Endings of the files that it can write."""
+    """Endings of the files that it can write, the usual one first."""
     highest = 2**63 - 1
     """The highest number of a label that it can hold."""
 

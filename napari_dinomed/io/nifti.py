@@ -33,6 +33,7 @@ from napari_dinomed.io.format import (
 )
 from napari_dinomed.io.legend import from_text, to_text
 from napari_dinomed.io.pieces import lazy_if_large
+from napari_dinomed.io.source import require_regular
 from napari_dinomed.volume import Geometry, Volume, Window
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ _UNITS = {"mm": "mm", "unknown": "mm", "micron": "µm"}
 _ORDERS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 _LABELS = 1002
 _COMMENT = 6
+# Fields of the header for free text; NIfTI-2 has not all of them.
+_TEXTS = {"data_type", "db_name", "descrip", "aux_file", "intent_name"}
 # nibabel stores what it knows; other units become the nearest it has, with this factor.
 _STORED_UNITS = {
     "mm": ("mm", 1.0),
@@ -62,7 +65,7 @@ class Nifti(Format):
 
     name = "NIfTI"
     suffixes = (".nii.gz", ".hdr.gz", ".img.gz", ".nii", ".hdr", ".img")
-    writes = (".nii", ".nii.gz")
+    writes = (".nii.gz", ".nii")
 
     def sniff(self, head: bytes) -> bool:
         """NIfTI-1 keeps its magic at byte 344, NIfTI-2 at byte 4."""
@@ -138,14 +141,21 @@ def _own_labels(extension: Any) -> Legend | None:
 
 
 def _mark(header: nib.Nifti1Header, legend: Legend | None) -> None:
-    """Say in a header whether voxels are labels, and what they are called."""
-    kept = [each for each in header.extensions if _own_labels(each) is None]
-    header.extensions[:] = kept
+    """Say in a header whether voxels are labels, and what they are called.
+
+    Labels have nothing of the image but its grid: what scanners and converters write into
+    texts and extensions may name a patient.
+    """
     if legend is not None:
         header.set_intent(_LABELS)
+        for field in _TEXTS & set(header.keys()):
+            header[field] = b""
         comment = nib.nifti1.Nifti1Extension(_COMMENT, to_text(legend).encode())
-        header.extensions.append(comment)
-    elif _is_labels(header):
+        header.extensions[:] = [comment]
+        return
+    kept = [each for each in header.extensions if _own_labels(each) is None]
+    header.extensions[:] = kept
+    if _is_labels(header):
         header.set_intent("none")
 
 
@@ -189,6 +199,7 @@ def _require_short_header(path: Path) -> None:
 
 
 def _require_claim(image: Any, file: Path) -> None:
+    require_regular(file)
     most = DEFLATED if _is_zipped(file) else RAW
     dtype, size = image.get_data_dtype(), file.stat().st_size
     require_plausible(image.shape, dtype, file.name, size, most)
