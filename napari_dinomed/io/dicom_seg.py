@@ -77,7 +77,9 @@ def read(path: Path) -> Volume:
         ) from error
     array, affine = _on_all_slices(segmentation, found.array, found.affine)
     segments = segmentation.segment_numbers
-    described = [segmentation.get_segment_description(number) for number in segments]
+    # One by one, the library would look through all for each.
+    all_described = {each.SegmentNumber: each for each in segmentation.SegmentSequence}
+    described = [all_described[number] for number in segments]
     numbers = _own_numbers(described) or list(segments)
     table = np.zeros(int(max(segments, default=0)) + 1, dtype=np.uint16)
     table[list(segments)] = numbers
