@@ -6,6 +6,7 @@ stack is refused with the reason, or brought to an even grid where the user asks
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from napari_dinomed.errors import ReadError, UnevenError, VolumeError
 from napari_dinomed.io.atomic import is_workroom
+from napari_dinomed.io.claims import require_memory
 from napari_dinomed.io.dicom_grid import Stack, even_stack, resampled
 from napari_dinomed.io.format import (
     RAS_LPS,
@@ -25,7 +27,6 @@ from napari_dinomed.io.format import (
     native,
     on_canonical_axes,
     require_affine,
-    require_memory,
     shape3,
 )
 from napari_dinomed.volume import Geometry, Volume, Window
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 
 _MODALITIES: dict[str, Modality] = {"CT": "CT", "MR": "MR", "PT": "PET"}
 _TOLERANCE = 1e-3
-_MOST_FILES = 100_000
+_MOST_FILES = _MOST_FRAMES = 100_000
+# Of a compressed frame: the tag and length of its item (DICOM PS3.5, A.4).
+_LEAST_FRAME = 8
 _FIRST_FILES = 50
 
 
@@ -110,7 +113,7 @@ class Dicom(Format):
 
     name = "DICOM"
     suffixes = (".dcm", ".dicom", ".ima")
-    writes = (".dcm",)
+    writes = (".dcm", ".labelmap.dcm")
     highest = 2**16 - 1
 
     def sniff(self, head: bytes) -> bool:
@@ -194,7 +197,7 @@ def _find_series(source: Source) -> dict[str, list[Slice]]:
     slices = _read_headers(files, others)
     if alone is not None and len(slices) == 1:
         key = slices[0].series
-        beside = _read_headers([p for p in sorted(alone.parent.iterdir()) if p.is_file()])
+        beside = _read_neighbours(alone.parent)
         slices = [each for each in beside if each.series == key] or slices
     if not slices:
         kinds = ", ".join(f"{count} {kind}" for kind, count in others.items())
@@ -207,6 +210,15 @@ def _find_series(source: Source) -> dict[str, list[Slice]]:
         grouped.setdefault(each.series, []).append(each)
     ordered = sorted(grouped.values(), key=len, reverse=True)
     return {str(number): group for number, group in enumerate(ordered, start=1)}
+
+
+def _read_neighbours(folder: Path) -> list[Slice]:
+    """Every frame of every image in a folder; damaged ones are nobody's neighbours."""
+    found: list[Slice] = []
+    for path in sorted(each for each in folder.iterdir() if each.is_file()):
+        with suppress(ReadError):
+            found.extend(_read_headers([path]))
+    return found
 
 
 def _read_headers(
@@ -236,6 +248,7 @@ def _read_headers(
 
 def _frames(path: Path, dataset: Dataset) -> list[Slice]:
     count = int(dataset.get("NumberOfFrames") or 1)
+    _require_frames(path, dataset, count)
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if groups is None:
         places: list[Sequence[Dataset]] = [()] * count
@@ -263,6 +276,25 @@ def _frames(path: Path, dataset: Dataset) -> list[Slice]:
             )
         )
     return slices
+
+
+def _require_frames(path: Path, dataset: Dataset, count: int) -> None:
+    """Raise `ReadError` where a file claims more frames than it can hold."""
+    if count == 1:
+        return
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is None or not (syntax.is_compressed or syntax.is_deflated):
+        least = rows * columns * int(dataset.get("BitsAllocated") or 1) // 8
+    else:
+        least = _LEAST_FRAME
+    stored = path.stat().st_size
+    if count > _MOST_FRAMES or count * least > stored:
+        raise ReadError(
+            f"{path.name} claims {count} frames of {rows} × {columns} pixels, but has only "
+            f"{stored} bytes; expected at most {_MOST_FRAMES} frames, all of them in the "
+            "file. It is truncated or its header is wrong; export it again."
+        )
 
 
 def _inner(group: Any) -> list[Dataset]:

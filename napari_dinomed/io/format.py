@@ -6,9 +6,7 @@ import colorsys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import dask.array
 import numpy as np
-import psutil
 
 from napari_dinomed.errors import ReadError, VolumeError, WriteError
 from napari_dinomed.io.source import Source
@@ -25,10 +23,6 @@ if TYPE_CHECKING:
 
 # Between the patient spaces of NIfTI and of DICOM and ITK; its own inverse.
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# Arrays over this size stay on disk and are read piece by piece.
-LARGE = 1024**3
-# Deflate, the usual compression, shrinks at most by 1032.
-_MOST_SHRUNK = 1100
 # Labels are counted by a flag for each number below this.
 _MOST_FLAGS = 2**26
 
@@ -136,7 +130,7 @@ class Format:
     suffixes: tuple[str, ...] = ()
     """Endings of its files' names, longest first."""
     writes: tuple[str, ...] = ()
-    """Endings of the files that it can write."""
+    """Endings of the files that it can write, the usual one first."""
     highest = 2**63 - 1
     """The highest number of a label that it can hold."""
 
@@ -272,23 +266,6 @@ def take_picked(array: Any, axes: str, pick: Pick, name: str) -> Any:
     return take_frame(array, None, name)
 
 
-def lazy_if_large(array: Any, chunks: Any = None) -> Any:
-    """The array in memory, or, where it is large, read piece by piece when needed.
-
-    Parameters
-    ----------
-    array
-        Anything with a shape, a dtype and slicing.
-    chunks
-        Shape of the pieces; by planes of the first axis if None.
-    """
-    if np.prod(array.shape, dtype=np.float64) * array.dtype.itemsize <= LARGE:
-        return np.asarray(array[...])
-    if chunks is None:
-        chunks = (1,) * (len(array.shape) - 2) + tuple(array.shape[-2:])
-    return dask.array.from_array(array, chunks=chunks, asarray=True)
-
-
 def on_canonical_axes(array: Any, geometry: Geometry) -> Any:
     """A file's array on the canonical axes: copied if in memory, else still lazy."""
     ordered = geometry.from_file_order(array)
@@ -359,46 +336,6 @@ def require_patient(geometry: Geometry, name: str) -> None:
             f"{name} is for images of patients, in mm; this volume is in {geometry.unit}. "
             "Save it as .ome.tif, .mrc, .nrrd or .zarr."
         )
-
-
-def require_plausible(shape: tuple[int, ...], dtype: Any, name: str, stored: int) -> None:
-    """Raise `ReadError` where a header claims more voxels than its file can hold.
-
-    Parameters
-    ----------
-    shape, dtype
-        What the header claims.
-    name
-        Of the file.
-    stored
-        Bytes of the file, compressed or not.
-    """
-    claimed = _bytes(shape, dtype)
-    if min(shape, default=1) < 0 or claimed > _MOST_SHRUNK * stored:
-        raise ReadError(
-            f"{name} claims {shape} voxels of {np.dtype(dtype)}, {claimed / 1e9:.3g} GB, "
-            f"but has only {stored} bytes. It is truncated or its header is wrong; copy "
-            "or export it again."
-        )
-
-
-def require_memory(shape: tuple[int, ...], dtype: Any, name: str) -> None:
-    """Raise `ReadError` where voxels that must be read at once do not fit into memory."""
-    needed, free = _bytes(shape, dtype), psutil.virtual_memory().available
-    if needed > free:
-        raise ReadError(
-            f"{name} takes {needed / 1e9:.3g} GB of memory, of which {free / 1e9:.3g} GB "
-            "are free. Convert it to OME-Zarr, which is read piece by piece."
-        )
-
-
-def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
-    # Python's own numbers: a lying header overflows NumPy's.
-    count = 1
-    for length in shape:
-        count *= int(length)
-    itemsize: int = np.dtype(dtype).itemsize
-    return count * itemsize
 
 
 def whole_labels(labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from napari_dinomed.errors import ReadError
+from napari_dinomed.io.claims import require_inflates, require_pieces, require_plausible
 from napari_dinomed.io.format import (
     Contents,
     Format,
     Part,
-    lazy_if_large,
     picked_key,
-    require_plausible,
     spaced,
     take_picked,
 )
+from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Spacing = tuple[tuple[float, float, float], str]
 
 _CHANNELS = 4
+# Bytes of a compressed chunk: what it becomes is no danger.
+_SMALL = 2**16
 # Attributes in which programs keep the size of a voxel (z, y, x), and its unit.
 _SIZES = {"element_size_um": "µm", "resolution": "nm", "voxel_size": "nm"}
 
@@ -61,11 +64,53 @@ class Hdf5(Format):
         if dataset.chunks is None:
             size = source.path.stat().st_size
             require_plausible(dataset.shape, dataset.dtype, source.name, size)
-        array = lazy_if_large(dataset, dataset.chunks)
+            array = lazy_if_large(dataset, source.name, self.name)
+        else:
+            require_pieces(dataset.shape, dataset.chunks, dataset.dtype, source.name)
+            chunked = _Chunked(dataset, source.name)
+            array = lazy_if_large(chunked, source.name, self.name, dataset.chunks)
         array = take_picked(array, axes, pick, source.name)
         if isinstance(array, np.ndarray):
             file.close()
         return spaced(array, spacing, unit)
+
+
+class _Chunked:
+    """A dataset in chunks, none of which is inflated beyond what it should be."""
+
+    def __init__(self, dataset: Any, name: str) -> None:
+        self.shape, self.dtype = dataset.shape, dataset.dtype
+        self._dataset, self._name = dataset, name
+
+    def __getitem__(self, key: Any) -> Any:
+        if key is not Ellipsis:
+            return self._part(key)
+        # The library keeps something for each chunk of what is read at once.
+        whole, thickness = np.empty(self.shape, self.dtype), self._dataset.chunks[0]
+        for start in range(0, self.shape[0], thickness):
+            part = (slice(start, start + thickness), *(slice(0, n) for n in self.shape[1:]))
+            whole[part] = self._part(part)
+        return whole
+
+    def _part(self, slices: tuple[slice, ...]) -> Any:
+        chunks = self._dataset.chunks
+        if self._dataset.compression == "gzip":
+            size = int(np.prod(chunks)) * self.dtype.itemsize
+            sides = zip(slices, self.shape, chunks, strict=True)
+            corners = [
+                range(s.start // side * side, min(s.stop, n), side) for s, n, side in sides
+            ]
+            for corner in product(*corners):
+                self._require_inflates(corner, size)
+        return self._dataset[slices]
+
+    def _require_inflates(self, corner: tuple[int, ...], size: int) -> None:
+        place = self._dataset.id
+        stored = place.get_chunk_info_by_coord(corner)
+        # So small a chunk cannot become large.
+        if stored.byte_offset is not None and stored.size > _SMALL:
+            _, packed = place.read_direct_chunk(corner)
+            require_inflates("zlib", packed, size, self._name)
 
 
 def _datasets(file: h5py.File) -> list[Any]:

@@ -20,6 +20,7 @@ def main() -> None:
     about = {
         "size": reader.GetSize(),
         "channels": reader.GetNumberOfComponents(),
+        "bytes": SimpleITK.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent(),
         "spacing": reader.GetSpacing(),
         "origin": reader.GetOrigin(),
         "direction": reader.GetDirection(),

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_dinomed.errors import DinomedError, ReadError
 from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.claims import require_memory, require_plausible
 from napari_dinomed.io.format import (
     RAS_LPS,
     Contents,
@@ -23,9 +24,7 @@ from napari_dinomed.io.format import (
     as_labels,
     from_kji,
     placed,
-    require_memory,
     require_patient,
-    require_plausible,
     take_along,
     take_frame,
 )
@@ -138,9 +137,10 @@ def _run(source: Source, wanted: str) -> tuple[dict[str, Any], Any]:
     stream = io.BytesIO(done.stdout)
     about: dict[str, Any] = json.loads(stream.readline())
     stored = sum(file.stat().st_size for file in files)
-    shape = (*about["size"], about["channels"])
-    require_plausible(shape, np.uint8, source.name, stored)
-    require_memory(shape, np.uint8, source.name)
+    shape, dtype = (*about["size"], about["channels"]), f"u{about['bytes']}"
+    require_plausible(shape, dtype, source.name, stored)
+    # In the child, in the pipe, and here.
+    require_memory(shape, dtype, source.name, 3)
     if wanted == "header":
         return about, None
     return about, np.lib.format.read_array(stream, allow_pickle=False)

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.claims import DEFLATED, RAW, require_memory, require_plausible
 from napari_dinomed.io.format import (
     Contents,
     Format,
@@ -18,9 +19,7 @@ from napari_dinomed.io.format import (
     drop_ones,
     from_kji,
     placed,
-    require_memory,
     require_patient,
-    require_plausible,
     take_frame,
 )
 from napari_dinomed.io.legend import from_hex, to_hex
@@ -41,7 +40,10 @@ _TABLE = 1
 _FOOTER = 20
 _MOST_ENTRIES = 2**20
 _LONGEST = 255
-_LONGEST_TABLE = 2**28
+# A million entries with names of sixty letters.
+_LONGEST_TABLE = 2**26
+# What the header calls them.
+_TYPES = {0: np.uint8, 1: np.int32, 3: np.float32, 4: np.int16}
 
 
 class Mgh(Format):
@@ -54,14 +56,12 @@ class Mgh(Format):
 
     def contents(self, source: Source) -> Contents:
         """A fourth axis is time."""
-        shape = nib.load(source.path).shape
+        shape = _open(source.path).shape
         return Contents(frames=shape[3] if len(shape) == 4 else 1)
 
     def read(self, source: Source, pick: Pick) -> Volume:
         """Read voxels and grid."""
-        image = nib.freesurfer.MGHImage.from_filename(source.path)
-        size = source.path.stat().st_size
-        require_plausible(image.shape, image.get_data_dtype(), source.name, size)
+        image = _open(source.path)
         require_memory(image.shape, image.get_data_dtype(), source.name)
         array = take_frame(
             drop_ones(np.asanyarray(image.dataobj).T), pick.frame, source.name
@@ -89,6 +89,22 @@ class Mgh(Format):
                 # What follows a zipped stream is unzipped as if it were a part of it.
                 with _opener(path)(temporary, "ab") as file:
                     file.write(_table(legend))
+
+
+def _open(path: Path) -> nib.MGHImage:
+    """The image, its voxels unread; nibabel looks behind them at once."""
+    is_zipped = _is_zipped(path)
+    with (gzip.open if is_zipped else open)(path, "rb") as stream:
+        _, *shape, kind = struct.unpack(">6i", stream.read(24))
+    most = DEFLATED if is_zipped else RAW
+    dtype = _TYPES.get(kind, np.uint8)
+    require_plausible(shape, dtype, path.name, path.stat().st_size, most)
+    return nib.freesurfer.MGHImage.from_filename(path)
+
+
+def _is_zipped(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _opener(path: Path) -> Any:
@@ -121,10 +137,8 @@ def _text(text: str) -> bytes:
 
 def _read_legend(path: Path, image: nib.MGHImage) -> Legend | None:
     """Names and colours from the table behind the voxels; None where there is none."""
-    with path.open("rb") as file:
-        is_zipped = file.read(2) == b"\x1f\x8b"
     size = int(np.prod(image.shape)) * image.get_data_dtype().itemsize
-    with (gzip.open if is_zipped else open)(path, "rb") as stream:
+    with (gzip.open if _is_zipped(path) else open)(path, "rb") as stream:
         stream.seek(image.header.get_data_offset() + size + _FOOTER)
         tail = stream.read(_LONGEST_TABLE)
     try:

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import warnings
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import mrcfile
 import numpy as np
+from mrcfile.mrcinterpreter import MrcInterpreter
 
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.claims import (
+    DEFLATED,
+    UNBOUND,
+    read_exactly,
+    require_memory,
+    require_plausible,
+    skip,
+)
 from napari_dinomed.io.format import (
     Format,
     as_labels,
-    lazy_if_large,
     native,
     placed,
-    require_memory,
-    require_plausible,
     require_upright,
     take_frame,
     unnamed,
 )
 from napari_dinomed.io.legend import CREATOR, from_hex, to_hex
+from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.volume import NamedLabel, Volume
 from napari_dinomed.volume.geometry import NANOMETRES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,6 +47,14 @@ if TYPE_CHECKING:
     from napari_dinomed.io.source import Source
 
 _ZIPPED = (".gz", ".bz2")
+# How compressed files begin, what opens them, and how much they may have shrunk.
+_PACKED: tuple[tuple[bytes, Callable[[Path], Any], int], ...] = (
+    (b"\x1f\x8b", gzip.open, DEFLATED),
+    (b"BZh", bz2.open, UNBOUND),
+)
+_HEADER = 1024
+# Where the header says how many bytes follow it in front of the voxels (NSYMBT).
+_AHEAD = slice(92, 96)
 # What the header says of labels, in lines of text.
 _MARK = f"{CREATOR}: labels"
 _LINES, _LINE = 10, 80
@@ -113,27 +132,40 @@ class Mrc(Format):
 
 def _load(source: Source) -> tuple[Any, Any]:
     """Voxels and header; the voxels of a file that is not compressed stay there."""
-    path, size = source.path, source.path.stat().st_size
+    path = source.path
+    with path.open("rb") as file:
+        magic = file.read(3)
     with warnings.catch_warnings():
         # Old files lack the machine stamp and the like; what matters is checked here.
         warnings.simplefilter("ignore", RuntimeWarning)
-        if path.name.lower().endswith(_ZIPPED):
-            with mrcfile.open(path, header_only=True) as file:
-                shape = tuple(int(file.header[n]) for n in ("nz", "ny", "nx"))
-                dtype = mrcfile.utils.data_dtype_from_header(file.header)
-            require_plausible(shape, dtype, source.name, size)
-            require_memory(shape, dtype, source.name)
-            with mrcfile.open(path) as file:
-                return np.array(file.data), file.header.copy()
+        for mark, opener, most in _PACKED:
+            if magic.startswith(mark):
+                with opener(path) as stream:
+                    return _load_packed(stream, path, most)
         with mrcfile.mmap(path, permissive=True) as file:
             if file.data is None:
                 raise ReadError(
                     f"{source.name} has no voxels, or fewer than its header claims. It "
                     "may be truncated; copy or export it again."
                 )
-            array = lazy_if_large(file.data)
+            array = lazy_if_large(file.data, source.name, Mrc.name)
             header = file.header.copy()
     return (native(array) if isinstance(array, np.ndarray) else array), header
+
+
+def _load_packed(stream: Any, path: Path, most: int) -> tuple[Any, Any]:
+    """Voxels and header of a compressed file; mrcfile would inflate all that there is."""
+    head = stream.read(_HEADER)
+    # Without its claim of what lies between header and voxels.
+    plain = head[: _AHEAD.start] + bytes(4) + head[_AHEAD.stop :]
+    header = MrcInterpreter(io.BytesIO(plain), permissive=True, header_only=True).header
+    ahead = np.frombuffer(head[_AHEAD], header.nsymbt.dtype)[0]
+    shape = mrcfile.utils.data_shape_from_header(header)
+    dtype = mrcfile.utils.data_dtype_from_header(header)
+    require_plausible(shape, dtype, path.name, path.stat().st_size, most)
+    require_memory(shape, dtype, path.name)
+    skip(stream, int(ahead), path.name)
+    return native(read_exactly(stream, shape, dtype, path.name)), header
 
 
 def _place(header: Any) -> tuple[NDArray[np.float64], str]:

@@ -6,13 +6,21 @@ import gzip
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import nibabel as nib
 import numpy as np
 
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.claims import (
+    DEFLATED,
+    MOST_AHEAD,
+    RAW,
+    require_ahead,
+    require_memory,
+    require_plausible,
+)
 from napari_dinomed.io.format import (
     Contents,
     Format,
@@ -20,13 +28,12 @@ from napari_dinomed.io.format import (
     as_labels,
     drop_ones,
     from_kji,
-    lazy_if_large,
     placed,
-    require_memory,
-    require_plausible,
     take_frame,
 )
 from napari_dinomed.io.legend import from_text, to_text
+from napari_dinomed.io.pieces import lazy_if_large
+from napari_dinomed.io.source import require_regular
 from napari_dinomed.volume import Geometry, Volume, Window
 
 if TYPE_CHECKING:
@@ -38,8 +45,11 @@ if TYPE_CHECKING:
 _GZIP = b"\x1f\x8b"
 _NIFTI2_SIZE = 540
 _UNITS = {"mm": "mm", "unknown": "mm", "micron": "µm"}
+_ORDERS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 _LABELS = 1002
 _COMMENT = 6
+# Fields of the header for free text; NIfTI-2 has not all of them.
+_TEXTS = {"data_type", "db_name", "descrip", "aux_file", "intent_name"}
 # nibabel stores what it knows; other units become the nearest it has, with this factor.
 _STORED_UNITS = {
     "mm": ("mm", 1.0),
@@ -55,7 +65,7 @@ class Nifti(Format):
 
     name = "NIfTI"
     suffixes = (".nii.gz", ".hdr.gz", ".img.gz", ".nii", ".hdr", ".img")
-    writes = (".nii", ".nii.gz")
+    writes = (".nii.gz", ".nii")
 
     def sniff(self, head: bytes) -> bool:
         """NIfTI-1 keeps its magic at byte 344, NIfTI-2 at byte 4."""
@@ -131,44 +141,89 @@ def _own_labels(extension: Any) -> Legend | None:
 
 
 def _mark(header: nib.Nifti1Header, legend: Legend | None) -> None:
-    """Say in a header whether voxels are labels, and what they are called."""
-    kept = [each for each in header.extensions if _own_labels(each) is None]
-    header.extensions[:] = kept
+    """Say in a header whether voxels are labels, and what they are called.
+
+    Labels have nothing of the image but its grid: what scanners and converters write into
+    texts and extensions may name a patient.
+    """
     if legend is not None:
         header.set_intent(_LABELS)
+        for field in _TEXTS & set(header.keys()):
+            header[field] = b""
         comment = nib.nifti1.Nifti1Extension(_COMMENT, to_text(legend).encode())
-        header.extensions.append(comment)
-    elif _is_labels(header):
+        header.extensions[:] = [comment]
+        return
+    kept = [each for each in header.extensions if _own_labels(each) is None]
+    header.extensions[:] = kept
+    if _is_labels(header):
         header.set_intent("none")
 
 
 def _open(path: Path) -> Any:
     """The image, its voxels unread; nibabel goes by names, other names are streams."""
+    _require_short_header(path)
     if path.name.lower().endswith(Nifti.suffixes):
         image = nib.load(path)
-        stored = _data_file(image).stat().st_size
+        file = _data_file(image)
     else:
-        image, stored = _from_stream(path), path.stat().st_size
+        image, file = _from_stream(path), path
     if not isinstance(image, nib.Nifti1Pair):
         raise ReadError(
             f"Expected a NIfTI file, but {path.name} has no NIfTI header (Analyze images "
             "do not say which side is left). Convert it to NIfTI."
         )
-    require_plausible(image.shape, image.get_data_dtype(), path.name, stored)
+    _require_claim(image, file)
     return image
 
 
-def _from_stream(path: Path) -> Any:
+def _require_short_header(path: Path) -> None:
+    """Raise `ReadError` where extensions of a zipped header would fill the memory."""
+    if not _is_zipped(path):
+        return
+    with gzip.open(path) as stream:
+        head = stream.read(_NIFTI2_SIZE)
+        kind = _kind(head).header_class
+        header = kind(head[: kind.sizeof_hdr], check=False)
+        # A header in a file of its own has extensions up to its end.
+        is_alone = header["magic"].item().startswith(b"ni")
+        ahead = MOST_AHEAD if is_alone else int(header["vox_offset"])
+        require_ahead(ahead, path.name)
+        at = kind.sizeof_hdr + 4
+        while at + 8 <= ahead:
+            stream.seek(at)
+            length = int.from_bytes(stream.read(8)[:4], _ORDERS[header.endianness])
+            if length == 0:
+                return
+            require_ahead(length, path.name)
+            at += length
+
+
+def _require_claim(image: Any, file: Path) -> None:
+    require_regular(file)
+    most = DEFLATED if _is_zipped(file) else RAW
+    dtype, size = image.get_data_dtype(), file.stat().st_size
+    require_plausible(image.shape, dtype, file.name, size, most)
+
+
+def _is_zipped(path: Path) -> bool:
     with path.open("rb") as file:
-        is_zipped = file.read(2) == _GZIP
-    with gzip.open(path) if is_zipped else path.open("rb") as stream:
-        size = int.from_bytes(stream.read(4), sys.byteorder)
+        return file.read(2) == _GZIP
+
+
+def _kind(head: bytes) -> Any:
+    size = int.from_bytes(head[:4], sys.byteorder)
+    swapped = int.from_bytes(head[:4], "little" if sys.byteorder == "big" else "big")
+    return nib.Nifti2Image if _NIFTI2_SIZE in (size, swapped) else nib.Nifti1Image
+
+
+def _from_stream(path: Path) -> Any:
+    """The image, its voxels in memory."""
+    with gzip.open(path) if _is_zipped(path) else path.open("rb") as stream:
+        kind = _kind(stream.read(4))
         stream.seek(0)
-        kind = nib.Nifti2Image if size == _NIFTI2_SIZE else nib.Nifti1Image
         image = kind.from_stream(stream)
-        dtype = image.get_data_dtype()
-        require_plausible(image.shape, dtype, path.name, path.stat().st_size)
-        require_memory(image.shape, dtype, path.name)
+        _require_claim(image, path)
+        require_memory(image.shape, _read_type(image), path.name)
         return kind(np.asanyarray(image.dataobj), image.affine, image.header)
 
 
@@ -183,17 +238,26 @@ def _data_file(image: Any) -> Path:
     return Path(image.file_map["image"].filename or "")
 
 
-def _voxels(image: Any) -> Any:
+def _is_scaled(image: Any) -> bool:
     proxy = image.dataobj
-    is_scaled = not isinstance(proxy, np.ndarray) and proxy.slope not in (None, 1.0)
-    if _data_file(image).suffix == ".gz":
-        require_memory(image.shape, image.get_data_dtype(), _data_file(image).name)
+    return not isinstance(proxy, np.ndarray) and proxy.slope not in (None, 1.0)
+
+
+def _read_type(image: Any) -> np.dtype[Any]:
+    """The type in which voxels are read: what is scaled becomes wider first."""
+    return np.dtype(np.float64) if _is_scaled(image) else image.get_data_dtype()
+
+
+def _voxels(image: Any) -> Any:
+    proxy, file = image.dataobj, _data_file(image)
+    if file.suffix == ".gz":
+        require_memory(image.shape, _read_type(image), file.name)
         array: Any = np.asanyarray(proxy)
     else:
-        array = lazy_if_large(proxy, (*proxy.shape[:2], *(1,) * (len(proxy.shape) - 2)))
-    if array.dtype == np.float64 and (is_scaled or image.get_data_dtype() != np.float64):
-        array = array.astype(np.float32)
-    return array
+        planes = (*proxy.shape[:2], *(1,) * (len(proxy.shape) - 2))
+        array = lazy_if_large(proxy, file.name, Nifti.name, planes)
+    is_wider = _is_scaled(image) or image.get_data_dtype() != np.float64
+    return array.astype(np.float32) if array.dtype == np.float64 and is_wider else array
 
 
 def _with_header(

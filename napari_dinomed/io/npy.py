@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_dinomed.errors import ReadError
+from napari_dinomed.io.claims import RAW, require_memory, require_plausible
 from napari_dinomed.io.format import (
     Contents,
     Format,
     Part,
     drop_ones,
-    lazy_if_large,
     picked_key,
-    require_plausible,
     spaced,
     take_frame,
 )
+from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
@@ -73,13 +73,16 @@ def _arrays(path: Path) -> dict[str, tuple[int, ...]]:
                     )
                     shape, _, dtype = read(file)
                 if len(shape) > 1:
-                    require_plausible(shape, dtype, path.name, path.stat().st_size)
+                    # Python's own archives may be packed by bzip2 or LZMA, too.
+                    require_plausible(shape, dtype, path.name, entry.file_size, RAW)
+                    require_memory(shape, dtype, path.name)
                     found[entry.filename.removesuffix(".npy")] = shape
     return found
 
 
 def _load(path: Path, key: str) -> Any:
     if not zipfile.is_zipfile(path):
-        return lazy_if_large(np.load(path, mmap_mode="r", allow_pickle=False))
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        return lazy_if_large(mapped, path.name, Npy.name)
     with np.load(path, allow_pickle=False) as archive:
         return archive[key]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,17 +13,24 @@ import numpy as np
 
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.claims import (
+    DEFLATED,
+    RAW,
+    UNBOUND,
+    read_exactly,
+    require_memory,
+    require_plausible,
+    skip,
+)
 from napari_dinomed.io.format import (
     Contents,
     Format,
     as_labels,
-    lazy_if_large,
     placed,
-    require_memory,
-    require_plausible,
     take_frame,
 )
 from napari_dinomed.io.legend import from_text, to_text
+from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.volume import Geometry, NamedLabel, Volume
 
 if TYPE_CHECKING:
@@ -44,6 +53,12 @@ _SPACES = {
 }
 _UNITS = {"mm": "mm", "um": "µm", "µm": "µm", "micron": "µm", "nm": "nm", "a": "Å"}
 _KEY = "dinomed_labels"
+# Encodings that are compressed, what opens them, and how much they may have shrunk.
+_PACKED: dict[str, tuple[Any, int]] = {
+    **dict.fromkeys(("gzip", "gz"), (gzip.open, DEFLATED)),
+    **dict.fromkeys(("bzip2", "bz2"), (bz2.open, UNBOUND)),
+}
+_SKIPS = {"byte skip", "line skip"}
 # Kinds of an axis along which there is something other than space.
 _OTHER_KINDS = {"list", "time", "vector", "RGB-color", "point", "scalar"}
 
@@ -70,10 +85,7 @@ class Nrrd(Format):
         """Read voxels, grid and space; of a Slicer segmentation also names and colours."""
         with source.path.open("rb") as file:
             header = _read_header(file, source)
-            stored = source.path.stat().st_size
-            dtype = _dtype(header)
-            require_plausible(tuple(header["sizes"]), dtype, source.name, stored)
-            voxels = _voxels(header, file, source.path, dtype)
+            voxels = _voxels(header, file, source.path)
         legend = None
         if _is_segmentation(header):
             voxels, legend = _flatten_segments(voxels, header, source.name)
@@ -116,21 +128,28 @@ def _read_header(file: BinaryIO, source: Source) -> dict[str, Any]:
     return header
 
 
-def _dtype(header: dict[str, Any]) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = np.dtype(nrrd.reader._determine_datatype(header))
-    return dtype
-
-
-def _voxels(
-    header: dict[str, Any], file: BinaryIO, path: Path, dtype: np.dtype[Any]
-) -> Any:
+def _voxels(header: dict[str, Any], file: BinaryIO, path: Path) -> Any:
     """The (i, j, k) array; a large one that is not compressed stays in the file."""
+    dtype: np.dtype[Any] = np.dtype(nrrd.reader._determine_datatype(header))
     shape = tuple(int(n) for n in header["sizes"])
-    if header["encoding"] == "raw" and not {"byte skip", "line skip"} & set(header):
+    opener, most = _PACKED.get(header["encoding"], (None, DEFLATED))
+    is_plain = header["encoding"] == "raw" and not _SKIPS & set(header)
+    stored = path.stat().st_size
+    require_plausible(shape, dtype, path.name, stored, RAW if is_plain else most)
+    if is_plain:
         mapped = np.memmap(path, dtype, "r", file.tell(), shape, order="F")
-        return lazy_if_large(mapped, (*shape[:2], *(1,) * (len(shape) - 2)))
+        planes = (*shape[:2], *(1,) * (len(shape) - 2))
+        return lazy_if_large(mapped, path.name, Nrrd.name, planes)
     require_memory(shape, dtype, path.name)
-    return nrrd.read_data(header, file)
+    if opener is None:
+        return nrrd.read_data(header, file)
+    for _ in range(header.get("line skip", 0)):
+        file.readline()
+    # What is to be skipped lies inside of what is compressed. From its end (-1) is for
+    # files that begin with something else, which has no place here.
+    with opener(file) as stream:
+        skip(stream, header.get("byte skip", 0), path.name)
+        return read_exactly(stream, shape[::-1], dtype, path.name).T
 
 
 def _frame_axis(header: dict[str, Any]) -> int | None:

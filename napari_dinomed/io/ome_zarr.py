@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import dask.array
 import numpy as np
 import psutil
 
@@ -14,7 +13,6 @@ from napari_dinomed import __version__
 from napari_dinomed.errors import ReadError, VolumeError, WriteError
 from napari_dinomed.io.atomic import is_workroom, replacing_folder
 from napari_dinomed.io.format import (
-    LARGE,
     Contents,
     Format,
     Origin,
@@ -27,6 +25,8 @@ from napari_dinomed.io.format import (
 )
 from napari_dinomed.io.guard import is_same
 from napari_dinomed.io.legend import CREATOR
+from napari_dinomed.io.pieces import is_large, lazy
+from napari_dinomed.io.zarr_store import open_root, watch
 from napari_dinomed.volume import Geometry, NamedLabel, Volume
 from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
@@ -132,9 +132,10 @@ class OmeZarr(Format):
         """Open a level; where it is large, voxels are read when they are needed."""
         levels = _levels(source)
         level, notes = _choose(levels, pick.part, source.name)
-        array: Any = dask.array.from_zarr(level.array)
+        watch(level.array, source.name)
+        array = lazy(level.array, source.name, self.name, level.array.chunks)
         array = take_picked(array, level.axes, pick, source.name)
-        if array.nbytes <= LARGE:
+        if not is_large(array):
             array = array.compute()
         matrix = np.zeros((4, 4))
         matrix[[2, 1, 0], [0, 1, 2]] = level.scale
@@ -143,7 +144,7 @@ class OmeZarr(Format):
         volume = placed(array, matrix, level.unit, False, source.name)
         header, legend = None, None
         if source.paths:
-            attributes, version = _attributes(_open(source))
+            attributes, version = _attributes(open_root(source))
             header = OmeZarrHeader(source.path, version)
             legend = _legend(attributes)
         volume = replace(
@@ -228,7 +229,7 @@ def _json(path: Path) -> dict[str, Any]:
     """What is in a file of JSON; nothing where it is not there, or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -289,28 +290,6 @@ def _is_own(folder: Path) -> bool:
     )
 
 
-def _open(source: Source) -> Any:
-    """The root group or array of a store; links may not lead out of it."""
-    import zarr
-    from zarr.storage import LocalStore
-
-    if source.url:
-        return zarr.open(source.url, mode="r")
-    root = source.path.resolve()
-
-    class _Inside(LocalStore):  # type: ignore[misc]
-        async def get(self, key: str, *args: Any, **options: Any) -> Any:
-            found = (root / key).resolve()
-            if not found.is_relative_to(root):
-                raise ReadError(
-                    f"{key} in {source} is a link to a place outside of it. Copy the "
-                    "store with its links resolved and open the copy."
-                )
-            return await super().get(key, *args, **options)
-
-    return zarr.open(_Inside(root, read_only=True), mode="r")
-
-
 def _attributes(node: Any) -> tuple[dict[str, Any], str]:
     """OME metadata of a group, and their version."""
     attributes = dict(node.attrs)
@@ -324,7 +303,7 @@ def _levels(source: Source) -> list[_Level]:
     """All arrays of all images in a store, each image's finest first."""
     import zarr
 
-    root = _open(source)
+    root = open_root(source)
     if isinstance(root, zarr.Array):
         return [_plain(root)]
     attributes, _ = _attributes(root)

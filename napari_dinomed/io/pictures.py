@@ -5,19 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import dask
-import dask.array
 import imageio.v3 as imageio
 import numpy as np
 
 from napari_dinomed.errors import ReadError, VolumeError
-from napari_dinomed.io.format import (
-    LARGE,
-    Contents,
-    Format,
-    Pick,
-    spaced,
-)
+from napari_dinomed.io.format import Contents, Format, Pick, spaced
+from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
 from napari_dinomed.volume import Volume
@@ -59,18 +52,24 @@ class Pictures(Format):
                 f"Expected grey pictures, got colour (shape {first.shape}) in "
                 f"{files[0].name}. Pick one of its channels, or convert them to grey."
             )
-        delayed = [
-            dask.array.from_delayed(
-                dask.delayed(_read_alike)(file, first, pick.channel),
-                first.shape,
-                first.dtype,
-            )
-            for file in files
-        ]
-        array: Any = dask.array.stack(delayed)
-        if array.nbytes <= LARGE:
-            array = np.stack([_read_alike(f, first, pick.channel) for f in files])
+        stack = _Stack(files, first, pick.channel)
+        array = lazy_if_large(stack, source.name, self.name)
         return spaced(array, *_spacing(files[0]))
+
+
+class _Stack:
+    """Pictures as an array (z, y, x), read when they are needed."""
+
+    def __init__(self, files: list[Path], first: Any, channel: int | None) -> None:
+        self.shape = (len(files), *first.shape)
+        self.dtype = first.dtype
+        self._files, self._first, self._channel = files, first, channel
+
+    def __getitem__(self, key: Any) -> Any:
+        planes, *inside = key if isinstance(key, tuple) else (slice(None),)
+        files: Any = self._files[planes]
+        pictures = [_read_alike(file, self._first, self._channel) for file in files]
+        return np.stack(pictures)[(slice(None), *inside)]
 
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
@@ -84,7 +83,8 @@ def _members(folder: Path) -> list[Path]:
     kinds: dict[str, list[Path]] = {}
     for path in folder.iterdir():
         suffix = path.suffix.lower()
-        if suffix in (*Pictures.suffixes, *_TIFF) and not path.name.startswith("."):
+        is_picture = suffix in (*Pictures.suffixes, *_TIFF) and path.is_file()
+        if is_picture and not path.name.startswith("."):
             kinds.setdefault(suffix, []).append(path)
     return max(kinds.values(), key=len, default=[])
 

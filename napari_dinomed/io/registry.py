@@ -26,6 +26,7 @@ from napari_dinomed.io.npy import Npy
 from napari_dinomed.io.nrrd import Nrrd
 from napari_dinomed.io.ome_zarr import OmeZarr
 from napari_dinomed.io.pictures import Pictures
+from napari_dinomed.io.pieces import first_line, one_error
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
 from napari_dinomed.io.zipped import unpacked
@@ -107,7 +108,7 @@ def list_contents(given: Given) -> Contents:
         As `read_volume`.
     """
     source = Source.of(given)
-    with _opened(source) as (inside, format_), _one_error(source, format_):
+    with _opened(source) as (inside, format_), one_error(source.name, format_.name):
         return format_.contents(inside)
 
 
@@ -133,7 +134,7 @@ def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
     for folder in {path.parent for path in source.paths} | set(source.paths):
         if folder.is_dir():
             recover(folder)
-    with _opened(source) as (inside, format_), _one_error(source, format_):
+    with _opened(source) as (inside, format_), one_error(source.name, format_.name):
         volume = format_.read(inside, pick)
     return replace(volume, origin=_origin(volume, source, inside, pick))
 
@@ -294,7 +295,7 @@ def _write(path: Path, array: NDArray[Any], source: Volume, legend: Legend | Non
         raise
     except Exception as error:
         raise WriteError(
-            f"Cannot write {path} as {format_.name}: {_first_line(error)}. What was "
+            f"Cannot write {path} as {format_.name}: {first_line(error)}. What was "
             "there before is as it was; choose another format."
         ) from error
 
@@ -320,20 +321,6 @@ def _opened(source: Source) -> Iterator[tuple[Source, Format]]:
         yield source, found
 
 
-@contextmanager
-def _one_error(source: Source, format_: Format) -> Iterator[None]:
-    """Turn whatever a library makes of a damaged file into one clear error."""
-    try:
-        yield
-    except DinomedError:
-        raise
-    except Exception as error:
-        raise ReadError(
-            f"Expected whole {format_.name} data, but {source} cannot be read: "
-            f"{_first_line(error)}. It may be truncated; copy or export it again."
-        ) from error
-
-
 def _origin(volume: Volume, source: Source, inside: Source, pick: Pick) -> Origin:
     """Where a volume came from; what was unpacked from a zip is gone again."""
     own = volume.origin if isinstance(volume.origin, Origin) else Origin(source, pick)
@@ -346,10 +333,6 @@ def _paths(given: Volume | Path) -> list[Path]:
     if isinstance(given, Path):
         return [given]
     return list(given.origin.paths) if isinstance(given.origin, Origin) else []
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _recognise(source: Source) -> Format | None:

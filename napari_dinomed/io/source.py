@@ -53,6 +53,7 @@ class Source:
                 recover(path.parent)
             if not path.exists():
                 raise ReadError(f"There is no file {path}.")
+            require_regular(path)
         return cls(paths)
 
     def absolute(self) -> Source:
@@ -74,3 +75,12 @@ class Source:
 
     def __str__(self) -> str:
         return self.name
+
+
+def require_regular(path: Path) -> None:
+    """Raise `ReadError` where reading could wait for ever, or never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ReadError(
+            f"Expected a file or a folder, but {path.name} is a pipe, a socket or a "
+            "device. Copy what comes out of it into a file and open that."
+        )

@@ -6,28 +6,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask.array
 import numpy as np
 import tifffile
 import zarr
 
 from napari_dinomed.errors import VolumeError
 from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.claims import (
+    DEFLATED,
+    RAW,
+    UNBOUND,
+    bytes_of,
+    require_inflates,
+    require_memory,
+    require_pieces,
+    require_plausible,
+)
 from napari_dinomed.io.format import (
-    LARGE,
     Contents,
     Format,
     Origin,
     as_labels,
-    require_plausible,
     spaced,
     take_along,
     take_picked,
 )
 from napari_dinomed.io.legend import CREATOR, from_text, to_text
+from napari_dinomed.io.pieces import is_large, lazy
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from napari_dinomed.io.format import Legend, Pick
@@ -48,6 +58,8 @@ _UNITS = {
     "A": "Å",
     "angstrom": "Å",
 }
+# Compressions that tifffile's own decoders inflate to any size.
+_CODECS = {8: "zlib", 32946: "zlib", 34925: "lzma", 50000: "zstd"}
 _CENTIMETRE = 3
 _NAMESPACE = f"{CREATOR}/labels"
 # Axes of tifffile along which pages were counted without saying what they are.
@@ -79,13 +91,11 @@ class Tiff(Format):
             series = tiff.series[0]
             parents = {page.parent for page in series.pages if page}
             if len(parents) == 1:
-                size = source.path.stat().st_size
-                require_plausible(series.shape, series.dtype, source.name, size)
-            if np.prod(series.shape, dtype=np.float64) * series.dtype.itemsize <= LARGE:
-                array: Any = series.asarray()
-            else:
-                array = dask.array.from_array(zarr.open_array(series.aszarr(), mode="r"))
-            array = _stack(array.reshape(series.shape), _axes(series), pick, source.name)
+                _require_claim(series, source)
+            for page in _keyframes(series):
+                _watch(page, source.name)
+            array = _voxels(series, source.name).reshape(series.shape)
+            array = _stack(array, _axes(series), pick, source.name)
             spacing, unit = _spacing(tiff)
             files = tuple(Path(parent.filehandle.path) for parent in parents)
             legend = _legend(tiff)
@@ -122,6 +132,53 @@ class Tiff(Format):
                 photometric="minisblack",
                 compression="zlib",
             )
+
+
+def _voxels(series: tifffile.TiffPageSeries, name: str) -> Any:
+    """All of a series, or, where that is large, read piece by piece when needed."""
+    if not is_large(series):
+        require_memory(series.shape, series.dtype, name)
+        return series.asarray()
+    stored = zarr.open_array(series.aszarr(), mode="r")
+    return lazy(stored, name, Tiff.name, stored.chunks)
+
+
+def _require_claim(series: tifffile.TiffPageSeries, source: Source) -> None:
+    most = {1: RAW} | dict.fromkeys((8, 32946, 32773), DEFLATED)
+    size, packing = source.path.stat().st_size, series.keyframe.compression
+    shrunk = most.get(packing, UNBOUND)
+    require_plausible(series.shape, series.dtype, source.name, size, shrunk)
+
+
+def _keyframes(series: tifffile.TiffPageSeries) -> Iterable[Any]:
+    """The pages that say how they, and others like them, are stored."""
+    pages = [page for page in series.pages if page]
+    frames = [p if isinstance(p, tifffile.TiffPage) else p.keyframe for p in pages]
+    return {id(frame): frame for frame in frames}.values()
+
+
+def _watch(page: Any, name: str) -> None:
+    """Have the strips or tiles of like pages checked before they are inflated."""
+    rows, columns = page.imagelength, page.imagewidth
+    side = (
+        (page.tiledepth, page.tilelength, page.tilewidth)
+        if page.is_tiled
+        else (1, min(page.rowsperstrip, rows), columns)
+    )
+    samples = page.samplesperpixel if page.planarconfig == 1 else 1
+    whole, piece = (page.imagedepth, rows, columns, samples), (*side, samples)
+    require_pieces(whole, piece, page.dtype, name)
+    codec, size = _CODECS.get(page.compression), bytes_of(piece, page.dtype)
+    decode = page.decode
+    if codec is None:
+        return
+
+    def checked(packed: bytes | None, *arguments: Any, **options: Any) -> Any:
+        if packed is not None:
+            require_inflates(codec, packed, size, name)
+        return decode(packed, *arguments, **options)
+
+    page.decode = checked
 
 
 def _axes(series: tifffile.TiffPageSeries) -> str:

@@ -219,4 +219,4 @@ def with_suffix(path: Path, chosen: str) -> Path:
         return path
     name = chosen.partition(" (")[0]
     endings = label_formats().get(name, (".nii.gz",))
-    return path.with_name(path.name + max(endings, key=len))
+    return path.with_name(path.name + endings[0])

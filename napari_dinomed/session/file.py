@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.errors import DinomedError, DocumentError, ReadError
 from napari_dinomed.io.atomic import write_text
+from napari_dinomed.io.source import require_regular
 from napari_dinomed.volume import Geometry, Window
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def load_document(path: Path) -> SavedDocument:
 
 
 def _read_json(path: Path) -> Any:
+    require_regular(path)
     try:
         return json.loads(path.read_bytes())
     except OSError as error:

@@ -13,6 +13,7 @@ from napari_dinomed.annotation.labels import Label, LabelId, Meaning, new_label
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts, Stroke, Voxel
 from napari_dinomed.errors import PromptError
+from napari_dinomed.io.source import require_regular
 from napari_dinomed.session.file import load_document
 
 if TYPE_CHECKING:
@@ -107,11 +108,12 @@ def prompts_from_file(path: Path, volume: Volume) -> tuple[tuple[Label, ...], Pr
     PromptError
         Where the file cannot be read as prompts.
     ReadError, DocumentError
-        Where it is a document that cannot be read, or of another volume.
+        Where it is no file, or a document that cannot be read, or of another volume.
     """
+    require_regular(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PromptError(f"Cannot read prompts from {path}: {error}") from error
     if isinstance(values, dict) and "document" in values:
         saved = load_document(path)

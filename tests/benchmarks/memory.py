@@ -51,10 +51,10 @@ def make(path: Path, shape: tuple[int, int, int]) -> None:
 def encode(path: Path, encoder: str, lazy_from: int | None) -> dict[str, object]:
     """Encode in this process; peak memory in GB, seconds, and what came out."""
     from napari_dinomed import headless
-    from napari_dinomed.io import Pick, ome_zarr, read_volume
+    from napari_dinomed.io import Pick, pieces, read_volume
 
     if lazy_from is not None:
-        ome_zarr.LARGE = lazy_from
+        pieces.LARGE = lazy_from
     begun = time.perf_counter()
     volume = read_volume(path, Pick(part="s0"))
     job = headless.prepare(volume, encoder)

@@ -25,7 +25,7 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import Cancelled, EngineError, VolumeError, WeightsError
 from napari_dinomed.features.filters import FilterEncoder
-from napari_dinomed.io import Pick, ome_zarr, read_volume
+from napari_dinomed.io import Pick, pieces, read_volume
 from napari_dinomed.volume import Window, seen_with
 from tests.io import made
 
@@ -130,7 +130,7 @@ def test_a_volume_without_content(ball_volume):
 def lazy(ball_volume, tmp_path, monkeypatch):
     """The ball, read piece by piece from an OME-Zarr."""
     volume, mask = ball_volume
-    monkeypatch.setattr(ome_zarr, "LARGE", 1000)
+    monkeypatch.setattr(pieces, "LARGE", 1000)
     store = made.write_zarr(tmp_path / "ball.zarr", volume.array)
     opened = read_volume(store, Pick(part="s0"))
     assert opened.is_lazy

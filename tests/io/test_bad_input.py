@@ -179,7 +179,7 @@ def test_a_failing_writer_leaves_what_was_there(tmp_path, monkeypatch, suffix):
     import os
 
     geometry = Geometry.from_spacing(ARRAY.shape, (3, 2, 1), "nm")
-    if suffix in (".mgz", ".mgh", ".mha", ".dcm"):
+    if suffix in (".mgz", ".mgh", ".mha", ".dcm", ".labelmap.dcm"):
         folder = made.write_dicom(
             tmp_path / "a", ARRAY, np.array([*MATRIX[:2], [2.5, 0, 0, 0], MATRIX[3]])
         )

@@ -17,15 +17,11 @@ from napari_dinomed.errors import ReadError, VolumeError
 from napari_dinomed.io import (
     Pick,
     describe,
-    hdf5,
     list_contents,
-    mrc,
-    npy,
+    pieces,
     read_volume,
-    tiff,
     write_labels,
 )
-from napari_dinomed.io import format as format_module
 from tests.io import made
 
 ARRAY = np.random.default_rng(0).integers(0, 100, (5, 6, 7)).astype(np.int16)
@@ -207,11 +203,7 @@ def test_entities_in_ome_metadata_are_not_expanded(tmp_path):
 
 @pytest.mark.parametrize("kind", ["mrc", "npy", "h5", "tif", "nii", "nrrd", "png"])
 def test_large_files_are_read_when_needed(tmp_path, monkeypatch, kind):
-    from napari_dinomed.io import pictures
-
-    for module in (format_module, hdf5, mrc, npy, tiff, pictures):
-        if hasattr(module, "LARGE"):
-            monkeypatch.setattr(module, "LARGE", 100)
+    monkeypatch.setattr(pieces, "LARGE", 100)
     path = tmp_path / f"a.{kind}"
     matrix = np.diag([3.0, 2, 1, 1])[[2, 1, 0, 3]]
     if kind == "mrc":

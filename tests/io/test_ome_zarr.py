@@ -15,6 +15,7 @@ from napari_dinomed.io import (
     can_read,
     list_contents,
     ome_zarr,
+    pieces,
     read_labels,
     read_volume,
     write_labels,
@@ -68,7 +69,7 @@ def test_the_level_is_chosen_by_memory_and_said(store, monkeypatch):
 
 
 def test_large_levels_are_read_when_needed(store, monkeypatch):
-    monkeypatch.setattr(ome_zarr, "LARGE", 1000)
+    monkeypatch.setattr(pieces, "LARGE", 1000)
     lazy = read_volume(store)
     assert lazy.is_lazy
     assert lazy.origin.pick.part == list_contents(store).parts[0].key

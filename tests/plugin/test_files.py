@@ -9,8 +9,7 @@ from napari.layers import Image, Labels
 from npe2 import PluginManifest
 
 import napari_dinomed
-from napari_dinomed.io import Contents, Part, Pick, list_contents, read_volume
-from napari_dinomed.io import format as format_module
+from napari_dinomed.io import Contents, Part, Pick, list_contents, pieces, read_volume
 from napari_dinomed.plugin import files, orientation
 from napari_dinomed.plugin.files import (
     get_reader,
@@ -120,7 +119,7 @@ def test_an_image_is_saved_as_it_was(tmp_path, scan):
 
 
 def test_what_is_large_is_shown_lazily(tmp_path, monkeypatch):
-    monkeypatch.setattr(format_module, "LARGE", 100)
+    monkeypatch.setattr(pieces, "LARGE", 100)
     np.save(tmp_path / "a.npy", STACK)
     ((array, options, _),) = get_reader(str(tmp_path / "a.npy"))(str(tmp_path / "a.npy"))
     assert isinstance(array, dask.array.Array)
