@@ -101,8 +101,9 @@ def _followed(before: Bools, after: Bools) -> Iterator[Pair]:
     far[far > 0] += near_count
     linked = DisjointSet(range(1, near_count + far_count + 1))
     both = before & after
-    for pair in np.unique(np.stack([near[both], far[both]]), axis=1).T.tolist():
-        linked.merge(*pair)
+    step = near_count + far_count + 1
+    for met in np.flatnonzero(np.bincount(near[both] * step + far[both])).tolist():
+        linked.merge(*divmod(met, step))
     for pair in _nearest(near, far, linked):
         linked.merge(*pair)
     for shapes in linked.subsets():
@@ -165,5 +166,5 @@ def _moved(distance: Floats, by: NDArray[np.float64]) -> Floats:
 
 def _signed(shape: Bools, spacing: tuple[float, ...]) -> Floats:
     """Distance to a shape's outline, positive inside."""
-    inside, outside = (edt.edt(part, anisotropy=spacing) for part in (shape, ~shape))
-    return np.asarray(inside - outside)
+    depth = edt.edt(shape.astype(np.uint8) + 1, anisotropy=spacing)
+    return np.asarray(np.where(shape, depth, -depth), dtype=np.float32)
