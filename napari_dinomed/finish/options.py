@@ -154,7 +154,7 @@ def made(options: type[Any], values: Mapping[str, Any], scale: Scale) -> Any:
     Raises
     ------
     FinishError
-        Where a name is not known, or a value is none.
+        Where a name is not known, a value is none, or what has to be drawn is missing.
     """
     known = {option.name: option for option in options_of(options)}
     unknown = values.keys() - {field.name for field in fields(options)}
@@ -169,6 +169,10 @@ def made(options: type[Any], values: Mapping[str, Any], scale: Scale) -> Any:
             given[name] = _amount(name, option.kind, given[name], scale)
         else:
             given[name] = scale.usual(option.kind)
+    missing = [field.name for field in fields(options) if field.name not in given]
+    if missing:
+        told = " and ".join(missing)
+        raise FinishError(f"Expected {told}: draw on the canvas for this tool first.")
     return options(**given)
 
 

@@ -201,6 +201,7 @@ def test_amounts_are_read_in_what_users_think_in():
         ("grey-range", {"low": "inf"}, "Expected a number for low"),
         ("fill-holes", {"where": "4d"}, "Expected volume, z, y, x for where, got '4d'"),
         ("grow", {"radius": 2}, "Expected an option of distance; got 'radius'"),
+        ("cut", {"axis": 0}, "Expected outline: draw on the canvas"),
         ("keep-largest", {"n": 2}, "Expected an option of none; got 'n'"),
     ],
 )
