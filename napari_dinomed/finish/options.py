@@ -21,7 +21,7 @@ class Measure(StrEnum):
 
     LENGTH = "length"
     VOLUME = "volume"
-    GREY = "grey value"
+    GREY = "grey"
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Amount:
     measure
         Of what it is an amount.
     usual
-        What it is until somebody says otherwise: a length in mm or a volume in ml; of the
-        finest voxel widths, or of a thousand voxels, where the unit is no millimetre; of
+        What it is until somebody says otherwise: a length in mm, a volume in ml; in the
+        finest voxel widths, or thousands of voxels, where the unit is no millimetre; of
         grey values a share of the way from the darkest to the brightest shown.
     """
 
@@ -88,6 +88,14 @@ class Option:
     kind: Amount | Choice
     choices: tuple[Texts, ...] = ()
 
+    @property
+    def typed(self) -> str:
+        """How it is written on the command line."""
+        if isinstance(self.kind, Amount):
+            return f"{self.name}={self.kind.measure.upper()}"
+        *first, last = self.choices
+        return f"{self.name}={', '.join(first)} or {last}"
+
 
 def options_of(options: type[Any]) -> tuple[Option, ...]:
     """The options that a tool shows; what a hand draws on the canvas is none."""
@@ -135,7 +143,9 @@ class Scale:
             return self.grey[0] + amount.usual * (self.grey[1] - self.grey[0])
         is_patient = self.unit == "mm"
         if amount.measure is Measure.LENGTH:
-            return amount.usual * (1.0 if is_patient else min(self.spacing))
+            # Less than a voxel would do nothing.
+            finest = min(self.spacing)
+            return max(amount.usual, finest) if is_patient else amount.usual * finest
         return amount.usual * 1e3 * (1.0 if is_patient else math.prod(self.spacing))
 
 

@@ -67,6 +67,11 @@ class Tool(Generic[_Options]):
         return (self.options.__doc__ or "").partition("\n")[0]
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether something has to be drawn for it."""
+        return self.drawn is not Drawn.NOTHING
+
+    @property
     def shown(self) -> tuple[Option, ...]:
         """The options that a user sets, beside what is drawn."""
         return options_of(self.options)
@@ -181,3 +186,12 @@ def find_tool(key: str) -> Tool[Any]:
             return tool
     known = ", ".join(tool.key for tool in TOOLS)
     raise FinishError(f"Expected a tool of {known}; got {key!r}.")
+
+
+def table_of_tools() -> str:
+    """The tools, their options and what they do, as a table for the documentation."""
+    rows = ["| tool | options | what it does |", "|---|---|---|"]
+    for tool in TOOLS:
+        options = ", ".join(f"`{option.typed}`" for option in tool.shown)
+        rows.append(f"| *{tool.title}* (`{tool.key}`) | {options} | {tool.does} |")
+    return "\n".join(rows)

@@ -54,7 +54,7 @@ class FinishBox(QGroupBox):
     """
 
     def __init__(self, workbench: Workbench, deliver: Deliver) -> None:
-        super().__init__()
+        super().__init__("Finish")
         self._workbench = workbench
         self.finishing = Finishing(workbench, deliver)
         self.drawing = Drawing(workbench)
@@ -177,7 +177,7 @@ class FinishBox(QGroupBox):
         self.cancel.setEnabled(True)
 
     def _preview(self) -> None:
-        if self.tool.drawn is not Drawn.NOTHING and not self.drawing.values():
+        if self.tool.is_drawn and not self.drawing.values():
             self._workbench.attempt(self._begin_drawing)
             return
         self.cancel.setEnabled(True)

@@ -186,6 +186,7 @@ def test_amounts_are_read_in_what_users_think_in():
     assert made(remove, {}, cells).volume == pytest.approx(1000 * 50 * 4 * 4)
     grow = find_tool("grow").options
     assert made(grow, {}, patient).distance == 2
+    assert made(grow, {}, Scale("mm", (5.0, 3.0, 3.0))).distance == 3
     assert made(grow, {}, cells).distance == 8
     grey = made(find_tool("grey-range").options, {}, Scale("mm", (1, 1, 1), (-100, 200)))
     assert (grey.low, grey.high) == (-100, 200)
