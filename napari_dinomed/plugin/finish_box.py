@@ -69,7 +69,7 @@ class FinishBox(QGroupBox):
         self.told = QLabel()
         self.teach = _button(
             "Teach by what was painted",
-            "what brush and eraser corrected teaches the label as scribbles do",
+            "what brush and eraser corrected becomes prompts: the rest is answered anew",
         )
         self._lay_out()
         self._connect()

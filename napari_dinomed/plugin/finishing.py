@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from napari_dinomed.annotation.by_hand import reshaped, taught_by_paint
+from napari_dinomed.annotation.by_hand import reshaped
 from napari_dinomed.errors import DinomedError, FinishError
 from napari_dinomed.finish import Subject, finished
+from napari_dinomed.finish.lessons import taught_by_paint
 from napari_dinomed.finish.options import Scale, made
 from napari_dinomed.session.deferred import Deferred
 
@@ -141,12 +142,13 @@ class Finishing:
         self.ended.emit()
 
     def teach(self) -> None:
-        """Let the brush's corrections of the label teach as scribbles do: one step."""
+        """Let what brush and eraser corrected teach, as prompts do: one step."""
 
         def teach(session: Session) -> None:
             label, document = self._bench.label, session.document
             name = f"paint teaches {document.find(label).name}"
-            session.change(taught_by_paint(document, label), name)
+            spacing = session.volume.geometry.spacing
+            session.change(taught_by_paint(document, label, spacing), name)
 
         self._bench.act(teach)
 

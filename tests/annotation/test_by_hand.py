@@ -1,4 +1,4 @@
-"""A label given another shape as a whole, and paint that teaches."""
+"""A label given another shape as a whole, and what was painted on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_dinomed.annotation.by_hand import reshaped, taught_by_paint
+from napari_dinomed.annotation.by_hand import paint_of, reshaped
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.history import History
 from napari_dinomed.annotation.labels import State
@@ -48,8 +48,6 @@ def test_a_label_that_is_done_is_refused(document):
     locked = document.with_label(replace(document.find(1), state=State.DONE))
     with pytest.raises(DocumentError, match="done and locked"):
         reshaped(locked, 1, CORE)
-    with pytest.raises(DocumentError, match="done and locked"):
-        taught_by_paint(locked, 1)
 
 
 def test_the_next_answer_keeps_what_was_made(document):
@@ -74,38 +72,16 @@ def test_one_step_back_and_all_is_as_it_was_to_the_bit(document):
     assert back.redone().present == history.present
 
 
-def test_paint_and_erasure_become_strokes(document):
+def test_paint_is_what_a_hand_added_and_took_away(document):
     painted, erased = box((0, 4), (0, 1), (0, 4)), box((0, 1), (1, 7), (0, 2))
     made = document.with_edit(painted, 1).with_erasure(erased, 1)
-    taught = taught_by_paint(made, 1)
-    assert taught.prompts.strokes == (Stroke(painted, 1), Stroke(erased, 1, False))
-    assert taught.waiting == (1,)
-    assert taught.mask(1) == made.mask(1)
-    assert taught.hand == made.hand
-    assert taught.erased == made.erased
-    assert taught.answered(1, WHOLE).mask(1) == WHOLE - RIGHT - erased
+    assert paint_of(made, 1) == (painted, erased)
+    assert paint_of(made, 2) == (EMPTY, EMPTY)
 
 
-def test_paint_teaches_once(document):
-    painted, more = box((0, 4), (0, 1), (0, 4)), box((0, 4), (7, 8), (0, 4))
-    taught = taught_by_paint(document.with_edit(painted, 1), 1).answered(1, LEFT)
-    with pytest.raises(DocumentError, match="Nothing was painted on Label 1"):
-        taught_by_paint(taught, 1)
-    again = taught_by_paint(taught.with_edit(more, 1), 1)
-    assert again.prompts.strokes == (Stroke(painted, 1), Stroke(more, 1))
-
-
-def test_strokes_of_another_label_stay(document):
-    """What was rubbed out for the other label's sake is that one's stroke already."""
-    part = box((1, 2), (1, 7), (0, 3))
-    made = document.with_erasure(part, 1).with_prompt(Stroke(part, 2))
-    with pytest.raises(DocumentError, match="Nothing was painted"):
-        taught_by_paint(made, 1)
-    made = made.with_erasure(box((3, 4), (1, 7), (0, 3)), 1)
-    taught = taught_by_paint(made, 1)
-    assert Stroke(part, 2) in taught.prompts.strokes
-
-
-def test_nothing_painted_is_said(document):
-    with pytest.raises(DocumentError, match="Nothing was painted on Label 1"):
-        taught_by_paint(document, 1)
+def test_paint_that_a_stroke_says_is_none(document):
+    """Nor is what was rubbed out for the sake of another label's stroke."""
+    painted, erased = box((0, 4), (0, 1), (0, 4)), box((1, 2), (1, 7), (0, 3))
+    made = document.with_edit(painted, 1).with_erasure(erased, 1)
+    said = made.with_prompt(Stroke(painted, 1)).with_prompt(Stroke(erased, 2))
+    assert paint_of(said, 1) == (EMPTY, EMPTY)

@@ -214,15 +214,19 @@ def test_grey_values_begin_with_what_is_displayed(bench, finishing, settle, cube
 
 
 def test_paint_teaches_in_one_step(bench, finishing, brush, settle, cube):
-    brush(bench, ((8, 9), (30, 34), (28, 31)), 1)
-    brush(bench, ((7, 8), (22, 24), (28, 31)), 0)
+    brush(bench, ((8, 9), (30, 37), (28, 35)), 1)
+    brush(bench, ((10, 11), (22, 27), (28, 33)), 0)
     before = document(bench)
     finishing.teach()
     settle()
-    strokes = document(bench).prompts.strokes
-    assert [stroke.include for stroke in strokes] == [True, False]
-    assert np.count_nonzero(bench.sheet.scribbles.layer.data) == 12 + 6
+    points = document(bench).prompts.points[1:]
+    assert [(p.voxel, p.include) for p in points] == [
+        ((8, 33, 31), True),
+        ((10, 24, 30), False),
+    ]
+    assert len(bench.sheet.prompts.layer.data) == 3
     assert bench.session.history.undoes == "paint teaches Label 1"
+    assert_shown(bench)
     bench.undo()
     assert document(bench) == before
     failed = listen(bench.failed)
