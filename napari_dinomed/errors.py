@@ -41,6 +41,10 @@ class DocumentError(DinomedError):
     """A document does not allow a change, is damaged, or belongs to another volume."""
 
 
+class FinishError(DinomedError):
+    """A finishing tool finds nothing to do, would leave nothing, or lacks an option."""
+
+
 class ModelError(DinomedError):
     """A taught model is missing, damaged, or of another encoder than a volume's."""
 

@@ -53,6 +53,9 @@ FORBIDDEN = {
     "segment": OUTER
     | {"timm", "zarr", "io", "taught", "engine", "batch", "session", "plugin"}
     | {"bench", "cli"},
+    "finish": OUTER
+    | {"torch", "timm", "zarr", "io", "features", "taught", "engine", "batch", "whole"}
+    | {"session", "plugin", "bench", "cli"},
     "taught": OUTER
     | {"timm", "zarr", "engine", "batch", "session", "plugin", "bench", "cli"},
     "engine": OUTER | {"batch", "session", "plugin", "bench", "cli"},
@@ -74,6 +77,7 @@ TORCH_FREE = (
     "napari_dinomed.annotation.document",
     "napari_dinomed.segment.defaults",
     "napari_dinomed.segment.instances",
+    "napari_dinomed.finish",
     "napari_dinomed.io",
     "napari_dinomed.volume.phantom",
     "napari_dinomed.cli",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_dinomed import __version__
-from napari_dinomed.cli import bench, doctor, housekeeping, segment, taught, volumes
+from napari_dinomed.cli import bench, doctor, finish, housekeeping, segment, taught, volumes
 from napari_dinomed.cli.common import errors, out
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.offline import forbid_network
@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Click-to-3D segmentation of medical and microscopy volumes.",
 )
 app.command()(segment.segment)
+app.command()(finish.finish)
 app.command()(segment.info)
 app.command()(segment.demo)
 app.command()(taught.teach)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_dinomed.plugin.bridge import Bridge
 from napari_dinomed.plugin.engines import APPLICATION
+from napari_dinomed.plugin.finish_box import FinishBox
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
 from napari_dinomed.plugin.model_box import ModelBox
@@ -50,6 +51,7 @@ class Panel(QWidget):
         self.workbench = Workbench(napari_viewer, asked, self._bridge.deliver)
         self.labels_box = LabelsBox(self.workbench)
         self.prompts_box = PromptsBox(self.workbench)
+        self.finish_box = FinishBox(self.workbench, self._bridge.deliver)
         self.result_box = ResultBox(self.workbench)
         self.model_box = ModelBox(self.workbench)
         self._status = QLabel(_DISCLAIMER)
@@ -65,6 +67,7 @@ class Panel(QWidget):
             self.image_box,
             self.labels_box,
             self.prompts_box,
+            self.finish_box,
             self.result_box,
             self.model_box,
             self._status,

@@ -73,11 +73,7 @@ class ResultLayer:
 
     def show(self, before: Document, after: Document) -> None:
         """Paint what differs, and what was shown early."""
-        boxes: dict[int, Box] = {}
-        for number in before.masks.keys() | after.masks.keys():
-            changes = before.mask(number).changes(after.mask(number))
-            boxes = joined(boxes, dict(changes))
-        self.paint(after, boxes)
+        self.paint(after, _differing(before, after))
         if before.labels != after.labels:
             self._name(after)
         if colors_of(before.labels) != colors_of(after.labels):
@@ -111,6 +107,14 @@ class ResultLayer:
             self.layer.refresh()
         self._early = here
 
+    def show_draft(self, before: Document, after: Document) -> None:
+        """Paint what a document would become; the next paint shows what it is."""
+        self.paint(before, {})
+        boxes = _differing(before, after)
+        if repaint(self.layer.data, boxes, after.masks.items()):
+            self.layer.refresh()
+        self._early = boxes
+
     def _name(self, document: Document) -> None:
         self.layer.features = {
             "index": [0, *(label.id for label in document.labels)],
@@ -119,6 +123,12 @@ class ResultLayer:
 
     def _color(self, document: Document) -> None:
         self.layer.colormap = label_colors(document.labels)
+
+
+def _differing(before: Document, after: Document) -> dict[int, Box]:
+    """The box in each slice within which the voxels of two documents differ."""
+    numbers = before.masks.keys() | after.masks.keys()
+    return joined(*(dict(before.mask(n).changes(after.mask(n))) for n in numbers))
 
 
 def instances_over(

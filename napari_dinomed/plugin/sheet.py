@@ -67,8 +67,13 @@ class Sheet:
             with self._showing():
                 self.result.show_early(part, document, document.waiting[0])
 
+    def show_draft(self, before: Document, after: Document) -> None:
+        """Show what a document would become, until anything else is shown."""
+        with self._showing():
+            self.result.show_draft(before, after)
+
     def show_settled(self, document: Document) -> None:
-        """Take back what was shown early: its answer will not come."""
+        """Take back what was shown early, or as a draft: it will not come."""
         with self._showing():
             self.result.paint(document, {})
 
