@@ -262,23 +262,14 @@ def _on_all_slices(
     they are not, as of other programs, all stays as it is.
     """
     order = {uid: n for n, (*_, uid) in enumerate(segmentation.get_source_image_uids())}
-    to_index = np.linalg.inv(affine)
-    pairs = set()
-    for group in segmentation.PerFrameFunctionalGroupsSequence:
-        try:
-            image = group.DerivationImageSequence[0].SourceImageSequence[0]
-            place = group.PlanePositionSequence[0].ImagePositionPatient
-            number = order[image.ReferencedSOPInstanceUID]
-        except (AttributeError, IndexError, KeyError):
-            return array, affine
-        pairs.add((round(float((to_index @ [*place, 1])[0])), number))
-    turns = {number - index for index, number in pairs}
-    mirrored = {number + index for index, number in pairs}
-    if len(turns) == 1 and (len(pairs) > 1 or _is_along_normal(affine)):
-        before = turns.pop()
+    places = _places(segmentation, order, np.linalg.inv(affine))
+    forward = {number - index for index, number in places}
+    backward = {number + index for index, number in places}
+    if len(forward) == 1 and (len(places) > 1 or _is_along_normal(affine)):
+        before = forward.pop()
         after = len(order) - before - len(array)
-    elif len(mirrored) == 1:
-        after = mirrored.pop() - len(array) + 1
+    elif len(backward) == 1:
+        after = backward.pop() - len(array) + 1
         before = len(order) - after - len(array)
     else:
         return array, affine
@@ -287,6 +278,25 @@ def _on_all_slices(
     shifted = affine.copy()
     shifted[:, 3] -= before * affine[:, 0]
     return np.pad(array, ((before, after), (0, 0), (0, 0))), shifted
+
+
+def _places(
+    segmentation: Any, order: dict[Any, int], to_index: NDArray[Any]
+) -> set[tuple[int, int]]:
+    """Of each frame, its slice in the array, and the number of the slice it refers to.
+
+    Empty where a frame does not say.
+    """
+    places = set()
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        try:
+            image = group.DerivationImageSequence[0].SourceImageSequence[0]
+            position = group.PlanePositionSequence[0].ImagePositionPatient
+            number = order[image.ReferencedSOPInstanceUID]
+        except (AttributeError, IndexError, KeyError):
+            return set()
+        places.add((round(float((to_index @ [*position, 1])[0])), number))
+    return places
 
 
 def _is_along_normal(affine: NDArray[np.float64]) -> bool:
