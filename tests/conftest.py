@@ -13,6 +13,17 @@ LONG = bool(os.environ.get("NAPARI_DINOMED_LONG_TESTS"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_collection_modifyitems(items):
+    """What shares a process where several run tests: files, for what they set up.
+
+    Windows on one display take the focus from each other: one process has them all.
+    """
+    for item in items:
+        is_window = item.get_closest_marker("display")
+        group = "window" if is_window else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch) -> Path:
     """Settings, weights and cache of one test alone; no test reaches the network."""

@@ -4,6 +4,10 @@ import collections
 
 import numpy as np
 import pytest
+
+# A process that has drawn with OpenGL and then loads torch may crash. The product's window
+# never does; tests of everything else share this process.
+import torch  # noqa: F401
 from napari.components import ViewerModel
 from napari.layers import Image
 
