@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import platformdirs
@@ -31,6 +32,8 @@ class Settings:
         The format that labels were last saved in.
     models
         Paths of taught models, the last used first.
+    encoders
+        The encoder chosen last, by kind of volume.
     """
 
     cache_limit: int = 20 * _GIB
@@ -38,10 +41,15 @@ class Settings:
     accepted_licences: tuple[str, ...] = ()
     label_suffix: str = ".nii.gz"
     models: tuple[str, ...] = ()
+    encoders: Mapping[str, str] = field(default_factory=dict)
 
     def accepting(self, licence: str) -> Settings:
         """These settings with one more licence accepted."""
         return replace(self, accepted_licences=(*self.accepted_licences, licence))
+
+    def preferring(self, modality: str, encoder: str) -> Settings:
+        """These settings with an encoder for one kind of volume."""
+        return replace(self, encoders={**self.encoders, modality: encoder})
 
 
 def data_folder() -> Path:
@@ -77,6 +85,7 @@ def load_settings() -> Settings:
             accepted_licences=tuple(values["accepted_licences"]),
             label_suffix=str(values["label_suffix"]),
             models=tuple(values.get("models", ())),
+            encoders=dict(values.get("encoders", {})),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DinomedError(
