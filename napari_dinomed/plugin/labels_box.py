@@ -303,9 +303,8 @@ class LabelsTable(QTableView):
     def _width_with(self, columns: Iterable[Column]) -> int:
         """Of the table where these columns are read whole."""
         letters = self.fontMetrics().horizontalAdvance
-        bar = self.verticalScrollBar().sizeHint().width()
         texts = (letters(_WIDEST[column]) + _CELL_MARGINS for column in columns)
-        return int(sum(texts) + bar + 2 * self.frameWidth())
+        return int(sum(texts) + 2 * self.frameWidth())
 
 
 # The least needed first.
