@@ -283,7 +283,7 @@ class LabelsTable(QTableView):
         frame = 2 * self.frameWidth()
         height = rows * self.verticalHeader().defaultSectionSize()
         height += self.horizontalHeader().sizeHint().height() + frame
-        return QSize(self._width_with(Column), height)
+        return QSize(self._width_with(Column) + _SPARE, height)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """As high: what is chosen most is always seen; as narrow as columns give way."""
@@ -319,6 +319,8 @@ _WIDEST = {
     Column.PROMPTS: "Clicks",
     Column.STATE: "State",
 }
+# For a volume of four digits or a longer name, in logical pixels.
+_SPARE = 24
 # Of a cell, both sides, in logical pixels.
 _CELL_MARGINS = 6
 _MOVES = (
