@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import platformdirs
@@ -34,6 +35,8 @@ class Settings:
         Paths of taught models, the last used first.
     weight_files
         Encoders (``file:PATH``) that the user chose on this machine, the last first.
+    encoders
+        The encoder chosen last, by kind of volume.
     """
 
     cache_limit: int = 20 * _GIB
@@ -42,10 +45,15 @@ class Settings:
     label_suffix: str = ".nii.gz"
     models: tuple[str, ...] = ()
     weight_files: tuple[str, ...] = ()
+    encoders: Mapping[str, str] = field(default_factory=dict)
 
     def accepting(self, licence: str) -> Settings:
         """These settings with one more licence accepted."""
         return replace(self, accepted_licences=(*self.accepted_licences, licence))
+
+    def preferring(self, modality: str, encoder: str) -> Settings:
+        """These settings with an encoder for one kind of volume."""
+        return replace(self, encoders={**self.encoders, modality: encoder})
 
 
 def data_folder() -> Path:
@@ -82,6 +90,7 @@ def load_settings() -> Settings:
             label_suffix=str(values["label_suffix"]),
             models=tuple(values.get("models", ())),
             weight_files=tuple(values.get("weight_files", ())),
+            encoders=dict(values.get("encoders", {})),
         )
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DinomedError(

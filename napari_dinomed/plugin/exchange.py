@@ -14,6 +14,7 @@ from napari.layers import Labels
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.io import read_labels, write_labels
+from napari_dinomed.io.atomic import write_text
 from napari_dinomed.io.ome_zarr import OmeZarrHeader
 from napari_dinomed.plugin.files import layer_name
 from napari_dinomed.plugin.layers import (
@@ -26,6 +27,8 @@ from napari_dinomed.plugin.layers import (
 from napari_dinomed.plugin.result_layer import instances_over
 from napari_dinomed.segment.instances import split_instances
 from napari_dinomed.session.deferred import Deferred
+from napari_dinomed.session.figures import Measuring
+from napari_dinomed.session.statistics import statistics_csv
 from napari_dinomed.volume import Volume, require_same_grid
 
 if TYPE_CHECKING:
@@ -163,6 +166,32 @@ class Exchange:
             survives_closing=True,
         )
         session.after_answers(act)
+
+    def save_statistics(self, path: Path) -> None:
+        """Write figures of the labels as a table, once answers are in."""
+        session = self._bench.require()
+        measuring = Measuring(session.volume, self._deliver)
+
+        def save() -> None:
+            document = session.document
+
+            def work() -> None:
+                try:
+                    figures = measuring.measure(document)
+                except (DinomedError, OSError) as error:
+                    why = f"The image cannot be read: {error}"
+                    self._deliver(lambda: self._bench.failed.emit(why))
+                    return
+                table = statistics_csv(document, figures, session.volume.geometry)
+                self._deliver(lambda: self._bench.attempt(lambda: write(table)))
+
+            threading.Thread(target=work, name="statistics").start()
+
+        def write(table: str) -> None:
+            write_text(path, table)
+            self._bench.said.emit(f"Saved {path}")
+
+        session.after_answers(Deferred(f"saving to {path.name}", save))
 
     def save_copy(self, path: Path) -> None:
         """Write the document to a file of the user's choice."""

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -22,9 +21,10 @@ from qtpy.QtWidgets import (
 from napari_dinomed.finish import TOOLS
 from napari_dinomed.finish.options import Amount, Choice, Measure
 from napari_dinomed.finish.tools import Drawn
+from napari_dinomed.plugin.controls import button, told
 from napari_dinomed.plugin.drawing import Drawing
 from napari_dinomed.plugin.finishing import Finishing
-from napari_dinomed.plugin.labels_box import readable
+from napari_dinomed.plugin.labels_table import readable
 
 if TYPE_CHECKING:
     from napari_dinomed.finish import Tool
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 _DECIMALS = 2
 _MOST = 1e9
 _DRAW = {
-    Drawn.OUTLINE: ("Draw…", "draw round a part on the slice in view"),
-    Drawn.CLICKS: ("Click on parts…", "click on each part that is to stay"),
+    Drawn.OUTLINE: ("Draw…", "Draw round a part on the slice in view"),
+    Drawn.CLICKS: ("Click on parts…", "Click on each part that is to stay"),
 }
 
 
@@ -62,14 +62,14 @@ class FinishBox(QGroupBox):
         self.content = QWidget()
         self.tools = QComboBox()
         self.options: dict[str, AmountBox | QComboBox] = {}
-        self.draw = QPushButton()
-        self.preview = _button("Preview", "show what it would make of the label")
-        self.apply = _button("Apply", "do it, as one step that undo takes back")
-        self.cancel = _button("Cancel", "leave the label as it is")
+        self.draw = button("Draw…", "Draw on the canvas what the tool needs")
+        self.preview = button("Preview", "Show what it would make of the label")
+        self.apply = button("Apply", "Do it, as one step that undo takes back")
+        self.cancel = button("Cancel", "Leave the label as it is")
         self.told = QLabel()
-        self.teach = _button(
+        self.teach = button(
             "Teach by what was painted",
-            "what brush and eraser corrected becomes prompts: the rest is answered anew",
+            "What brush and eraser corrected becomes prompts: the rest is answered anew",
         )
         self._lay_out()
         self._connect()
@@ -111,7 +111,6 @@ class FinishBox(QGroupBox):
         layout.addWidget(self.content)
 
     def _fill_tools(self) -> None:
-        self.tools.setAccessibleName("Finishing tool")
         for tool in TOOLS:
             self.tools.addItem(tool.title)
             does = Qt.ItemDataRole.ToolTipRole
@@ -144,7 +143,7 @@ class FinishBox(QGroupBox):
     def _on_tool(self) -> None:
         """Show the tool's options, as they usually are on this volume."""
         self._cancel()
-        self.tools.setToolTip(self.tool.does)
+        told(self.tools, "Finishing tool", self.tool.does)
         while self._form.rowCount():
             self._form.removeRow(0)
         self.options = {}
@@ -155,8 +154,9 @@ class FinishBox(QGroupBox):
             self._form.addRow(option.kind.text, box)
         text, does = _DRAW.get(self.tool.drawn, ("", ""))
         self.draw.setVisible(bool(text))
-        self.draw.setText(text)
-        self.draw.setToolTip(does)
+        if text:
+            self.draw.setText(text)
+            told(self.draw, text.rstrip("…"), does)
 
     def _option(self, option: Option, scale: Scale) -> AmountBox | QComboBox:
         box: AmountBox | QComboBox
@@ -166,14 +166,12 @@ class FinishBox(QGroupBox):
         else:
             box = _choices(option)
             box.currentIndexChanged.connect(lambda _: self._follow())
-        box.setAccessibleName(f"{self.tool.title}: {option.kind.text}")
-        box.setToolTip(self.tool.does)
-        return box
+        return told(box, f"{self.tool.title}: {option.kind.text}", self.tool.does)
 
     def _begin_drawing(self) -> None:
         self._cancel()
         self.drawing.begin(self.tool.drawn)
-        self.told.setText(_DRAW[self.tool.drawn][1].capitalize() + ".")
+        self.told.setText(_DRAW[self.tool.drawn][1] + ".")
         self.cancel.setEnabled(True)
 
     def _preview(self) -> None:
@@ -252,17 +250,11 @@ def _choices(option: Option) -> QComboBox:
 
 
 def _fold(text: str) -> QToolButton:
-    fold = QToolButton()
+    fold = told(
+        QToolButton(), text, "Make a label better as a whole: fill, smooth, grow, cut …"
+    )
     fold.setText(text)
-    fold.setToolTip("make a label better as a whole: fill, smooth, grow, cut …")
     fold.setCheckable(True)
     fold.setAutoRaise(True)
     fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     return fold
-
-
-def _button(text: str, does: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(does)
-    button.setAccessibleDescription(does)
-    return button

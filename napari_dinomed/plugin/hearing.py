@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from napari_dinomed.session.session import Session
 
 _IN_3D = (
-    "Clicks are placed in 2-D, where it is seen what they lie on. Press Ctrl+Y to go back "
-    "to slices."
+    "Clicks are placed in 2-D, where it is seen what they lie on. Press F5 to go back to "
+    "slices."
 )
 
 

@@ -1,4 +1,4 @@
-"""What is segmented and what describes it: image, windows, encoder, features."""
+"""What is segmented and what describes it: image, encoder, and how far features are."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
-    QFormLayout,
+    QGridLayout,
     QGroupBox,
-    QHBoxLayout,
     QLabel,
     QMessageBox,
     QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
+    QSizePolicy,
+    QStackedWidget,
 )
 
 from napari_dinomed.engine.messages import (
@@ -29,9 +28,11 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.features.catalog import LICENCE_NOTICES
+from napari_dinomed.plugin.controls import button, narrow, told
+from napari_dinomed.plugin.encoders import FILTERS, advice, known_of
+from napari_dinomed.plugin.opening import opening_menu
 from napari_dinomed.session.activity import Activity, Phase
 from napari_dinomed.settings import load_settings, save_settings
-from napari_dinomed.volume import CT_PRESETS, choose_window
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -42,10 +43,11 @@ if TYPE_CHECKING:
 
 _FILE = "Weights from a file…"
 _NO_IMAGE = "Open an image to begin"
+_ENCODES = "What describes the voxels; chosen once for all volumes of a kind"
 
 
 class ImageBox(QGroupBox):
-    """Image, windows, encoder, and the button that computes features."""
+    """The image, the encoder, and the button that computes features."""
 
     def __init__(self, workbench: Workbench, engine: Asks, deliver: Deliver) -> None:
         super().__init__("Image")
@@ -55,15 +57,18 @@ class ImageBox(QGroupBox):
         self._begun = 0.0
         self._complained: weakref.WeakSet[Image] = weakref.WeakSet()
         self._encoders: dict[str, EncoderInfo] = {}
-        self.images, self.encoders = QComboBox(), QComboBox()
-        self.display, self.windows = QComboBox(), QComboBox()
-        self.others = (QComboBox(), QComboBox())
-        self.compute = QPushButton("Compute features")
-        self.cancel = QPushButton("Cancel")
-        self.bar = QProgressBar()
-        self.state = QLabel(_NO_IMAGE)
-        self.state.setWordWrap(True)
-        self._fill()
+        self.images = narrow(told(QComboBox(), "Image", "The image that clicks are on"))
+        self.encoders = narrow(told(QComboBox(), "Encoder", _ENCODES))
+        self.encoders.addItem("3-D filters (built in, no weights)", FILTERS)
+        self.open = button("Open…", "Open files, a folder or a sample", self._ask_to_open)
+        self.compute = button(
+            "Compute", "Compute features now; else the first click does", self._compute
+        )
+        self.cancel = button("Cancel", "Stop computing; what is done is kept", self._cancel)
+        self.bar, self.state = QProgressBar(), QLabel(_NO_IMAGE)
+        self.advice = QLabel()
+        self.advice.setWordWrap(True)
+        self.advice.hide()
         self._lay_out()
         self._connect()
         self._offer()
@@ -71,55 +76,27 @@ class ImageBox(QGroupBox):
 
     # Layout
 
-    def _fill(self) -> None:
-        for box, usual in ((self.display, "as it is shown"), (self.windows, "usual")):
-            box.addItem(usual, "")
-            box.addItem("auto", "auto")
-            for name in CT_PRESETS:
-                box.addItem(f"CT {name}", name)
-        self.display.setToolTip("Grey values that you see; labels do not depend on it")
-        self.windows.setToolTip(
-            "Grey values that the encoder sees; another needs new features"
-        )
-        self.encoders.addItem("3-D filters (built in, no weights)", "filters")
-        for widget in (self.bar, self.cancel):
-            _keep_room(widget)
-            widget.hide()
-
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.addRow("Clicks are on", self.images)
-        beside = QHBoxLayout()
-        for box in self.others:
-            box.setToolTip("Another layer of the same voxels for the encoder to look at")
-            beside.addWidget(box)
-        form.addRow("Seen with", beside)
-        form.addRow("Display", self.display)
-        form.addRow("Encoder sees", self.windows)
-        form.addRow("Encoder", self.encoders)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.compute)
-        buttons.addWidget(self.cancel)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addLayout(buttons)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.state)
+        # What comes and goes shares its place with what it stands for: nothing jumps.
+        self._buttons, self._states = (
+            _Either(self.compute, self.cancel),
+            _Either(self.state, self.bar),
+        )
+        layout = QGridLayout(self)
+        layout.setColumnStretch(1, 1)
+        layout.addWidget(QLabel("Image"), 0, 0)
+        layout.addWidget(self.images, 0, 1)
+        layout.addWidget(self.open, 0, 2)
+        layout.addWidget(QLabel("Encoder"), 1, 0)
+        layout.addWidget(self.encoders, 1, 1)
+        layout.addWidget(self._buttons, 1, 2)
+        layout.addWidget(self._states, 2, 0, 1, 3)
+        layout.addWidget(self.advice, 3, 0, 1, 3)
 
     def _connect(self) -> None:
         workbench = self._workbench
         self.images.activated.connect(lambda _: self._choose_image())
-        for box in self.others:
-            box.activated.connect(lambda _: self._choose_others())
-        self.display.activated.connect(lambda _: self._choose_display())
-        self.windows.activated.connect(
-            lambda _: workbench.choose(
-                "encoder's window", window=self.windows.currentData()
-            )
-        )
         self.encoders.activated.connect(lambda _: self._choose_encoder())
-        self.compute.clicked.connect(lambda: self._compute())
-        self.cancel.clicked.connect(lambda: self._cancel())
         workbench.images_changed.connect(self._offer)
         workbench.bound.connect(self._on_bound)
         workbench.acted.connect(self._on_activity)
@@ -152,19 +129,16 @@ class ImageBox(QGroupBox):
             self.images.addItem(image.name, image)
         if current is not None:
             self.images.setCurrentIndex(self.images.findText(current.name))
-        for box in self.others:
-            box.clear()
-            box.addItem("nothing else", None)
-            for image in images:
-                if image != current:
-                    box.addItem(image.name, image)
         session = self._workbench.session
         if session is not None:
             self._on_document(session.document)
-        for widget in (self.compute, self.display, self.windows, self.encoders):
+        self.images.setEnabled(bool(images))
+        for widget in (self.compute, self.encoders):
             widget.setEnabled(session is not None)
-        for box in self.others:
-            box.setEnabled(session is not None and len(images) > 1)
+
+    def _ask_to_open(self) -> None:
+        below = self.open.mapToGlobal(self.open.rect().bottomLeft())
+        opening_menu(self, self._workbench).exec(below)
 
     def _choose_image(self) -> None:
         image = self.images.currentData()
@@ -172,20 +146,7 @@ class ImageBox(QGroupBox):
             self._workbench.attempt(lambda: self._workbench.bind(image))
         self._list_images()
 
-    def _choose_others(self) -> None:
-        chosen = [box.currentData() for box in self.others if box.currentData() is not None]
-        self._workbench.attempt(lambda: self._workbench.see_with(chosen))
-
-    # Windows and encoder
-
-    def _choose_display(self) -> None:
-        session, image = self._workbench.session, self._workbench.image
-        if session is None or image is None:
-            return
-        window = choose_window(session.volume, self.display.currentData() or None)
-        low, high = image.contrast_limits_range
-        image.contrast_limits_range = (min(window.low, low), max(window.high, high))
-        image.contrast_limits = (window.low, window.high)
+    # Encoder
 
     def _choose_encoder(self) -> None:
         session = self._workbench.session
@@ -195,7 +156,7 @@ class ImageBox(QGroupBox):
         if name == _FILE:
             name = self._ask_for_file()
         if name and self._is_ready(name):
-            self._workbench.choose("encoder", encoder=name)
+            self._workbench.choose_encoder(name)
         self._on_document(session.document)
 
     def _ask_for_file(self) -> str:
@@ -216,7 +177,7 @@ class ImageBox(QGroupBox):
         self._encoders = {info.name: info for info in described.encoders}
         self.encoders.clear()
         for info in described.encoders:
-            mark = "" if info.present else "  ⭳"
+            mark = "" if info.present else " (to be fetched)"
             self.encoders.addItem(f"{info.title}{mark}", info.name)
         self.encoders.addItem(_FILE, _FILE)
         session = self._workbench.session
@@ -260,7 +221,7 @@ class ImageBox(QGroupBox):
             self._workbench.failed.emit(str(error))
             return
         self._ask_for_encoders()
-        self._workbench.choose("encoder", encoder=name)
+        self._workbench.choose_encoder(name)
 
     # Computing
 
@@ -280,25 +241,29 @@ class ImageBox(QGroupBox):
             self._rest()
         if activity.progress is not None:
             self._show_progress(activity.progress)
-        self.state.setText(_in_words(activity, self._waits()))
+        self._say(_in_words(activity, self._waits()))
         self.compute.setEnabled(not is_busy and self._workbench.session is not None)
+
+    def _say(self, text: str) -> None:
+        self.state.setText(text)
+        self.state.setToolTip(text)
 
     def _waits(self) -> bool:
         session = self._workbench.session
         return session is not None and bool(session.document.waiting)
 
     def _work(self, what: str) -> None:
-        if not self.bar.isHidden():
+        if self._states.shows_second:
             return
         self._begun = time.monotonic()
         self.bar.setRange(0, 0)
         self.bar.setFormat(what)
-        self.bar.show()
-        self.cancel.show()
+        self._states.show_second(True)
+        self._buttons.show_second(True)
 
     def _rest(self) -> None:
-        self.bar.hide()
-        self.cancel.hide()
+        self._states.show_second(False)
+        self._buttons.show_second(False)
 
     def _show_progress(self, progress: Progress) -> None:
         if not progress.total:
@@ -314,32 +279,44 @@ class ImageBox(QGroupBox):
     # Showing
 
     def _on_bound(self) -> None:
-        self.display.setCurrentIndex(0)
         self._list_images()
         if self._workbench.session is None:
             self._rest()
-            self.state.setText(_NO_IMAGE)
+            self._say(_NO_IMAGE)
+            self.advice.hide()
 
     def _on_document(self, document: Document) -> None:
-        choices = document.choices
-        _select(self.windows, choices.window)
-        if self.encoders.findData(choices.encoder) < 0:
-            self.encoders.insertItem(0, choices.encoder.rpartition("/")[2], choices.encoder)
-        _select(self.encoders, choices.encoder)
-        session = self._workbench.session
-        for place, box in enumerate(self.others):
-            seen = choices.others[place] if place < len(choices.others) else None
-            number = 0
-            if seen is not None and session is not None:
-                number = self._number_of(box, seen)
-            box.setCurrentIndex(number)
+        name, session = document.choices.encoder, self._workbench.session
+        if self.encoders.findData(name) < 0:
+            self.encoders.insertItem(0, name.rpartition("/")[2], name)
+        self.encoders.setCurrentIndex(self.encoders.findData(name))
+        if session is not None:
+            kind = session.volume.modality
+            self.advice.setText(advice(kind, name))
+            self.advice.setVisible(bool(self.advice.text()))
+            self.encoders.setToolTip("\n".join(filter(None, (_ENCODES, known_of(kind)))))
 
-    def _number_of(self, box: QComboBox, fingerprint: str) -> int:
-        """Where an image of this fingerprint stands in a box; 0 where it is not open."""
-        for number in range(1, box.count()):
-            if self._workbench.fingerprint_of(box.itemData(number)) == fingerprint:
-                return number
-        return 0
+
+class _Either(QStackedWidget):
+    """One of two widgets, in one place."""
+
+    def __init__(self, first: QLabel, second: QProgressBar) -> None:
+        super().__init__()
+        self.addWidget(first)
+        self.addWidget(second)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    @property
+    def shows_second(self) -> bool:
+        """Which of them is seen."""
+        return bool(self.currentIndex())
+
+    def show_second(self, is_second: bool) -> None:
+        """Show the second, or the first again; the keyboard stays with what is seen."""
+        has_focus = self.currentWidget().hasFocus()
+        self.setCurrentIndex(int(is_second))
+        if has_focus:
+            self.currentWidget().setFocus(Qt.FocusReason.OtherFocusReason)
 
 
 def _in_words(activity: Activity, waits: bool) -> str:
@@ -348,18 +325,7 @@ def _in_words(activity: Activity, waits: bool) -> str:
     if activity.phase is Phase.ANSWERING:
         return "Answering your last click"
     if waits:
-        return "A click is not answered yet: compute features"
+        return "A click waits: compute features"
     if activity.phase is Phase.READY:
         return f"Features ready · {activity.device}"
-    return "Click to begin; features are read or computed first"
-
-
-def _select(box: QComboBox, value: str) -> None:
-    box.setCurrentIndex(max(0, box.findData(value)))
-
-
-def _keep_room(widget: QWidget) -> None:
-    """Let nothing below jump when a widget comes and goes."""
-    policy = widget.sizePolicy()
-    policy.setRetainSizeWhenHidden(True)
-    widget.setSizePolicy(policy)
+    return "Click to begin: features come first"

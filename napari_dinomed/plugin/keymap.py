@@ -1,4 +1,4 @@
-"""Keys as data: one table for binding, tooltips and the manual."""
+"""Keys as data: one table for binding, tool tips and the list of keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What a key can do on the layers of a document."""
+    """What a key can do."""
 
     TOGGLE = "toggle"
     UNDO = "undo"
@@ -15,15 +15,35 @@ class Action(StrEnum):
     NEW_LABEL = "new-label"
     DONE = "done"
     HIDE = "hide"
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+    SOLID = "solid"
+    WINDOW = "window"
+    HELP = "help"
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key in napari's notation, and what it says in a tooltip."""
+    """A key in napari's notation, and what it says in a tool tip.
+
+    Parameters
+    ----------
+    keys
+        As napari writes them.
+    shown
+        As users do.
+    does
+        What it does.
+    is_everywhere
+        Whether it works on any layer, not only on those of a document. napari has no use
+        for such a key on any of its layers.
+    """
 
     keys: tuple[str, ...]
     shown: str
     does: str
+    is_everywhere: bool = False
 
 
 KEYMAP: dict[Action, Key] = {
@@ -33,5 +53,18 @@ KEYMAP: dict[Action, Key] = {
     Action.NEW_LABEL: Key(("N",), "N", "begin a new label"),
     Action.DONE: Key(("Enter",), "Enter", "lock the label as it is, or open it again"),
     Action.HIDE: Key(("H",), "H", "show or hide the segmentation"),
+    Action.AXIAL: Key(("F5",), "F5", "show axial slices", True),
+    Action.CORONAL: Key(("F6",), "F6", "show coronal slices", True),
+    Action.SAGITTAL: Key(("F7",), "F7", "show sagittal slices", True),
+    Action.SOLID: Key(("F8",), "F8", "show labels in 3-D, with the slice among them", True),
+    Action.WINDOW: Key(("W",), "W", "show the next window of grey values", True),
+    Action.HELP: Key(("F1",), "F1", "list the keys, and what each control does", True),
 }
 LABEL_KEYS = tuple("123456789")
+MOUSE = {
+    "Wheel": "go through the slices",
+    "Shift+wheel": "zoom",
+    "Ctrl+right drag": "change the window, across its width, up and down its level; "
+    "not with a brush in hand",
+}
+"""What the mouse does on the canvas beside clicking, on the three layers."""

@@ -1,223 +1,335 @@
-"""The list of labels: colour, name, what a click on it means, how large it is, lock."""
+"""The list of labels: choose, name, colour, lock, merge, order and remove them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QModelIndex, QPoint, QSize, Qt
 from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QColorDialog,
-    QComboBox,
-    QGridLayout,
     QGroupBox,
-    QLabel,
+    QHBoxLayout,
+    QHeaderView,
     QLineEdit,
-    QPushButton,
-    QRadioButton,
-    QToolButton,
+    QMenu,
+    QStyledItemDelegate,
+    QTableView,
     QVBoxLayout,
-    QWidget,
 )
 
-from napari_dinomed.annotation.labels import Label, Meaning
+from napari_dinomed.plugin.controls import button, told
 from napari_dinomed.plugin.keymap import KEYMAP, Action
-from napari_dinomed.volume import Geometry
+from napari_dinomed.plugin.labels_table import MEANINGS, Column, LabelsModel, rows_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
+    from napari_dinomed.session.figures import Figures
 
-_MEANINGS = {Meaning.OBJECT: "object", Meaning.ALL_LIKE_THIS: "all alike"}
+# Rows that are seen without scrolling: few enough that the tools below stay in view on a
+# screen of 720 lines.
+_FEWEST_ROWS, _MOST_ROWS = 3, 6
+# Between lines of text, in logical pixels.
+_LINE_GAP = 6
 
 
 class LabelsBox(QGroupBox):
-    """One row per label, and a button for another."""
+    """The table of labels, and what is done with the one that is chosen."""
 
     def __init__(self, workbench: Workbench) -> None:
         super().__init__("Labels")
         self._workbench = workbench
-        self._rows: dict[int, LabelRow] = {}
-        self._grid = QGridLayout()
-        self._grid.setColumnStretch(2, 1)
-        self.add = QPushButton("New label")
-        self.add.setToolTip(
-            f"{KEYMAP[Action.NEW_LABEL].does} ({KEYMAP[Action.NEW_LABEL].shown})"
+        self._figures: Mapping[int, Figures] = {}
+        self.model = LabelsModel(lambda n, name: workbench.change_label(n, name=name))
+        self.table = LabelsTable(self.model)
+        key = KEYMAP[Action.NEW_LABEL]
+        self.add = button("New label", f"{key.does} ({key.shown})", workbench.new_label)
+        self.merge = button(
+            "Merge…", "Give the label's voxels to another label", self._ask_merge
         )
-        self.add.clicked.connect(lambda: self._workbench.new_label())
-        self.add.setEnabled(False)
+        self.up = button("Up", "Move the label up the list (Alt+Up)", self._move_up)
+        self.down = button(
+            "Down", "Move the label down the list (Alt+Down)", self._move_down
+        )
+        self.remove = button(
+            "Remove",
+            "Remove the label, its prompts and its voxels (Delete, in the list)",
+            self._remove,
+        )
+        buttons = QHBoxLayout()
+        for each in (self.add, self.merge, self.up, self.down, self.remove):
+            buttons.addWidget(each)
         layout = QVBoxLayout(self)
-        layout.addLayout(self._grid)
-        layout.addWidget(self.add)
+        layout.addWidget(self.table)
+        layout.addLayout(buttons)
+        self._connect()
+        self.setEnabled(False)
+
+    def _connect(self) -> None:
+        workbench, table = self._workbench, self.table
+        table.clicked.connect(self._act_on)
+        table.selectionModel().currentRowChanged.connect(lambda new, _: self._aim_at(new))
+        table.keys = {
+            Qt.Key.Key_Space: lambda: self._act_on(table.currentIndex()),
+            Qt.Key.Key_F2: table.rename,
+            Qt.Key.Key_Delete: self._remove,
+        }
+        table.moves = {Qt.Key.Key_Up: self._move_up, Qt.Key.Key_Down: self._move_down}
+        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        table.customContextMenuRequested.connect(self._show_menu)
         workbench.document_changed.connect(self._show)
         workbench.bound.connect(self._on_bound)
-        workbench.aim_changed.connect(self._on_aim)
+        workbench.aim_changed.connect(lambda label, _: self._on_aim(label))
+        workbench.measured.connect(self._on_measured)
 
-    @property
-    def rows(self) -> dict[int, LabelRow]:
-        """Row of each label."""
-        return self._rows
+    # Showing
 
     def _on_bound(self) -> None:
         session = self._workbench.session
-        self.add.setEnabled(session is not None)
+        self.setEnabled(session is not None)
+        self._figures = {}
         if session is None:
-            self._remove(set(self._rows))
+            self.model.show([])
+
+    def _on_measured(self, figures: Mapping[int, Figures]) -> None:
+        self._figures = figures
+        if self._workbench.session is not None:
+            self._show(self._workbench.session.document)
 
     def _show(self, document: Document) -> None:
-        """Bring rows up to date where they stand, so that what is being typed stays."""
         session = self._workbench.session
         if session is None:
             return
-        self._remove(self._rows.keys() - {label.id for label in document.labels})
-        for place, label in enumerate(document.labels):
-            row = self._rows.get(label.id)
-            if row is None:
-                row = self._rows[label.id] = LabelRow(self._workbench, label)
-            if row.place != place:
-                row.place = place
-                for column, widget in enumerate(row.widgets):
-                    self._grid.addWidget(widget, place, column)
-            row.show(label, document.mask(label.id).count, session.volume.geometry)
-            if label.id in document.waiting:
-                row.size.setText("…")
-        self._on_aim(self._workbench.label, self._workbench.include)
+        self.model.show(rows_of(document, session.volume.geometry, self._figures))
+        self.table.updateGeometry()
+        self._on_aim(self._workbench.label)
 
-    def _remove(self, gone: set[int]) -> None:
-        for number in gone:
-            for widget in self._rows.pop(number).widgets:
-                self._grid.removeWidget(widget)
-                widget.setParent(None)
-                widget.deleteLater()
+    def _on_aim(self, label: int) -> None:
+        place = self.model.place_of(label)
+        if place < 0:
+            return
+        current = self.table.currentIndex()
+        if current.row() != place:
+            column = current.column() if current.isValid() else Column.NAME
+            self.table.setCurrentIndex(self.model.index(place, column))
+        is_done = self.model.rows[place].label.is_done
+        is_one_of_several = len(self.model.rows) > 1
+        self.remove.setEnabled(not is_done)
+        self.merge.setEnabled(not is_done and is_one_of_several)
+        for each in (self.up, self.down):
+            each.setEnabled(is_one_of_several)
 
-    def _on_aim(self, label: int, include: bool) -> None:
-        del include
-        if label in self._rows:
-            self._rows[label].aimed.setChecked(True)
+    # What is done
+
+    @property
+    def _label(self) -> int:
+        return self._workbench.label
+
+    def _aim_at(self, index: QModelIndex) -> None:
+        if index.isValid():
+            number = self.model.rows[index.row()].label.id
+            if number != self._workbench.label:
+                self._workbench.aim(number)
+
+    def _act_on(self, index: QModelIndex) -> None:
+        """A click on a cell, or Space: what the cell is for."""
+        if not index.isValid():
+            return
+        column = Column(index.column())
+        if column is Column.COLOR:
+            self._ask_color()
+        elif column is Column.MEANING:
+            self._ask_meaning()
+        elif column is Column.STATE:
+            self._workbench.toggle_done(self._label)
+
+    def _ask_color(self) -> None:
+        label = self._workbench.require().document.find(self._label)
+        chosen = QColorDialog.getColor(QColor.fromRgbF(*label.color), self.window())
+        if chosen.isValid():
+            color = (chosen.redF(), chosen.greenF(), chosen.blueF())
+            self._workbench.change_label(label.id, color=color)
+
+    def _ask_meaning(self) -> None:
+        menu = QMenu(self)
+        self._fill_meanings(menu)
+        self._pop_up(menu, Column.MEANING)
+
+    def _ask_merge(self) -> None:
+        menu = QMenu(self)
+        self._fill_merge(menu)
+        menu.exec(self.merge.mapToGlobal(self.merge.rect().bottomLeft()))
+
+    def _pop_up(self, menu: QMenu, column: Column) -> None:
+        place = self.model.index(self.model.place_of(self._label), column)
+        corner = self.table.visualRect(place).bottomLeft()
+        menu.exec(self.table.viewport().mapToGlobal(corner))
+
+    def _fill_meanings(self, menu: QMenu) -> None:
+        for meaning, text in MEANINGS.items():
+            change = partial(self._workbench.change_label, self._label, meaning=meaning)
+            menu.addAction(text).triggered.connect(lambda _=False, change=change: change())
+
+    def _fill_merge(self, menu: QMenu) -> None:
+        for row in self.model.rows:
+            if row.label.id != self._label:
+                merge = partial(self._workbench.merge_label, self._label, row.label.id)
+                action = menu.addAction(f"Into {row.label.name}")
+                action.setEnabled(not row.label.is_done)
+                action.triggered.connect(lambda _=False, merge=merge: merge())
+
+    def _show_menu(self, place: QPoint) -> None:
+        """All that can be done with a label, where it stands."""
+        menu = QMenu(self)
+        menu.addAction("Rename (F2)").triggered.connect(lambda: self.table.rename())
+        menu.addAction("Colour…").triggered.connect(lambda: self._ask_color())
+        self._fill_meanings(menu.addMenu("A click is"))
+        merge = menu.addMenu("Merge")
+        merge.setEnabled(self.merge.isEnabled())
+        self._fill_merge(merge)
+        lock = menu.addAction("Lock, or open again")
+        lock.triggered.connect(lambda: self._workbench.toggle_done(self._label))
+        remove = menu.addAction("Remove (Delete)")
+        remove.setEnabled(self.remove.isEnabled())
+        remove.triggered.connect(lambda: self._remove())
+        menu.exec(self.table.viewport().mapToGlobal(place))
+
+    def _move_up(self) -> None:
+        self._workbench.move_label(self._label, -1)
+
+    def _move_down(self) -> None:
+        self._workbench.move_label(self._label, 1)
+
+    def _remove(self) -> None:
+        self._workbench.remove_label(self._label)
 
 
 class NameEdit(QLineEdit):
     """A field for a label's name that keeps its keys to itself.
 
-    Keys that it has no use for, as Enter, would go on to the canvas and mean something.
+    Keys that it has no use for, as Return, would go on to the canvas and mean something.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        # Room for a usual name and the margins that napari's style adds.
-        self.setMinimumWidth(self.fontMetrics().horizontalAdvance("right kidney mm"))
-
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Type, and let nobody else have the key; Return and Escape end it."""
-        is_over = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape)
-        if event.key() == Qt.Key.Key_Escape:
-            self.undo()
+        """Type, and let nobody else have the key."""
         super().keyPressEvent(event)
         event.accept()
-        if is_over:
-            # The next keys are for the canvas again.
-            self.clearFocus()
 
 
-class LabelRow:
-    """Widgets of one label: aim, colour, name, meaning, size, lock, remove."""
+class _Names(QStyledItemDelegate):
+    """Has names typed in a `NameEdit`."""
 
-    def __init__(self, workbench: Workbench, label: Label) -> None:
-        self.label = label
-        self.place = -1
-        self._workbench = workbench
-        self.aimed = QRadioButton()
-        self.aimed.setToolTip(
-            "prompts and the brush are for this label (1 to 9 on the canvas)"
+    def createEditor(self, parent: Any, option: Any, index: Any) -> QLineEdit:  # noqa: N802
+        """The field."""
+        del option, index
+        edit = told(NameEdit(), "Name", "Return keeps the name, Escape the old one")
+        edit.setParent(parent)
+        return edit
+
+
+class LabelsTable(QTableView):
+    """A table that keeps to its keys and leaves all others to the canvas."""
+
+    def __init__(self, model: LabelsModel) -> None:
+        super().__init__()
+        self.keys: dict[Any, Any] = {}
+        self.moves: dict[Any, Any] = {}
+        self.setModel(model)
+        told(
+            self,
+            "Labels",
+            "Prompts and the brush are for the chosen label (1 to 9 on the canvas)",
         )
-        self.color = QToolButton()
-        self.color.setToolTip("change the colour")
-        self.name = NameEdit()
-        self.meaning = QComboBox()
-        self.meaning.setToolTip("a click means this one object, or all that look like it")
-        self.size = QLabel()
-        # Room for what will stand there, so that names keep their width.
-        self.size.setMinimumWidth(self.size.fontMetrics().horizontalAdvance("00000.00 ml"))
-        self.done = QToolButton()
-        self.done.setCheckable(True)
-        self.remove = QToolButton()
-        self.remove.setText("×")
-        self.remove.setToolTip("remove the label, its prompts and its voxels")
-        for meaning, text in _MEANINGS.items():
-            self.meaning.addItem(text, meaning)
-        self._connect()
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
+        self.setItemDelegateForColumn(Column.NAME, _Names(self))
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.verticalHeader().hide()
+        lines = self.fontMetrics().height() + _LINE_GAP
+        self.verticalHeader().setDefaultSectionSize(lines)
+        self.verticalHeader().setMinimumSectionSize(lines)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(self.fontMetrics().horizontalAdvance("m"))
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
-    @property
-    def widgets(self) -> tuple[QWidget, ...]:
-        """From left to right."""
-        return (
-            self.aimed,
-            self.color,
-            self.name,
-            self.meaning,
-            self.size,
-            self.done,
-            self.remove,
-        )
+    def rename(self) -> None:
+        """Type over the name of the chosen label."""
+        self.edit(self.currentIndex().siblingAtColumn(Column.NAME))
 
-    def show(self, label: Label, voxels: int, geometry: Geometry) -> None:
-        """Show a label and how many voxels it has."""
-        self.label = label
-        # A name that is being typed stays, whatever is answered meanwhile.
-        if not self.name.isModified() and self.name.text() != label.name:
-            self.name.setText(label.name)
-        self.meaning.setCurrentIndex(list(_MEANINGS).index(label.meaning))
-        self.color.setStyleSheet(
-            f"background-color: {QColor.fromRgbF(*label.color).name()};"
-        )
-        self.size.setText(readable(voxels * geometry.voxel_volume, geometry.unit))
-        self.size.setToolTip(f"{voxels:,} voxels")
-        self.done.setChecked(label.is_done)
-        self.done.setText("done" if label.is_done else "open")
-        self.done.setToolTip(
-            "locked: nothing changes it; press to open it again"
-            if label.is_done
-            else f"{KEYMAP[Action.DONE].does} ({KEYMAP[Action.DONE].shown})"
-        )
-        for widget in (self.meaning, self.remove):
-            widget.setEnabled(not label.is_done)
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Move about, and do what the table's keys do; the canvas has all other keys."""
+        is_alt = event.modifiers() == Qt.KeyboardModifier.AltModifier
+        acts = self.moves if is_alt else self.keys
+        if event.key() in acts:
+            acts[event.key()]()
+        elif event.key() in _MOVES and not is_alt:
+            super().keyPressEvent(event)
+        else:
+            event.ignore()
 
-    def _connect(self) -> None:
-        workbench = self._workbench
-        self.aimed.clicked.connect(lambda: workbench.aim(self.label.id))
-        self.color.clicked.connect(lambda: self._ask_color())
-        self.name.editingFinished.connect(lambda: self._rename())
-        self.meaning.activated.connect(
-            lambda: workbench.change_label(
-                self.label.id, meaning=self.meaning.currentData()
-            )
-        )
-        self.done.clicked.connect(lambda: workbench.toggle_done(self.label.id))
-        self.remove.clicked.connect(lambda: workbench.remove_label(self.label.id))
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As high as its rows, within limits."""
+        rows = min(max(self.model().rowCount(), _FEWEST_ROWS), _MOST_ROWS)
+        frame = 2 * self.frameWidth()
+        height = rows * self.verticalHeader().defaultSectionSize()
+        height += self.horizontalHeader().sizeHint().height() + frame
+        return QSize(self._width_with(Column) + _SPARE, height)
 
-    def _rename(self) -> None:
-        name = self.name.text().strip()
-        self.name.setModified(False)
-        if not name:
-            self.name.setText(self.label.name)
-        elif name != self.label.name:
-            self._workbench.change_label(self.label.id, name=name)
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As high: what is chosen most is always seen; as narrow as columns give way."""
+        kept = [column for column in Column if column not in _GIVING_WAY]
+        return QSize(self._width_with(kept), self.sizeHint().height())
 
-    def _ask_color(self) -> None:
-        chosen = QColorDialog.getColor(
-            QColor.fromRgbF(*self.label.color), self.color.window()
-        )
-        if chosen.isValid():
-            color = (chosen.redF(), chosen.greenF(), chosen.blueF())
-            self._workbench.change_label(self.label.id, color=color)
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Columns that matter less give way to the name where it is narrow."""
+        super().resizeEvent(event)
+        shown = list(Column)
+        for column in _GIVING_WAY:
+            is_wide = self._width_with(shown) <= self.width()
+            self.setColumnHidden(column, not is_wide)
+            if not is_wide:
+                shown.remove(column)
+
+    def _width_with(self, columns: Iterable[Column]) -> int:
+        """Of the table where these columns are read whole."""
+        letters = self.fontMetrics().horizontalAdvance
+        texts = (letters(_WIDEST[column]) + _CELL_MARGINS for column in columns)
+        return int(sum(texts) + 2 * self.frameWidth())
 
 
-def readable(volume: float, unit: str) -> str:
-    """A volume in the unit that its users think in: ml for patients, µm³ for cells."""
-    if not volume:
-        return "–"
-    if unit == "mm":
-        return f"{volume / 1000:.1f} ml"
-    if unit == "nm":
-        return f"{volume / 1e9:.3f} µm³"
-    return f"{volume:.4g} {unit}³"
+# The least needed first.
+_GIVING_WAY = (Column.PROMPTS, Column.MEANING, Column.GREY)
+# What usually stands there, header included.
+_WIDEST = {
+    Column.COLOR: "m 9",
+    Column.NAME: "right kidney",
+    Column.MEANING: "A click is",
+    Column.VOLUME: "1234.5 ml",
+    Column.GREY: "123 ± 45",
+    Column.PROMPTS: "Clicks",
+    Column.STATE: "State",
+}
+# For a volume of four digits or a longer name, in logical pixels.
+_SPARE = 24
+# Of a cell, both sides, in logical pixels.
+_CELL_MARGINS = 6
+_MOVES = (
+    Qt.Key.Key_Up,
+    Qt.Key.Key_Down,
+    Qt.Key.Key_Left,
+    Qt.Key.Key_Right,
+    Qt.Key.Key_Home,
+    Qt.Key.Key_End,
+    Qt.Key.Key_PageUp,
+    Qt.Key.Key_PageDown,
+)

@@ -11,10 +11,10 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QGroupBox,
-    QPushButton,
 )
 
 from napari_dinomed.errors import DinomedError, ModelError
+from napari_dinomed.plugin.controls import button, narrow, told
 from napari_dinomed.settings import load_settings, save_settings
 from napari_dinomed.taught.header import SUFFIX, read_header
 
@@ -33,22 +33,25 @@ class ModelBox(QGroupBox):
     def __init__(self, workbench: Workbench) -> None:
         super().__init__("Taught model")
         self._workbench = workbench
-        self.models = QComboBox()
-        self.models.setToolTip("what earlier volumes taught; propose finds it in this one")
-        self.choose = QPushButton("Open…")
-        self.choose.setToolTip("choose a model's file")
-        self.propose = QPushButton("Propose")
-        self.propose.setToolTip("find what the model knows, before any click")
-        self.remember = QPushButton("Remember")
-        self.remember.setToolTip("teach the model this volume's labels as they are now")
+        self.models = told(
+            narrow(QComboBox()),
+            "Taught model",
+            "What earlier volumes taught; Propose finds it in this one",
+        )
+        self.choose = button("Open…", "Choose a model's file", self._choose)
+        self.propose = button(
+            "Propose", "Find what the model knows, before any click", self._propose
+        )
+        self.remember = button(
+            "Remember",
+            "Teach the model this volume's labels as they are now",
+            self._remember,
+        )
         layout = QGridLayout(self)
         layout.addWidget(self.models, 0, 0)
         layout.addWidget(self.choose, 0, 1)
         layout.addWidget(self.propose, 1, 0)
         layout.addWidget(self.remember, 1, 1)
-        self.choose.clicked.connect(lambda: self._choose())
-        self.propose.clicked.connect(lambda: self._propose())
-        self.remember.clicked.connect(lambda: self._remember())
         self.models.activated.connect(lambda: self._show_choice())
         workbench.bound.connect(self._on_bound)
         self.setEnabled(False)
@@ -87,8 +90,8 @@ class ModelBox(QGroupBox):
             header = _header_of(path)
             if header is not None:
                 self.models.addItem(path.stem, str(path))
-                told = f"{path}\n{_told(header)}"
-                self.models.setItemData(self.models.count() - 1, told, 3)
+                about = f"{path}\n{_told(header)}"
+                self.models.setItemData(self.models.count() - 1, about, 3)
         self.models.addItem("New model…", "")
         self.models.setCurrentIndex(self.models.findData(str(chosen) if chosen else ""))
         self._show_choice()

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _OPPOSITE = dict(zip("RLAPSI", "LRPAIS", strict=True))
 _PLACES = ("top_center", "bottom_center", "middle_left", "middle_right")
 _NAME = "dinomed_{}"
-_COLOR = (1.0, 0.85, 0.3, 1.0)
 _SIZE = 14
 _LEFT_RIGHT = 2
 
@@ -54,7 +53,7 @@ def show_orientation(viewer: ViewerModel) -> None:
         return
     for place in _PLACES:
         viewer.canvas.overlays[_NAME.format(place)] = TextOverlay(
-            position=place, color=_COLOR, font_size=_SIZE
+            position=place, font_size=_SIZE
         )
 
     def update() -> None:

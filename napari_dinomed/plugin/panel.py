@@ -1,4 +1,4 @@
-"""The dock widget: image and features, labels, tools, result, from top to bottom."""
+"""The dock widget: what is used most at the top, what happens now at its foot."""
 
 from __future__ import annotations
 
@@ -6,18 +6,32 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import (
+    QDialog,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_dinomed.plugin.bridge import Bridge
+from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.engines import APPLICATION
 from napari_dinomed.plugin.finish_box import FinishBox
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
+from napari_dinomed.plugin.looks import keep_focus_seen, tighten
+from napari_dinomed.plugin.manual import show_manual
 from napari_dinomed.plugin.model_box import ModelBox
 from napari_dinomed.plugin.orientation import show_orientation
 from napari_dinomed.plugin.prompts_box import PromptsBox
 from napari_dinomed.plugin.result_box import ResultBox
+from napari_dinomed.plugin.sight_box import SightBox
+from napari_dinomed.plugin.start_box import StartBox
+from napari_dinomed.plugin.view_box import ViewBox
 from napari_dinomed.plugin.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -27,6 +41,8 @@ if TYPE_CHECKING:
 
     from napari_dinomed.session.computing import Asks
 
+# Between boxes, and around them, in logical pixels.
+_EDGE = 3
 _DISCLAIMER = "Not a medical device. Nothing leaves this machine."
 
 
@@ -49,44 +65,66 @@ class Panel(QWidget):
         asked = engine if engine is not None else APPLICATION.lend()
         self._bridge = Bridge(self)
         self.workbench = Workbench(napari_viewer, asked, self._bridge.deliver)
+        self.view_box = ViewBox(self.workbench)
         self.labels_box = LabelsBox(self.workbench)
         self.prompts_box = PromptsBox(self.workbench)
         self.finish_box = FinishBox(self.workbench, self._bridge.deliver)
         self.result_box = ResultBox(self.workbench)
+        self.sight_box = SightBox(self.workbench)
         self.model_box = ModelBox(self.workbench)
+        self.start_box = StartBox(self.workbench)
         self._status = QLabel(_DISCLAIMER)
         self._status.setWordWrap(True)
+        self.help = button("?", "Keys, and a sentence for every control (F1)", self.manual)
+        self.help.setAccessibleName("Help")
+        self.help.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.workbench.said.connect(self._say)
+        self.workbench.asked_for_help.connect(self.manual)
         self.workbench.failed.connect(self._complain)
         self.workbench.recovered.connect(self._forget_error)
         # Last: it begins with the first image, which the others must hear of.
         self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        for box in (
-            self.image_box,
-            self.labels_box,
-            self.prompts_box,
-            self.finish_box,
-            self.result_box,
-            self.model_box,
-            self._status,
-        ):
-            layout.addWidget(box)
-        layout.addStretch()
-        self._let_scroll(content)
+        self._lay_out()
+        keep_focus_seen(self, napari_viewer)
         show_orientation(napari_viewer)
         # Closing the window destroys the panel, and its slots, without asking it.
         self._leave = partial(_leave, self.workbench, engine is None)
         self.destroyed.connect(partial(self._leave, Workbench.abandon))
 
-    def _let_scroll(self, content: QWidget) -> None:
-        """Many labels, or a small screen, must not make the window grow."""
+    def _lay_out(self) -> None:
+        """Boxes that scroll, so that a small screen is enough, and messages below them."""
+        content = QWidget()
+        boxes = QVBoxLayout(content)
+        boxes.setContentsMargins(*(_EDGE,) * 4)
+        boxes.setSpacing(_EDGE)
+        for box in (
+            self.start_box,
+            self.image_box,
+            self.view_box,
+            self.labels_box,
+            self.prompts_box,
+            self.result_box,
+            self.finish_box,
+            self.sight_box,
+            self.model_box,
+        ):
+            boxes.addWidget(box)
+            tighten(box)
+        boxes.addStretch()
         scroll = _Scroll()
         scroll.setWidget(content)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(_EDGE, 0, _EDGE, _EDGE)
+        foot.addWidget(self._status, 1)
+        foot.addWidget(self.help)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(scroll, 1)
+        outer.addLayout(foot)
+
+    def manual(self) -> QDialog:
+        """Show the keys, and a sentence for every control."""
+        return show_manual(self)
 
     def event(self, event: QEvent) -> bool:
         """Leave when the dock widget around the panel is closed."""
@@ -132,13 +170,24 @@ class _Scroll(QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As wide as what is in it would like, with the bar beside it."""
+        inside, usual = self.widget(), super().sizeHint()
+        if inside is None:
+            return usual
+        return QSize(inside.sizeHint().width() + self._bar_width(), usual.height())
+
+    def _bar_width(self) -> int:
+        bar = self.verticalScrollBar()
+        return int(bar.sizeHint().width()) if bar is not None else 0
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
         """Follow what is in it."""
         if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
-            bar = self.verticalScrollBar()
-            room = bar.sizeHint().width() if bar is not None else 0
-            self.setMinimumWidth(watched.minimumSizeHint().width() + room)
+            least = watched.minimumSizeHint().width()
+            self.setMinimumWidth(least + self._bar_width())
         return bool(super().eventFilter(watched, event))
 
 

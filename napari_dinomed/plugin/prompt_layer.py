@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 NAME = "Prompts"
 _SYMBOLS = {True: "disc", False: "x"}
-# Of a point on the screen, whatever the zoom.
-_SCREEN_PIXELS = (9, 16)
+# Of a point on the screen, whatever the zoom. napari draws the least, too, at the volume's
+# corner where no point lies in the slice: as small as can be.
+_SCREEN_PIXELS = (2, 16)
+# Of a slice's shorter side: seen where the slice fills half of the canvas.
+_SHARE = 1 / 30
 _NEW = -1
 
 
@@ -59,7 +62,7 @@ class PromptLayer:
         self.layer = Points(
             ndim=3,
             name=NAME,
-            size=max(4.0, min(image.data.shape[-2:]) / 40),
+            size=max(4.0, min(image.data.shape[-2:]) * _SHARE),
             features={
                 "label": np.zeros(0, int),
                 "include": np.zeros(0, bool),

@@ -15,13 +15,13 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QMenu,
     QMessageBox,
-    QPushButton,
     QVBoxLayout,
 )
 from superqt import QLabeledDoubleSlider
 
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.io import label_formats
+from napari_dinomed.plugin.controls import button, narrow, told
 from napari_dinomed.settings import load_settings, save_settings
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _DOCUMENT = ".dinomed.json"
 _DOCUMENTS = f"Documents (*{_DOCUMENT})"
+_TABLE = ".csv"
+_TABLES = f"Tables (*{_TABLE})"
 
 
 class ResultBox(QGroupBox):
@@ -38,44 +40,76 @@ class ResultBox(QGroupBox):
     def __init__(self, workbench: Workbench) -> None:
         super().__init__("Result")
         self._workbench = workbench
-        self.heads = QComboBox()
+        self.heads = narrow(QComboBox())
         for readout in Readout:
             self.heads.addItem(readout.text, readout.value)
+        told(
+            self.heads,
+            "Readout",
+            "How features become a label; automatic is right for most",
+        )
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0.05, 0.95)
         self.threshold.setValue(0.5)
-        self.threshold.setToolTip("lower takes in more, higher less")
-        self.save = QPushButton("Save labels…")
-        self.save.setToolTip("write what is seen, on exactly the grid of the image's file")
-        self.save_inside = QPushButton()
-        self.split = QPushButton("Split into instances")
-        self.split.setToolTip(
-            "number the things of the label in use, in a layer of its own"
+        told(self.threshold, "Threshold", "Lower takes in more, higher less")
+        self.save = button(
+            "Save labels…",
+            "Write what is seen, on exactly the grid of the image's file",
+            self._save_labels,
         )
-        self.go_on = QPushButton("Continue from labels…")
-        self.go_on.setToolTip("begin with labels from a file, or from a layer of this grid")
-        self.save_copy = QPushButton("Save a copy…")
-        self.save_copy.setToolTip("labels, prompts and choices in a file of your own")
-        self.open_copy = QPushButton("Open a copy…")
-        self.take_over = QPushButton("Take over from the other window")
+        self.statistics = button(
+            "Statistics…",
+            "Write volume, grey values and prompts of each label to a CSV file",
+            self._save_statistics,
+        )
+        self.save_inside = button(
+            "Save into the store",
+            "Write what is seen into the OME-Zarr that the image came from",
+            self._save_inside,
+        )
+        self.split = button(
+            "Split into instances",
+            "Number the things of the label in use, in a layer of its own",
+            workbench.exchange.split,
+        )
+        self.go_on = button(
+            "Continue from labels…",
+            "Begin with labels from a file, or from a layer of this grid",
+            self._go_on,
+        )
+        self.save_copy = button(
+            "Save a copy…",
+            "Keep labels, prompts and choices in a file of your own",
+            self._save_copy,
+        )
+        self.open_copy = button(
+            "Open a copy…", "Go on with a copy; undo goes back", self._open_copy
+        )
+        self.take_over = button(
+            "Take over from the other window",
+            "Go on here with what the other window saved; that one only looks then",
+            workbench.take_over,
+        )
         self._lay_out()
         self._connect()
         self.setEnabled(False)
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.addRow("Readout", self.heads)
+        form, below = QFormLayout(), QFormLayout()
         form.addRow("Threshold", self.threshold)
+        below.addRow("Readout", self.heads)
         grid = QGridLayout()
         grid.addWidget(self.take_over, 0, 0, 1, 2)
         grid.addWidget(self.save, 1, 0)
-        grid.addWidget(self.split, 1, 1)
+        grid.addWidget(self.statistics, 1, 1)
         grid.addWidget(self.save_inside, 2, 0, 1, 2)
-        grid.addWidget(self.go_on, 3, 0, 1, 2)
-        grid.addWidget(self.save_copy, 4, 0)
-        grid.addWidget(self.open_copy, 4, 1)
-        for button in (self.take_over, self.save_inside):
-            button.hide()
+        grid.addLayout(below, 3, 0, 1, 2)
+        grid.addWidget(self.go_on, 4, 0)
+        grid.addWidget(self.split, 4, 1)
+        grid.addWidget(self.save_copy, 5, 0)
+        grid.addWidget(self.open_copy, 5, 1)
+        for rare in (self.take_over, self.save_inside):
+            rare.hide()
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addLayout(grid)
@@ -87,13 +121,6 @@ class ResultBox(QGroupBox):
         )
         self.threshold.sliderReleased.connect(lambda: self._choose_threshold())
         self.threshold.editingFinished.connect(lambda: self._choose_threshold())
-        self.split.clicked.connect(lambda: workbench.exchange.split())
-        self.save.clicked.connect(lambda: self._save_labels())
-        self.save_inside.clicked.connect(lambda: self._save_inside())
-        self.go_on.clicked.connect(lambda: self._go_on())
-        self.save_copy.clicked.connect(lambda: self._save_copy())
-        self.open_copy.clicked.connect(lambda: self._open_copy())
-        self.take_over.clicked.connect(lambda: workbench.take_over())
         workbench.bound.connect(self._on_bound)
         workbench.document_changed.connect(self._on_document)
         workbench.said.connect(lambda _: self._show_rights())
@@ -149,6 +176,17 @@ class ResultBox(QGroupBox):
         store = self._workbench.exchange.own_store
         if store is not None:
             self._workbench.exchange.save_labels(store)
+
+    def _save_statistics(self) -> None:
+        suggested = self._workbench.exchange.suggested_path(_TABLE)
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Export statistics", str(suggested), _TABLES
+        )
+        target = Path(path)
+        if path and not path.endswith(_TABLE):
+            target = target.with_name(target.name + _TABLE)
+        if path and self._may_replace(Path(path), target):
+            self._workbench.exchange.save_statistics(target)
 
     def _go_on(self) -> None:
         """Offer the labels layers that are there, and files."""

@@ -14,20 +14,25 @@ import numpy as np
 from napari.layers import Image
 from psygnal import Signal
 
+from napari_dinomed.annotation.arranging import merged, moved
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.plugin.encoders import remember, remembered
 from napari_dinomed.plugin.exchange import Exchange
 from napari_dinomed.plugin.hearing import Hearing
-from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
+from napari_dinomed.plugin.keys import Keys
 from napari_dinomed.plugin.layers import file_of, volume_of, widen_contrast_range
+from napari_dinomed.plugin.mouse import Mouse
+from napari_dinomed.plugin.planes import SliceAmongLabels
 from napari_dinomed.plugin.preferences import keeps_beside_image
 from napari_dinomed.plugin.sheet import Sheet
 from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.session.activity import Activity, View
 from napari_dinomed.session.autosave import Autosave
+from napari_dinomed.session.figures import Measuring
 from napari_dinomed.session.session import Session
-from napari_dinomed.volume import Volume
+from napari_dinomed.volume import CT_PRESETS, Volume, choose_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,8 +69,13 @@ class Workbench:
     bound = Signal()
     images_changed = Signal()
     document_changed = Signal(Document)
+    measured = Signal(object)
+    """Figures by label, of the document as it is now."""
     aim_changed = Signal(int, bool)
     tool_changed = Signal(str)
+    turned = Signal()
+    """The viewer shows another plane, or 3-D."""
+    asked_for_help = Signal()
     acted = Signal(Activity)
     said = Signal(str)
     failed = Signal(str)
@@ -74,6 +84,9 @@ class Workbench:
     def __init__(self, viewer: ViewerModel, engine: Asks, deliver: Deliver) -> None:
         self.viewer = viewer
         self.session: Session | None = None
+        self._measuring: Measuring | None = None
+        self._mouse: Mouse | None = None
+        self._solid: SliceAmongLabels | None = None
         self.image: Image | None = None
         self.sheet: Sheet | None = None
         self.label = 1
@@ -86,11 +99,15 @@ class Workbench:
         self._is_syncing = self._image_came = self.is_closed = False
         self._tool = "point"
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
+        self._window = 0
+        self._keys = Keys(self)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_mode)
         viewer.dims.events.current_step.connect(self._on_view)
         viewer.dims.events.order.connect(self._on_view)
+        viewer.dims.events.order.connect(self._on_turned)
+        viewer.dims.events.ndisplay.connect(self._on_turned)
 
     # Binding
 
@@ -119,6 +136,7 @@ class Workbench:
             Autosave(volume.fingerprint, file_of(image, volume), keeps_beside_image()),
             self._deliver,
             defaults_for(volume.modality).meaning,
+            remembered(volume.modality),
         )
         self.session, self.image = session, image
         session.noticed.connect(lambda text: self.said.emit(text))
@@ -132,7 +150,10 @@ class Workbench:
             self.viewer, sheet, session, self.turns, self, lambda why: self.failed.emit(why)
         )
         self._listen(session)
-        self._bind_keys(sheet, image)
+        measuring = self._measure(session)
+        self._keys.bind(sheet, image)
+        self._mouse = Mouse(self.viewer, image, sheet.layers, self._label_at)
+        self._solid = SliceAmongLabels(self.viewer, image)
         for layer in sheet.layers:
             layer.events.mode.connect(self._on_mode)
         self._on_view()
@@ -141,6 +162,7 @@ class Workbench:
         self.point()
         self.bound.emit()
         self.document_changed.emit(session.document)
+        measuring.follow(session.document)
         self.acted.emit(session.computing.activity)
 
     def unbind(self) -> None:
@@ -167,8 +189,11 @@ class Workbench:
             self.bound,
             self.images_changed,
             self.document_changed,
+            self.measured,
             self.aim_changed,
             self.tool_changed,
+            self.turned,
+            self.asked_for_help,
             self.acted,
             self.said,
             self.failed,
@@ -181,14 +206,21 @@ class Workbench:
         layers.selection.events.active.disconnect(self._on_mode)
         dims.events.current_step.disconnect(self._on_view)
         dims.events.order.disconnect(self._on_view)
+        dims.events.order.disconnect(self._on_turned)
+        dims.events.ndisplay.disconnect(self._on_turned)
+        self._keys.end()
 
     def _let_go(self) -> Sheet | None:
         """End the session; its layers, where there were any."""
         session, sheet, hearing = self.session, self.sheet, self._hearing
         if self.image is not None:
-            self._bind_undo(self.image, is_bound=False)
+            self._keys.free(self.image)
             self.image.events.data.disconnect(self._on_other_voxels)
-        self.session = self.image = self.sheet = self._hearing = None
+        for part in (self._measuring, self._mouse, self._solid):
+            if part is not None:
+                part.end()
+        self._mouse = self._solid = None
+        self.session = self.image = self.sheet = self._hearing = self._measuring = None
         if session is not None:
             for signal in (
                 session.changed,
@@ -256,6 +288,11 @@ class Workbench:
         session.computing.slice_labelled.connect(
             lambda part: self.turns.run(lambda: self._show_early(part))
         )
+
+    def _measure(self, session: Session) -> Measuring:
+        self._measuring = Measuring(session.volume, self._deliver)
+        self._measuring.measured.connect(lambda figures: self.measured.emit(figures))
+        return self._measuring
 
     # What is meant
 
@@ -347,6 +384,28 @@ class Workbench:
 
         self.act(remove)
 
+    def merge_label(self, label: int, into: int) -> None:
+        """Give a label's voxels to another, and aim at that."""
+
+        def merge(session: Session) -> None:
+            document = session.document
+            names = document.find(label).name, document.find(into).name
+            session.change(
+                merged(document, label, into), f"merge {names[0]} into {names[1]}"
+            )
+            self.aim(into)
+
+        self.act(merge)
+
+    def move_label(self, label: int, places: int) -> None:
+        """Move a label down the list, or up."""
+
+        def move(session: Session) -> None:
+            name = f"move {session.document.find(label).name}"
+            session.change(moved(session.document, label, places), name)
+
+        self.act(move)
+
     def toggle_done(self, label: int) -> None:
         """Lock a label as it is, or open it again."""
 
@@ -359,6 +418,29 @@ class Workbench:
     def choose(self, name: str, **choices: Any) -> None:
         """Change how prompts are read, for the label in work and answers to come."""
         self.act(lambda session: session.choose(self.label, name, **choices))
+
+    def display(self, window: str) -> None:
+        """Show the image in a window by name, its own if empty; labels stay."""
+        if self.session is not None and self._mouse is not None:
+            chosen = choose_window(self.session.volume, window or None)
+            self._mouse.show((chosen.low, chosen.high))
+
+    def next_window(self) -> None:
+        """Show the image in the next of the windows by name."""
+        if self.session is not None:
+            names = ("", "auto", *CT_PRESETS)
+            is_ct = self.session.volume.modality == "CT"
+            self._window = (self._window + 1) % (len(names) if is_ct else 2)
+            self.display(names[self._window])
+
+    def choose_encoder(self, name: str) -> None:
+        """Change what describes the volume, and what the next of its kind begins with."""
+
+        def choose(session: Session) -> None:
+            session.choose(self.label, "encoder", encoder=name)
+            remember(session.volume.modality, name)
+
+        self.act(choose)
 
     def see_with(self, images: list[Image]) -> None:
         """Let the encoder look at other layers of the same grid as well.
@@ -397,49 +479,14 @@ class Workbench:
 
     # Inside
 
-    def _bind_keys(self, sheet: Sheet, image: Image) -> None:
-        for layer in sheet.layers:
-            for action, key in KEYMAP.items():
-                for keys in key.keys:
-                    layer.bind_key(keys, self._key(action), overwrite=True)
-        for layer in (sheet.prompts.layer, sheet.scribbles.layer):
-            for number in LABEL_KEYS:
-                layer.bind_key(
-                    number,
-                    lambda _, n=int(number): self._aim_at_number(n),
-                    overwrite=True,
-                )
-        self._bind_undo(image, is_bound=True)
-
-    def _bind_undo(self, image: Image, is_bound: bool) -> None:
-        """Undo and redo work while the image is chosen, too, and only as long as bound."""
-        for action in (Action.UNDO, Action.REDO):
-            for keys in KEYMAP[action].keys:
-                act = self._key(action) if is_bound else None
-                image.bind_key(keys, act, overwrite=True)
-
-    def _key(self, action: Action) -> Callable[[Any], None]:
-        acts: dict[Action, Callable[[], None]] = {
-            Action.TOGGLE: lambda: self.aim(include=not self.include),
-            Action.UNDO: self.undo,
-            Action.REDO: self.redo,
-            Action.NEW_LABEL: self.new_label,
-            Action.DONE: lambda: self.toggle_done(self.label),
-            Action.HIDE: self.toggle_result,
-        }
-        return lambda _: acts[action]()
-
-    def _aim_at_number(self, number: int) -> None:
-        labels = self.require().document.labels
-        if number <= len(labels):
-            self.aim(labels[number - 1].id)
-
     def _show(self, before: Document, after: Document) -> None:
         if self.session is None or self.sheet is None:
             return
         self.sheet.show(before, after)
         self._aim_at_something()
         self.document_changed.emit(after)
+        if self._measuring is not None and before.masks != after.masks:
+            self._measuring.follow(after)
         if self.session.is_saved:
             self.recovered.emit()
 
@@ -455,6 +502,19 @@ class Workbench:
         """The label that was aimed at may be gone, or have another colour."""
         document = self.require().document
         self.aim(self.label if document.has(self.label) else document.labels[-1].id)
+
+    def _label_at(self, place: Any, **about: Any) -> str:
+        """Name of the label at a place in the world; empty where there is none."""
+        session, sheet = self.session, self.sheet
+        if session is None or sheet is None:
+            return ""
+        value = sheet.result.layer.get_value(place, **about)
+        number = 0 if value is None else int(value)
+        document = session.document
+        return document.find(number).name if document.has(number) else ""
+
+    def _on_turned(self) -> None:
+        self.turned.emit()
 
     def _on_view(self) -> None:
         if self.session is None or self.sheet is None or self.viewer.dims.ndisplay != 2:

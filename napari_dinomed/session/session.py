@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.document import Choices, Document
 from napari_dinomed.annotation.history import History, Step
 from napari_dinomed.annotation.labels import Meaning, State
 from napari_dinomed.engine.messages import ProposeLabels, TeachModel
@@ -51,6 +51,8 @@ class Session:
         Runs a function on the thread that owns this session.
     meaning
         What a click means for the first label.
+    encoder
+        What a document begins with that nothing was kept of.
     """
 
     changed = Signal(Document, Document)
@@ -64,11 +66,13 @@ class Session:
         autosave: Autosave | None = None,
         deliver: Deliver = lambda work: work(),
         meaning: Meaning = Meaning.OBJECT,
+        encoder: str = Choices.encoder,
     ) -> None:
         self.volume = volume
         self.fingerprint = volume.fingerprint
         self._autosave = autosave
-        self._history = History(Document.begun(meaning))
+        begun = replace(Document.begun(meaning), choices=Choices(encoder=encoder))
+        self._history = History(begun)
         self._deferred = Queue(lambda text: self.noticed.emit(text))
         self._is_unreadable = False
         self.is_saved = True

@@ -14,14 +14,23 @@ import pytest
 from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
 from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
-from qtpy.QtGui import QDropEvent, QMouseEvent
+from qtpy.QtGui import QColor, QDropEvent, QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QMessageBox
+from qtpy.QtWidgets import (
+    QApplication,
+    QColorDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QLineEdit,
+    QMenu,
+    QMessageBox,
+)
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.messages import EncodeVolume, Progress, SegmentVolume, Stage
 from napari_dinomed.io import read_labels
 from napari_dinomed.plugin import orientation
+from napari_dinomed.plugin.labels_table import Column
 from napari_dinomed.plugin.panel import Panel
 from napari_dinomed.session.activity import Phase
 from tests.fakes import FakeEngine
@@ -136,11 +145,35 @@ def test_the_whole_job(open_panel, qtbot, shared_data, tmp_path):
     workbench.exchange.save_labels(tmp_path / "labels.nii.gz")
     saved, _ = read_labels(tmp_path / "labels.nii.gz")
     np.testing.assert_array_equal(saved, shown(panel))
-    size = panel.labels_box.rows[1].size
-    assert size.toolTip() == f"{(saved == 1).sum():,} voxels"
+    assert cell(panel, 0, Column.VOLUME)[1] == f"{(saved == 1).sum():,} voxels"
     for _ in range(9):
         panel.prompts_box.undo.click()
     assert not shown(panel).any()
+
+
+def cell(panel, place, column) -> tuple[str, str]:
+    """What a cell of the table of labels says, and its tool tip."""
+    index = panel.labels_box.model.index(place, column)
+    roles = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole)
+    return tuple(panel.labels_box.model.data(index, role) for role in roles)
+
+
+def names(panel) -> list[str]:
+    """Of the labels, as the table shows them."""
+    rows = range(panel.labels_box.model.rowCount())
+    return [cell(panel, place, Column.NAME)[0] for place in rows]
+
+
+def press_cell(panel, place, column, press=QTest.mouseClick) -> None:
+    """A press of the left button on a cell of the table of labels."""
+    table = panel.labels_box.table
+    centre = table.visualRect(table.model().index(place, column)).center()
+    press(table.viewport(), Qt.MouseButton.LeftButton, pos=centre)
+
+
+def name_editor(panel):
+    """The field in which a name is being typed; None where none is."""
+    return panel.labels_box.table.viewport().findChild(QLineEdit)
 
 
 def _deepest(mask) -> list[int]:
@@ -184,19 +217,63 @@ def test_a_click_lands_on_the_right_voxel_of_an_anisotropic_volume(
     assert [p.voxel for p in points] == [(7, 20, 30), (3, 41, 66)]
 
 
-def test_the_panel_shows_and_changes_labels(open_panel, qtbot, ball_volume):
+def test_the_panel_shows_and_changes_labels(open_panel, qtbot, ball_volume, monkeypatch):
     volume, _ = ball_volume
     _, panel = open_panel({"data": volume.array}, FakeEngine())
-    assert list(panel.labels_box.rows) == [1]
-    panel.labels_box.add.click()
-    assert list(panel.labels_box.rows) == [1, 2]
-    assert panel.labels_box.rows[2].aimed.isChecked()
-    panel.labels_box.rows[2].name.setText("tumour")
-    panel.labels_box.rows[2].name.editingFinished.emit()
-    assert panel.workbench.session.document.find(2).name == "tumour"
+    box, document = panel.labels_box, lambda: panel.workbench.session.document
+    assert names(panel) == ["Label 1"]
+    QTest.mouseClick(box.add, Qt.MouseButton.LeftButton)
+    assert names(panel) == ["Label 1", "Label 2"]
+    assert box.table.currentIndex().row() == 1
+    QTest.keyClick(box.table, Qt.Key.Key_F2)
+    QTest.keyClicks(name_editor(panel), "tumour")
+    QTest.keyClick(name_editor(panel), Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: document().find(2).name == "tumour")
+    monkeypatch.setattr(QColorDialog, "getColor", lambda *_: QColor(255, 0, 0))
+    press_cell(panel, 0, Column.COLOR)
+    assert panel.workbench.label == 1
+    assert document().find(1).color == (1.0, 0.0, 0.0)
+    press_cell(panel, 0, Column.STATE)
+    assert document().find(1).is_done
+    assert not box.remove.isEnabled()
+    press_cell(panel, 0, Column.STATE)
+    QTest.keyClick(box.table, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    assert names(panel) == ["tumour", "Label 1"]
+    QTest.keyClick(box.table, Qt.Key.Key_Delete)
+    assert names(panel) == ["tumour"]
+    for _ in range(7):
+        panel.prompts_box.undo.click()
+    assert names(panel) == ["Label 1"]
+    assert not panel.prompts_box.undo.isEnabled()
+
+
+def test_figures_follow_the_hand_and_labels_merge(open_panel, qtbot, ball_volume, tmp_path):
+    volume, _ = ball_volume
+    _, panel = open_panel({"data": volume.array}, FakeEngine())
+    workbench = panel.workbench
+    layer = workbench.sheet.result.layer
+    for label, rows in ((1, slice(5, 9)), (2, slice(20, 30))):
+        if label == 2:
+            workbench.new_label()
+        where = np.nonzero(np.ones((1, rows.stop - rows.start, 8), bool))
+        layer.data_setitem((where[0] + 3, where[1] + rows.start, where[2] + 4), label)
+        painted = volume.array[3, rows, 4:12]
+        text = f"{painted.mean():.0f} ± "
+        place = label - 1
+        qtbot.waitUntil(
+            lambda p=place, t=text: cell(panel, p, Column.GREY)[0].startswith(t)
+        )
+    workbench.exchange.save_statistics(tmp_path / "a.csv")
+    qtbot.waitUntil((tmp_path / "a.csv").exists)
+    assert (tmp_path / "a.csv").read_text().count("\n") == 3
+    menu = QMenu()
+    panel.labels_box._fill_merge(menu)
+    (action,) = menu.actions()
+    action.trigger()
+    assert names(panel) == ["Label 1"]
+    assert workbench.session.document.mask(1).count == 32 + 80
     panel.prompts_box.undo.click()
-    panel.prompts_box.undo.click()
-    assert list(panel.labels_box.rows) == [1]
+    assert workbench.session.document.mask(2).count == 80
 
 
 def test_errors_are_messages_and_the_window_lives_on(open_panel, qtbot):
@@ -312,29 +389,30 @@ def test_a_name_is_typed_to_its_end_while_answers_come(open_panel, qtbot, ball_v
     viewer, panel = open_panel({"data": volume.array}, engine)
     click_on(qtbot, viewer, panel.workbench.sheet.result.layer, (8, 24, 30))
     qtbot.waitUntil(lambda: bool(engine.of(SegmentVolume)))
-    row = panel.labels_box.rows[1]
-    place = row.name.mapToGlobal(QPoint(0, 0))
-    QTest.mouseDClick(row.name, Qt.MouseButton.LeftButton)
-    row.name.selectAll()
-    QTest.keyClicks(row.name, "Nie")
+    press_cell(panel, 0, Column.NAME)
+    press_cell(panel, 0, Column.NAME, QTest.mouseDClick)
+    editor = name_editor(panel)
+    place = editor.mapToGlobal(QPoint(0, 0))
+    QTest.keyClicks(editor, "Nie")
     engine.of(SegmentVolume)[-1].answer()
     qtbot.wait(50)
-    assert panel.labels_box.rows[1] is row
-    assert row.name.mapToGlobal(QPoint(0, 0)) == place
-    QTest.keyClicks(row.name, "re 1")
-    QTest.keyClick(row.name, Qt.Key.Key_Return)
+    assert cell(panel, 0, Column.VOLUME)[0] != "…"
+    assert name_editor(panel) is editor
+    assert editor.mapToGlobal(QPoint(0, 0)) == place
+    QTest.keyClicks(editor, "re 1")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
     qtbot.wait(50)
     document = panel.workbench.session.document
     assert [label.name for label in document.labels] == ["Niere 1"]
     assert not document.find(1).is_done
-    assert not row.name.hasFocus()
+    assert not editor.hasFocus()
 
 
 def test_progress_shows_and_goes_without_moving_anything(open_panel, qtbot, ball_volume):
     volume, _ = ball_volume
     engine = FakeEngine(holds=(EncodeVolume,))
     _, panel = open_panel({"data": volume.array}, engine)
-    row = panel.labels_box.rows[1].name
+    row = panel.labels_box.table
     place = row.mapToGlobal(QPoint(0, 0))
     panel.image_box.compute.click()
     qtbot.waitUntil(panel.image_box.bar.isVisible)
@@ -368,7 +446,7 @@ def test_many_labels_do_not_make_the_window_grow(open_panel, qtbot, ball_volume)
     session = panel.workbench.session
     session.change(session.document.continued_from(labels, ()), "labels")
     qtbot.wait(100)
-    assert len(panel.labels_box.rows) == 59
+    assert len(names(panel)) == 59
     assert panel.minimumSizeHint().height() == height < 400
     assert viewer.window._qt_window.height() <= 1000
 
@@ -404,7 +482,7 @@ def test_the_display_is_not_what_the_encoder_sees(open_panel, qtbot, ball_volume
     _, panel = open_panel({"data": volume.array}, engine)
     panel.image_box.compute.click()
     qtbot.waitUntil(lambda: len(engine.of(EncodeVolume)) == 1)
-    box = panel.image_box.display
+    box = panel.sight_box.display
     box.setCurrentIndex(box.findData("bone"))
     box.activated.emit(box.currentIndex())
     qtbot.wait(50)

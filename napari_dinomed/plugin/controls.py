@@ -1,0 +1,55 @@
+"""Making controls that say what they are: each has a name and a sentence.
+
+In: a widget, what it is called and what it does. Out: the same widget with a tool tip and a
+name for screen readers; the list of keys and controls is made from these.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from qtpy.QtWidgets import QComboBox, QPushButton, QSizePolicy, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Widget = TypeVar("_Widget", bound=QWidget)
+_Box = TypeVar("_Box", bound="QComboBox")
+
+
+def told(widget: _Widget, name: str, does: str) -> _Widget:
+    """Give a widget, and those that it is made of, a name and a sentence."""
+    for part in (widget, *widget.findChildren(QWidget)):
+        part.setAccessibleName(name)
+        part.setToolTip(does)
+    return widget
+
+
+def button(text: str, does: str, act: Callable[[], object] | None = None) -> QPushButton:
+    """A button that is as narrow as it must be, and what it does when pressed."""
+    made = told(QPushButton(text), text.rstrip("…"), does)
+    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    made.setMinimumWidth(made.fontMetrics().horizontalAdvance(text) + _MARGINS)
+    if act is not None:
+        made.clicked.connect(lambda: act())
+    return made
+
+
+def toggle(text: str, does: str, act: Callable[[], object] | None = None) -> QPushButton:
+    """A button that stays down."""
+    made = button(text, does, act)
+    made.setCheckable(True)
+    return made
+
+
+def narrow(box: _Box, letters: int = 8) -> _Box:
+    """Let a list be narrower than its longest entry, which is read when it is open."""
+    box.setMinimumContentsLength(letters)
+    box.setSizeAdjustPolicy(
+        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    )
+    return box
+
+
+# What napari's style puts around a button's text, in logical pixels.
+_MARGINS = 14

@@ -1,0 +1,87 @@
+"""Keys of the canvas, bound to what a workbench does."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
+from napari_dinomed.plugin.planes import Plane, show_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Image
+
+    from napari_dinomed.plugin.sheet import Sheet
+    from napari_dinomed.plugin.workbench import Workbench
+
+    Act = Callable[[], None]
+
+
+class Keys:
+    """Binds the keys of a workbench.
+
+    Parameters
+    ----------
+    bench
+        The workbench.
+    """
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        viewer = bench.viewer
+        self._acts: dict[Action, Act] = {
+            Action.TOGGLE: lambda: bench.aim(include=not bench.include),
+            Action.UNDO: bench.undo,
+            Action.REDO: bench.redo,
+            Action.NEW_LABEL: bench.new_label,
+            Action.DONE: lambda: bench.toggle_done(bench.label),
+            Action.HIDE: bench.toggle_result,
+            Action.AXIAL: partial(show_plane, viewer, Plane.AXIAL),
+            Action.CORONAL: partial(show_plane, viewer, Plane.CORONAL),
+            Action.SAGITTAL: partial(show_plane, viewer, Plane.SAGITTAL),
+            Action.SOLID: partial(show_plane, viewer, Plane.SOLID),
+            Action.WINDOW: bench.next_window,
+            Action.HELP: lambda: bench.asked_for_help.emit(),
+        }
+        for action, key in KEYMAP.items():
+            if key.is_everywhere:
+                self._bind(viewer, action)
+
+    def end(self) -> None:
+        """Give the viewer its keys back."""
+        for action, key in KEYMAP.items():
+            if key.is_everywhere:
+                self._bind(self._bench.viewer, action, is_bound=False)
+
+    def bind(self, sheet: Sheet, image: Image) -> None:
+        """Have a document's layers take their keys, and its image undo and redo."""
+        for layer in sheet.layers:
+            for action, key in KEYMAP.items():
+                if not key.is_everywhere:
+                    self._bind(layer, action)
+        for layer in (sheet.prompts.layer, sheet.scribbles.layer):
+            for number in LABEL_KEYS:
+                layer.bind_key(
+                    number,
+                    lambda _, n=int(number): self._aim_at_number(n),
+                    overwrite=True,
+                )
+        for action in (Action.UNDO, Action.REDO):
+            self._bind(image, action)
+
+    def free(self, image: Image) -> None:
+        """Give an image its keys back."""
+        for action in (Action.UNDO, Action.REDO):
+            self._bind(image, action, is_bound=False)
+
+    def _bind(self, of: Any, action: Action, is_bound: bool = True) -> None:
+        for keys in KEYMAP[action].keys:
+            act = (lambda _: self._acts[action]()) if is_bound else None
+            of.bind_key(keys, act, overwrite=True)
+
+    def _aim_at_number(self, number: int) -> None:
+        labels = self._bench.require().document.labels
+        if number <= len(labels):
+            self._bench.aim(labels[number - 1].id)

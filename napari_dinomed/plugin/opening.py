@@ -1,0 +1,80 @@
+"""Opening files, folders and samples from the panel, without the question who reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
+
+from napari_dinomed.plugin.files import get_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_dinomed.plugin.workbench import Workbench
+
+_PLUGIN = "napari-dinomed"
+# Reads the pictures in colour that ours leaves to it.
+_OTHERS = "napari"
+SAMPLES = {"ct": "CT sample", "em": "EM sample"}
+
+
+def open_paths(workbench: Workbench, paths: list[str]) -> None:
+    """Open files or folders, and go to the first image that came; errors are said."""
+
+    def open_each() -> list[Any]:
+        layers = []
+        for path in paths:
+            plugin = _PLUGIN if get_reader(path) is not None else _OTHERS
+            layers += workbench.viewer.open(path, plugin=plugin)
+        return layers
+
+    _go_to_first(workbench, open_each)
+
+
+def open_sample(workbench: Workbench, kind: str) -> None:
+    """Open a made-up volume, and go to it."""
+    _go_to_first(workbench, lambda: workbench.viewer.open_sample(_PLUGIN, kind))
+
+
+def _go_to_first(workbench: Workbench, open_layers: Callable[[], list[Any]]) -> None:
+    def go() -> None:
+        images = [layer for layer in open_layers() if isinstance(layer, Image)]
+        if images:
+            workbench.bind(images[0])
+
+    try:
+        workbench.attempt(go)
+    except (OSError, ValueError) as error:
+        # napari's own readers say in their own way what they cannot read.
+        workbench.failed.emit(f"Cannot open it: {error}")
+
+
+def ask_for_files(parent: QWidget, workbench: Workbench) -> None:
+    """Choose files, and open them."""
+    paths, _ = QFileDialog.getOpenFileNames(parent, "Open files")
+    if paths:
+        open_paths(workbench, paths)
+
+
+def ask_for_folder(parent: QWidget, workbench: Workbench) -> None:
+    """Choose a folder, and open it."""
+    path = QFileDialog.getExistingDirectory(parent, "Open a folder (DICOM, OME-Zarr)")
+    if path:
+        open_paths(workbench, [path])
+
+
+def opening_menu(parent: QWidget, workbench: Workbench) -> QMenu:
+    """All ways to open something."""
+    menu = QMenu(parent)
+    menu.addAction("Files…").triggered.connect(lambda: ask_for_files(parent, workbench))
+    menu.addAction("A folder (DICOM, OME-Zarr)…").triggered.connect(
+        lambda: ask_for_folder(parent, workbench)
+    )
+    menu.addSeparator()
+    for kind, title in SAMPLES.items():
+        menu.addAction(title).triggered.connect(
+            lambda _=False, kind=kind: open_sample(workbench, kind)
+        )
+    return menu
