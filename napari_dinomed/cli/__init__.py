@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_dinomed import __version__
-from napari_dinomed.cli import bench, housekeeping, segment, taught, volumes
+from napari_dinomed.cli import adapt, bench, housekeeping, segment, taught, volumes
 from napari_dinomed.cli.common import errors, out
 from napari_dinomed.errors import DinomedError
 
@@ -23,6 +23,7 @@ app.command()(segment.info)
 app.command()(segment.demo)
 app.command()(taught.teach)
 app.command()(taught.apply)
+app.command()(adapt.adapt)
 app.add_typer(taught.model, name="model")
 app.add_typer(volumes.volumes, name="volumes")
 app.command()(housekeeping.encoders)
