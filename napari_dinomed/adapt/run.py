@@ -187,11 +187,11 @@ class _Run:
         encoding = time.perf_counter() - begun
         self._frozen = [self._tried(shown, part) for part in self.material.parts]
         self._require_a_trial()
-        side, each = self._measured(shown)
+        side, together, each = self._measured(shown)
         yield self._step(each, encoding, self._promise(each, encoding))
         for number in range(self._place.taught, len(self._parts)):
             part = self._parts[number]
-            pupil = self._pupil(shown, part, side)
+            pupil = self._pupil(shown, part, side, together)
             if self._kept:
                 restore(pupil, self._place.done, self._kept)
                 self._kept = {}
@@ -229,7 +229,9 @@ class _Run:
                 rows.append(Trial(name, readout, frozen, adapted))
         return tuple(rows)
 
-    def _pupil(self, shown: list[Shown], part: int | None, side: int) -> Pupil:
+    def _pupil(
+        self, shown: list[Shown], part: int | None, side: int, together: int
+    ) -> Pupil:
         slices = self.material.slices
         teaching = [one for one in zip(slices, shown, strict=True) if one[0].part != part]
         course = course_of(
@@ -238,6 +240,7 @@ class _Run:
             self.choices.lessons,
             self.choices.rate,
             side,
+            together,
         )
         examples = examples_of([one for _, one in teaching], _BEGUN_WITH)
         head = LinearHead(LinearProbe(PENALTY).fit(examples))
@@ -251,15 +254,16 @@ class _Run:
         read = [dice_of(taught, held, classes, readout) for readout in READOUTS]
         return tuple(dice for label in zip(*read, strict=True) for dice in label)
 
-    def _measured(self, shown: list[Shown]) -> tuple[int, float]:
-        """Side of a crop that fits into memory, and the seconds that a lesson takes."""
+    def _measured(self, shown: list[Shown]) -> tuple[int, int, float]:
+        """Side of a crop that fits into memory, how many do, and seconds of a lesson."""
         side = CROP
         while True:
-            pupil = self._pupil(shown, self.material.parts[0], side)
+            pupil = self._pupil(shown, self.material.parts[0], side, 1)
             needed, seconds = cost_of_a_crop(pupil)
             side = pupil.course.side
-            if needed <= _SHARE * _free(self.encoder.torch_device):
-                return side, seconds * CROPS
+            many = int(_SHARE * _free(self.encoder.torch_device) / needed)
+            if many:
+                return side, min(many, CROPS), seconds * CROPS
             if side // 2 < _LEAST_SIDE:
                 raise ModelError(
                     f"Teaching this encoder takes {needed / 1e9:.2g} GB of memory for a "

@@ -71,8 +71,8 @@ class Course:
         Of each slice, (colours, rows, columns), half precision, in [0, 1].
     classes
         Of each of their pixels, (rows, columns).
-    side
-        Pixels along the sides of a crop.
+    side, together
+        Pixels along the sides of a crop, and how many crops memory holds at once.
     turns
         Whether a slice has no up: serial sections have none, patients have.
     lessons, rate
@@ -82,6 +82,7 @@ class Course:
     images: tuple[torch.Tensor, ...]
     classes: tuple[torch.Tensor, ...]
     side: int
+    together: int
     turns: bool
     lessons: int
     rate: float
@@ -118,6 +119,7 @@ def course_of(
     lessons: int,
     rate: float,
     side: int,
+    together: int,
 ) -> Course:
     """What some slices teach."""
     images, classes = [], []
@@ -129,7 +131,7 @@ def course_of(
     turns = slices[0].stack.volume.modality in ("EM", "other")
     side = min(side, *(length for image in images for length in image.shape[1:]))
     side -= side % encoder.spec.stride
-    return Course(tuple(images), tuple(classes), side, turns, lessons, rate)
+    return Course(tuple(images), tuple(classes), side, together, turns, lessons, rate)
 
 
 class Pupil:
@@ -173,12 +175,12 @@ class Pupil:
             self.done += 1
             yield loss
 
-    def loss(self, image: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        """How far a crop (3, side, side) is from its classes (side, side)."""
+    def loss(self, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """How far crops (n, 3, side, side) are from their classes (n, side, side)."""
         device = self.encoder.torch_device
         with computing_in(device, _precision(device)):
-            layers = self.encoder.layers(image[None])
-        return loss_of(self.head(layers, classes.shape), classes[None])
+            layers = self.encoder.layers(images)
+        return loss_of(self.head(layers, classes.shape[1:]), classes)
 
     def _lesson(self) -> float:
         images, classes = self.course.batch(self.done)
@@ -186,9 +188,10 @@ class Pupil:
         self.solver.zero_grad()
         try:
             total = 0.0
-            # One crop after the other: memory holds one, whatever a lesson has.
-            for image, own in zip(images.to(device), classes.to(device), strict=True):
-                loss = self.loss(image, own) / len(images)
+            # Gradients add up, so that memory need not hold all crops of a lesson at once.
+            some = self.course.together
+            for image, own in zip(images.split(some), classes.split(some), strict=True):
+                loss = self.loss(image.to(device), own.to(device)) * len(image) / CROPS
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())
         except torch.OutOfMemoryError as error:
@@ -231,7 +234,7 @@ def cost_of_a_crop(pupil: Pupil) -> tuple[int, float]:
 
     begun = time.perf_counter()
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        loss = pupil.loss(images[0].to(device), classes[0].to(device))
+        loss = pupil.loss(images[:1].to(device), classes[:1].to(device))
     loss.backward()  # type: ignore[no-untyped-call]
     pupil.solver.zero_grad()
     return kept, time.perf_counter() - begun

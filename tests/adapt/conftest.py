@@ -33,9 +33,9 @@ def grain(seed: int, slices: int = 6) -> Lesson:
     Both have the same grey values, so that what is linear in them tells nothing.
     """
     random = np.random.default_rng(seed)
-    noise = random.normal(0, 11, (2, slices, 96, 96))
+    noise = random.normal(0, 20, (2, slices, 96, 96))
     straight, slanted = (
-        sum(np.roll(one, (step, rows * step), (2, 1)) for step in range(5))
+        sum(np.roll(one, (step, rows * step), (2, 1)) for step in range(9))
         for rows, one in enumerate(noise)
     )
     squares = random.integers(0, 2, (slices, 3, 3)).astype(np.uint8)
