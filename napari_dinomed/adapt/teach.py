@@ -190,7 +190,9 @@ class Pupil:
             total = 0.0
             # Gradients add up, so that memory need not hold all crops of a lesson at once.
             some = self.course.together
-            for image, own in zip(images.split(some), classes.split(some), strict=True):
+            for image, own in zip(
+                *(torch.split(one, some) for one in (images, classes)), strict=True
+            ):
                 loss = self.loss(image.to(device), own.to(device)) * len(image) / CROPS
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())

@@ -14,6 +14,7 @@ from rich.table import Table
 from napari_dinomed.cli.common import Device, WindowName, errors
 from napari_dinomed.cli.common import out as console
 from napari_dinomed.errors import ModelError
+from napari_dinomed.features.catalog import ADAPTER_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,6 +71,26 @@ def adapt(
     steps = run([Lesson(*one) for one in volumes], encoder, window, device, choices, say)
     print_adapter(_written(steps, out))
     console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+
+
+def describe_adapter(path: Path) -> None:
+    """Say what an adapter is, and how it did on what did not teach it."""
+    from napari_dinomed.features.adapter import KIND
+
+    header = KIND.read(path)
+    scale = header.scale
+    table = Table(show_header=False)
+    table.add_row("encoder", header.encoder)
+    table.add_row("its weights", header.weights)
+    table.add_row("kind", header.modality)
+    lengths = " × ".join(f"{length:.3g}" for length in scale.spacing)
+    table.add_row("spacing", f"{lengths} {scale.unit}, seen at {scale.pixel:.3g}")
+    table.add_row("volumes, slices", f"{header.volumes}, {header.slices}")
+    table.add_row("rank, blocks", f"{header.rank}, {len(header.blocks)}")
+    table.add_row("rate, lessons", f"{header.rate:g}, {header.lessons}")
+    table.add_row("written by", f"napari-dinomed {header.program}")
+    console.print(table)
+    print_adapter(header)
 
 
 def print_adapter(header: AdapterHeader) -> None:
@@ -143,10 +164,8 @@ def say(text: str) -> None:
 
 def require_adapter_name(path: Path) -> None:
     """Raise `ModelError` where no adapter can be written there."""
-    from napari_dinomed.features.adapter import SUFFIX
-
-    if path.suffix != SUFFIX:
-        raise ModelError(f"Expected a name that ends in {SUFFIX}, got {path.name}.")
+    if path.suffix != ADAPTER_SUFFIX:
+        raise ModelError(f"Expected a name that ends in {ADAPTER_SUFFIX}, got {path.name}.")
     if not path.parent.is_dir():
         raise ModelError(f"Cannot write {path}: the folder {path.parent} is not there.")
     if path.exists():

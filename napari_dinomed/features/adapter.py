@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from napari_dinomed import __version__
 from napari_dinomed.errors import WeightsError
-from napari_dinomed.features.catalog import CATALOG
+from napari_dinomed.features.catalog import ADAPTER_SUFFIX, CATALOG
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.tensors import Kind
 from napari_dinomed.volume import Modality
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from napari_dinomed.features.stack import SlicePlan
     from napari_dinomed.volume import Volume
 
-SUFFIX = ".dinoadapt"
 # Voxels, and pixels of what an encoder is shown, look different beyond such a factor.
 _ODD = 1.5
 # Mean gain in Dice below which all features are not worth computing again.
@@ -209,7 +208,7 @@ def split_name(name: str) -> tuple[str, Path | None]:
             return known, _adapter_file(name.removeprefix(f"{known}+"))
     if (named := _FILE.fullmatch(name)) is not None:
         return named[1], _adapter_file(named[2])
-    if name.endswith(SUFFIX):
+    if name.endswith(ADAPTER_SUFFIX):
         path = _adapter_file(name.removeprefix("file:"))
         encoder = KIND.read(path).encoder
         if encoder not in CATALOG:
@@ -225,7 +224,9 @@ def known_as(name: str) -> str:
     """An encoder's name without folders: a path is nobody's business but the user's."""
     parts = [Path(part.removeprefix("file:")) for part in name.split("+")]
     kept = (
-        part.stem if part.suffix in (SUFFIX, ".safetensors", ".pth", ".pt") else part.name
+        part.stem
+        if part.suffix in (ADAPTER_SUFFIX, ".safetensors", ".pth", ".pt")
+        else part.name
         for part in parts
     )
     return "+".join(kept)
@@ -233,7 +234,11 @@ def known_as(name: str) -> str:
 
 def _adapter_file(text: str) -> Path:
     path = Path(text).expanduser()
-    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+    return (
+        path
+        if path.suffix == ADAPTER_SUFFIX
+        else path.with_name(path.name + ADAPTER_SUFFIX)
+    )
 
 
 def _is_odd(own: tuple[float, ...], other: tuple[float, ...]) -> bool:

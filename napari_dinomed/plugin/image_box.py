@@ -28,7 +28,7 @@ from napari_dinomed.engine.messages import (
     Progress,
 )
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.features.catalog import LICENCE_NOTICES
+from napari_dinomed.features.catalog import ADAPTER_SUFFIX, LICENCE_NOTICES
 from napari_dinomed.session.activity import Activity, Phase
 from napari_dinomed.settings import load_settings, save_settings
 from napari_dinomed.volume import CT_PRESETS, choose_window
@@ -200,7 +200,10 @@ class ImageBox(QGroupBox):
 
     def _ask_for_file(self) -> str:
         path, _ = QFileDialog.getOpenFileName(
-            self, "Weights of a vision transformer", "", "Weights (*.safetensors *.pth)"
+            self,
+            "Weights of a vision transformer, or an adapter",
+            "",
+            f"Weights (*.safetensors *.pth *{ADAPTER_SUFFIX})",
         )
         return f"file:{path}" if path else ""
 

@@ -22,15 +22,25 @@ from tests.adapt.conftest import LABELS, grain
 FEW = Choices(rank=4, lessons=3, rate=1e-2)
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def small():
     """Crops, folds and readouts as small as the volumes; one precision for all."""
-    monkeypatch.setattr(run, "CROP", 128)
-    monkeypatch.setattr(run, "EPOCH", 1)
-    monkeypatch.setattr(run, "_BEGUN_WITH", 500)
-    monkeypatch.setattr(judge, "_PER_CLASS", {"probe": 500, "knn": 500})
-    monkeypatch.setattr(painted, "_FOLDS", 2)
-    monkeypatch.setattr(backbone, "fastest_precision", lambda device, describe: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "CROP", 128)
+        patch.setattr(run, "EPOCH", 1)
+        patch.setattr(run, "_BEGUN_WITH", 300)
+        patch.setattr(judge, "_PER_CLASS", {"probe": 300, "knn": 300})
+        patch.setattr(painted, "_FOLDS", 2)
+        patch.setattr(backbone, "fastest_precision", lambda device, describe: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(weights, small, tmp_path_factory):
+    """All steps of a short run, the adapter last."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_DINOMED_HOME", str(tmp_path_factory.mktemp("home")))
+        return list(_steps(weights, [grain(0)]))
 
 
 def _steps(weights, lessons, choices=FEW, window=None):
@@ -57,8 +67,7 @@ def test_labels_shuffled_between_slices_are_refused(weights):
     assert not header.is_better
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_adapter(weights):
-    whole = _adapter(weights, [grain(0)])
+def test_a_run_that_was_killed_goes_on_to_the_same_adapter(weights, whole):
     interrupted = _steps(weights, [grain(0)])
     seen = [next(interrupted).done for _ in range(6)]
     assert seen[-1] == 5
@@ -66,22 +75,21 @@ def test_a_run_that_was_killed_goes_on_to_the_same_adapter(weights):
     again = list(_steps(weights, [grain(0)]))
     assert again[0].done == 5
     assert "done before" in again[0].saying
-    assert again[-1].header == whole.header
-    for name, tensor in whole.tensors.items():
+    assert again[-1].header == whole[-1].header
+    for name, tensor in whole[-1].tensors.items():
         torch.testing.assert_close(again[-1].tensors[name], tensor)
 
 
-def test_it_says_how_long_it_takes_and_what_is_left(weights):
-    first, *others = [s for s in _steps(weights, [grain(0)]) if isinstance(s, Step)]
+def test_it_says_how_long_it_takes_and_what_is_left(whole):
+    first, *others = [step for step in whole if isinstance(step, Step)]
     assert "2 folds; 9 lessons: about" in first.saying
     assert [step.done for step in others] == list(range(1, 10))
     assert others[-1].seconds == 0
 
 
-def test_an_adapted_encoder_is_one_more_encoder(weights, tmp_path):
+def test_an_adapted_encoder_is_one_more_encoder(weights, whole, tmp_path):
     """Other tokens, under a signature of their own; a volume of another kind is told."""
-    lesson = grain(0)
-    adapter = _adapter(weights, [lesson])
+    lesson, adapter = grain(0), whole[-1]
     adapter.write(tmp_path / "grain.dinoadapt")
     assert (tmp_path / "grain.dinoadapt").stat().st_size < 200_000
     name = f"{weights}+{tmp_path / 'grain'}"
@@ -100,8 +108,8 @@ def test_an_adapted_encoder_is_one_more_encoder(weights, tmp_path):
     assert again.encoded.computed == 0
 
 
-def test_an_adapter_of_other_weights_is_refused(weights, tmp_path):
-    adapter = _adapter(weights, [grain(0)])
+def test_an_adapter_of_other_weights_is_refused(weights, whole, tmp_path):
+    adapter = whole[-1]
     other = replace(adapter, header=replace(adapter.header, weights="f" * 64))
     other.write(tmp_path / "other.dinoadapt")
     with pytest.raises(WeightsError, match="made for random with weights of SHA-256 fff"):
@@ -133,7 +141,7 @@ def test_a_label_must_lie_in_every_fold(weights):
 
 
 def test_several_volumes_are_held_out_whole(weights):
-    header = _adapter(weights, [grain(0, 2), grain(1, 2)]).header
+    header = _adapter(weights, [grain(0, 2), grain(1, 2)], replace(FEW, lessons=1)).header
     assert (header.held_out, header.volumes, header.slices) == ("volumes", 2, 4)
 
 
@@ -148,20 +156,20 @@ def test_memory_is_measured_once(weights, monkeypatch):
 
     monkeypatch.setattr(run, "cost_of_a_crop", measured)
     monkeypatch.setattr(run, "_LEAST_SIDE", 64)
-    _adapter(weights, [grain(0)], replace(FEW, lessons=1))
+    next(_steps(weights, [grain(0, 2)]))
     ((side, full),) = needed
     assert side == 128
     monkeypatch.setattr(run, "_free", lambda _: full)
     needed.clear()
-    _adapter(weights, [grain(0)], replace(FEW, lessons=2))
+    next(_steps(weights, [grain(0, 2)]))
     assert [side for side, _ in needed] == [128, 64]
     monkeypatch.setattr(run, "_free", lambda _: 1000)
     with pytest.raises(ModelError, match="memory for a crop of 64 pixels"):
-        _adapter(weights, [grain(0)])
+        next(_steps(weights, [grain(0, 2)]))
 
 
 def test_a_gpu_that_runs_out_in_the_middle_is_one_line(weights, monkeypatch):
-    steps = _steps(weights, [grain(0)])
+    steps = _steps(weights, [grain(0, 2)])
     next(steps)
     next(steps)
 
@@ -190,12 +198,28 @@ def _files(folder):
     return ["--image", folder / "image.ome.tif", "--labels", folder / "labels.ome.tif"]
 
 
+def test_an_interrupted_command_writes_nothing(weights, tmp_path, monkeypatch):
+    from napari_dinomed.adapt.teach import Pupil
+    from napari_dinomed.cli import app
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pupil, "_lesson", interrupted)
+    files = _files(tmp_path)
+    before = set(tmp_path.iterdir())
+    command = ["adapt", *files, "--encoder", weights, "--out", tmp_path / "new.dinoadapt"]
+    done = CliRunner().invoke(app, [str(part) for part in command])
+    assert "Stopped, and nothing was written" in str(done.exception)
+    assert set(tmp_path.iterdir()) == before
+
+
 def test_the_command_writes_an_adapter_and_says_what_it_is_worth(weights, tmp_path):
     from napari_dinomed.cli import app
 
     out = tmp_path / "grain.dinoadapt"
     command = ["adapt", *_files(tmp_path), "--encoder", weights, "--out", out]
-    command += ["--lessons", 2, "--rank", 2]
+    command += ["--lessons", 1, "--rank", 2]
     done = CliRunner().invoke(app, [str(part) for part in command])
     assert done.exit_code == 0, done.exception
     assert "On slices that did not teach" in done.stdout
@@ -213,7 +237,7 @@ def test_the_benchmark_measures_the_other_half(weights, tmp_path):
 
     out, figures = tmp_path / "half.dinoadapt", tmp_path / "figures.json"
     command = ["bench", "adapt", *_files(tmp_path), "--encoder", weights, "--out", out]
-    command += ["--along", "slices", "--slices", 2, "--lessons", 2, "--json", figures]
+    command += ["--along", "slices", "--slices", 2, "--lessons", 1, "--json", figures]
     done = CliRunner().invoke(app, [str(part) for part in command])
     assert done.exit_code == 0, done.exception
     rows = json.loads(figures.read_text())["worth"]
