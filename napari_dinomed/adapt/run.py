@@ -36,6 +36,7 @@ from napari_dinomed.features.adapter import (
     split_name,
 )
 from napari_dinomed.features.backbone import BackboneEncoder
+from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.lora import insert, require_blocks
 from napari_dinomed.segment.heads import LinearProbe
 
@@ -131,6 +132,10 @@ def adapt(
         raise ModelError(
             f"Expected an encoder without an adapter, got {known_as(encoder_name)}: "
             "adapters are made one for each data set, not one on the other."
+        )
+    if encoder_name == FILTERS.name:
+        raise ModelError(
+            "Expected a vision transformer to adapt, got the built-in filters."
         )
     encoder = BackboneEncoder.from_name(encoder_name, device, notice)
     require_blocks(encoder.model)

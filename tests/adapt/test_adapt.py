@@ -53,7 +53,7 @@ def _adapter(weights, lessons, choices=FEW):
 
 
 def test_what_random_features_cannot_tell_adapted_ones_can(weights):
-    header = _adapter(weights, [grain(0)], Choices(lessons=40, rate=1e-2)).header
+    header = _adapter(weights, [grain(0)], Choices(lessons=32, rate=1e-2)).header
     probe = next(trial for trial in header.trials if trial.readout == "probe")
     assert max(probe.frozen) < 0.75
     assert min(probe.gains) > 0.08
@@ -63,7 +63,7 @@ def test_what_random_features_cannot_tell_adapted_ones_can(weights):
 def test_labels_shuffled_between_slices_are_refused(weights):
     lesson = grain(0)
     shuffled = replace(lesson, labels=np.roll(lesson.labels, 3, axis=0))
-    header = _adapter(weights, [shuffled], Choices(lessons=20, rate=1e-2)).header
+    header = _adapter(weights, [shuffled], Choices(lessons=10, rate=1e-2)).header
     assert not header.is_better
 
 
@@ -130,6 +130,13 @@ def _with(labels):
 def test_too_little_to_learn_from(weights, labels, said):
     with pytest.raises(ModelError, match=said):
         _adapter(weights, [_with(labels)])
+
+
+def test_only_a_transformer_without_an_adapter_is_adapted(weights):
+    with pytest.raises(ModelError, match="got the built-in filters"):
+        _adapter("filters", [grain(0)])
+    with pytest.raises(ModelError, match=r"without an adapter, got random\+other"):
+        _adapter(f"{weights}+other", [grain(0)])
 
 
 def test_a_label_must_lie_in_every_fold(weights):
