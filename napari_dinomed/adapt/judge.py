@@ -155,5 +155,5 @@ def _cuts(taught: Sequence[Shown], readout: Readout) -> dict[int, float]:
     cuts = {}
     for kind, parts in tried.items():
         proba, belongs, weights = (torch.cat(part) for part in zip(*parts, strict=True))
-        cuts[kind] = best_cut(proba, belongs, weights)
+        cuts[kind] = best_cut(proba, belongs, weights) if belongs.any() else 0.5
     return cuts

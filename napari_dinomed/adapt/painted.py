@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # Slices at most, of all volumes together: trials show each of them to every encoder, and
 # in some hundred lessons more would hardly be seen once.
 _MOST = 64
+# A class is a byte, and 0 is none of them.
+_MOST_LABELS = 255
 # Parts that what is labelled is divided into for trials: each teaches an encoder.
 _FOLDS = 3
 
@@ -123,27 +125,33 @@ def painted(
         Where there are too few labelled slices to teach and to try.
     """
     names = tuple(dict.fromkeys(label.name for one in lessons for label in one.legend))
+    if len(names) > _MOST_LABELS:
+        raise ModelError(
+            f"Expected at most {_MOST_LABELS} labels, got {len(names)}: numbered things "
+            "are not classes. Join them with --label 1+2."
+        )
     share = max(1, _MOST // len(lessons))
-    groups = [slices_of(one, names, encoder, window, share) for one in lessons]
-    if len(groups) == 1:
-        groups = [(one,) for one in groups[0]]
+    found = [slices_of(one, names, encoder, window, share) for one in lessons]
+    are_volumes = len(lessons) > 1
+    groups = [one for one in found if one] if are_volumes else [(s,) for s in found[0]]
+    if len(groups) < 2:
+        what = "volumes with labels" if are_volumes else "labelled slices"
+        raise ModelError(
+            f"Expected at least two {what}, one to teach and one to try, got "
+            f"{len(groups)}: label another one."
+        )
     folds = min(_FOLDS, len(groups))
     slices = [
         replace(one, part=number * folds // len(groups))
         for number, group in enumerate(groups)
         for one in group
     ]
-    if len(slices) < 2 or len({one.part for one in slices}) < 2:
-        raise ModelError(
-            "Expected at least two labelled slices, one to teach and one to try, got "
-            f"{len(slices)}: paint another one some slices away."
-        )
     if all((one.classes > 0).all() for one in slices) and len(names) < 2:
         raise ModelError(
             "Expected two classes to tell apart, but every voxel of the labelled slices is "
             f"{names[0]}."
         )
-    return Painted(tuple(slices), names, len(lessons) > 1)
+    return Painted(tuple(slices), names, are_volumes)
 
 
 def slices_of(
@@ -178,7 +186,7 @@ def _resized(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 def _classes(lesson: Lesson, names: tuple[str, ...]) -> NDArray[np.uint8]:
     """Classes (z, y, x) of a volume's voxels, by the labels' names."""
-    numbers = np.zeros(1 + max(label.id for label in lesson.legend), dtype=np.uint8)
+    numbers = np.zeros(1 + max((n.id for n in lesson.legend), default=0), dtype=np.uint8)
     for label in lesson.legend:
         numbers[label.id] = 1 + names.index(label.name)
     return np.asarray(numbers[lesson.labels])

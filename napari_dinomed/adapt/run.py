@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import torch
 
+from napari_dinomed import __version__
 from napari_dinomed.adapt.autosave import Autosave, Place, restore
 from napari_dinomed.adapt.judge import PENALTY, READOUTS, Shown, dice_of, examples_of, show
 from napari_dinomed.adapt.painted import painted
@@ -316,7 +317,9 @@ def _key(
     choices: Choices,
 ) -> str:
     """A hash of all that a run depends on."""
-    digest = hashlib.blake2b(repr((encoder.signature, window, choices)).encode())
+    digest = hashlib.blake2b(
+        repr((encoder.signature, window, choices, __version__)).encode()
+    )
     for one in lessons:
         digest.update(one.volume.fingerprint.encode())
         digest.update(repr([label.name for label in one.legend]).encode())

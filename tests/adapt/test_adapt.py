@@ -125,6 +125,7 @@ def _with(labels):
     [
         (np.eye(6, dtype=np.uint8)[0][:, None, None] * grain(0).labels, "two labelled"),
         (np.ones((6, 96, 96), np.uint8), "two classes"),
+        (np.zeros((6, 96, 96), np.uint8), "two labelled slices.* got 0"),
     ],
 )
 def test_too_little_to_learn_from(weights, labels, said):
@@ -137,6 +138,15 @@ def test_only_a_transformer_without_an_adapter_is_adapted(weights):
         _adapter("filters", [grain(0)])
     with pytest.raises(ModelError, match=r"without an adapter, got random\+other"):
         _adapter(f"{weights}+other", [grain(0)])
+
+
+def test_volumes_without_labels_and_numbered_things_are_told(weights):
+    empty = replace(_with(np.zeros((6, 96, 96), np.uint8)), legend=())
+    with pytest.raises(ModelError, match=r"two volumes with labels.* got 1"):
+        _adapter(weights, [grain(0), empty])
+    many = tuple(replace(LABELS[0], id=n, name=str(n)) for n in range(1, 300))
+    with pytest.raises(ModelError, match="at most 255 labels, got 299"):
+        _adapter(weights, [replace(grain(0), legend=many)])
 
 
 def test_a_label_must_lie_in_every_fold(weights):
