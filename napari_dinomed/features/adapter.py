@@ -201,44 +201,44 @@ def split_name(name: str) -> tuple[str, Path | None]:
     WeightsError
         Where an adapter is named alone, and its encoder is no one's but the user's.
     """
-    if name in CATALOG:
-        return name, None
-    for known in sorted(CATALOG, key=len, reverse=True):
-        if name.startswith(f"{known}+"):
-            return known, _adapter_file(name.removeprefix(f"{known}+"))
-    if (named := _FILE.fullmatch(name)) is not None:
-        return named[1], _adapter_file(named[2])
-    if name.endswith(ADAPTER_SUFFIX):
-        path = _adapter_file(name.removeprefix("file:"))
-        encoder = KIND.read(path).encoder
-        if encoder not in CATALOG:
-            raise WeightsError(
-                f"{path.name} was made for weights of your own, {encoder}: name them too, "
-                f"as file:PATH+{path.name}."
-            )
-        return encoder, path
-    return name, None
+    base, adapter = _parts(name)
+    if not adapter:
+        return base, None
+    path = Path(adapter).expanduser()
+    if path.suffix != ADAPTER_SUFFIX:
+        path = path.with_name(path.name + ADAPTER_SUFFIX)
+    if base:
+        return base, path
+    encoder = KIND.read(path).encoder
+    if encoder not in CATALOG:
+        raise WeightsError(
+            f"{path.name} was made for weights of your own, {encoder}: name them too, as "
+            f"file:PATH+{path.name}."
+        )
+    return encoder, path
 
 
 def known_as(name: str) -> str:
     """An encoder's name without folders: a path is nobody's business but the user's."""
-    parts = [Path(part.removeprefix("file:")) for part in name.split("+")]
-    kept = (
-        part.stem
-        if part.suffix in (ADAPTER_SUFFIX, ".safetensors", ".pth", ".pt")
-        else part.name
-        for part in parts
-    )
-    return "+".join(kept)
+    base, adapter = _parts(name)
+    if base.startswith("file:"):
+        base = Path(base).stem.removeprefix("file:")
+    kept = Path(adapter).name.removesuffix(ADAPTER_SUFFIX)
+    return "+".join(part for part in (base, kept) if part)
 
 
-def _adapter_file(text: str) -> Path:
-    path = Path(text).expanduser()
-    return (
-        path
-        if path.suffix == ADAPTER_SUFFIX
-        else path.with_name(path.name + ADAPTER_SUFFIX)
-    )
+def _parts(name: str) -> tuple[str, str]:
+    """What of a name stands for an encoder, and what for an adapter; each may be empty."""
+    if name in CATALOG:
+        return name, ""
+    for known in sorted(CATALOG, key=len, reverse=True):
+        if CATALOG[known].repository and name.startswith(f"{known}+"):
+            return known, name.removeprefix(f"{known}+")
+    if (named := _FILE.fullmatch(name)) is not None:
+        return named[1], named[2]
+    if name.endswith(ADAPTER_SUFFIX):
+        return "", name.removeprefix("file:")
+    return name, ""
 
 
 def _is_odd(own: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -132,6 +132,7 @@ def test_a_volume_of_another_kind_is_told():
         ("file:/a+b/w.pth", "file:/a+b/w.pth", None),
         ("file:/a+b/w.pth+/c+d/m", "file:/a+b/w.pth", "/c+d/m.dinoadapt"),
         ("unknown", "unknown", None),
+        ("filters+mito", "filters+mito", None),
     ],
 )
 def test_an_encoder_is_named_with_its_adapter(name, base, adapter):
@@ -154,3 +155,5 @@ def test_what_users_see_of_a_name_has_no_folder():
         "vit.fp16+mito"
     )
     assert known_as("dinov3-s++mito") == "dinov3-s++mito"
+    assert known_as("dinov3-s+/home/ann+bob/mito") == "dinov3-s+mito"
+    assert known_as("file:/home/ann+bob/vit.pth") == "vit"
