@@ -17,7 +17,7 @@ import torch
 
 from napari_dinomed import __version__
 from napari_dinomed.adapt.autosave import Autosave, Place, restore
-from napari_dinomed.adapt.judge import PENALTY, READOUTS, Shown, dice_of, examples_of, show
+from napari_dinomed.adapt.judge import READOUTS, Shown, dice_of, examples_of, show
 from napari_dinomed.adapt.painted import painted
 from napari_dinomed.adapt.teach import (
     CROP,
@@ -50,8 +50,9 @@ if TYPE_CHECKING:
 
 # Lessons after which a run is saved.
 EPOCH = 10
-# Voxels of each class that a head begins with.
+# Voxels of each class that a head begins with, and its penalty.
 _BEGUN_WITH = 3000
+_PENALTY = 1e-3
 # Of what memory is free a crop may take so much; crops are not smaller than that.
 _SHARE, _LEAST_SIDE = 0.5, 112
 
@@ -249,7 +250,7 @@ class _Run:
             together,
         )
         examples = examples_of([one for _, one in teaching], _BEGUN_WITH)
-        head = LinearHead(LinearProbe(PENALTY).fit(examples))
+        head = LinearHead(LinearProbe(_PENALTY).fit(examples))
         return Pupil(self.encoder, self.adapters, head, course)
 
     def _tried(self, shown: list[Shown], part: int) -> tuple[float | None, ...]:
