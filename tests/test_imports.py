@@ -48,7 +48,7 @@ FORBIDDEN = {
         "cli",
     },
     "features": OUTER
-    | {"annotation", "io", "segment", "taught", "engine", "batch", "session"}
+    | {"annotation", "segment", "taught", "engine", "batch", "session", "adapt"}
     | {"plugin", "bench", "cli"},
     "segment": OUTER
     | {"timm", "zarr", "io", "taught", "engine", "batch", "session", "plugin"}
@@ -60,6 +60,7 @@ FORBIDDEN = {
     | {"timm", "zarr", "engine", "batch", "session", "plugin", "bench", "cli"},
     "engine": OUTER | {"batch", "session", "plugin", "bench", "cli"},
     "batch": OUTER | {"session", "plugin", "bench", "cli"},
+    "adapt": OUTER | {"batch", "session", "plugin", "bench", "cli"},
     "whole": OUTER | {"batch", "session", "plugin", "bench", "cli"},
     "session": OUTER | {"torch", "timm", "zarr", "batch", "plugin", "bench", "cli"},
     "bench": OUTER | {"plugin", "cli"},

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from napari_dinomed import __version__
-from napari_dinomed.cli import bench, doctor, finish, housekeeping, segment, taught, volumes
+from napari_dinomed.cli import (
+    adapt,
+    bench,
+    doctor,
+    finish,
+    housekeeping,
+    segment,
+    taught,
+    volumes,
+)
 from napari_dinomed.cli.common import errors, out
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.offline import forbid_network
@@ -24,6 +33,7 @@ app.command()(segment.info)
 app.command()(segment.demo)
 app.command()(taught.teach)
 app.command()(taught.apply)
+app.command()(adapt.adapt)
 app.add_typer(taught.model, name="model")
 app.add_typer(volumes.volumes, name="volumes")
 app.command()(housekeeping.encoders)

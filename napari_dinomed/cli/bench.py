@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -27,6 +27,8 @@ from napari_dinomed.cli.common import out as console
 if TYPE_CHECKING:
     from napari_dinomed.bench.case import CaseFiles
     from napari_dinomed.bench.suite import Measured
+
+Along = Literal["slices", "rows", "columns"]
 
 bench = typer.Typer(no_args_is_help=True, help="Measure on your own labels.")
 
@@ -211,6 +213,53 @@ def bench_cohort(
     write_figures(json_out, [{"cohort": [row.as_json() for row in rows]}])
     if plot is not None:
         plot_cohort(plot, rows)
+
+
+@bench.command("adapt")
+def bench_adapt(
+    image: Annotated[Path, typer.Option(help="The volume.")],
+    labels: Annotated[Path, typer.Option(help="Expert labels on the same grid.")],
+    encoder: Annotated[str, typer.Option(help="A transformer, or file:PATH.")],
+    out: Annotated[Path, typer.Option(help="Adapter to write, NAME.dinoadapt.")],
+    label: Annotated[str, typer.Option(help="3 for one class, 1+2 for a union.")] = "1",
+    along: Annotated[Along, typer.Option(help="Axis that is halved.")] = "columns",
+    slices: Annotated[int, typer.Option(min=2, help="Slices painted.")] = 4,
+    lessons: Annotated[int, typer.Option(min=1, help="As for 'adapt'.")] = 80,
+    clicks: Annotated[bool, typer.Option("--clicks", help="Click as well.")] = False,
+    device: Device = "auto",
+    json_out: JsonFile = None,
+) -> None:
+    """Teach an encoder by painted slices of one half, and measure on the other half."""
+    from napari_dinomed.adapt.run import Choices
+    from napari_dinomed.bench.adapting import halves, measure_half, teach_half
+    from napari_dinomed.bench.case import load_case
+    from napari_dinomed.cli.adapt import (
+        lessons_bar,
+        print_adapter,
+        require_adapter_name,
+        say,
+    )
+    from napari_dinomed.features.adapter import read_adapter
+
+    axis = ("slices", "rows", "columns").index(along)
+    taught, measured = halves(load_case(image, labels, label), axis)
+    choices = Choices(lessons=lessons)
+    if not out.exists():
+        require_adapter_name(out)
+        with lessons_bar() as on_step:
+            for step in teach_half(taught, slices, encoder, device, choices, out, say):
+                on_step(step)
+    header = read_adapter(out).header
+    print_adapter(header)
+    pair = (encoder, f"{encoder}+{out}")
+    rows = measure_half(taught, measured, slices, pair, device, clicks, say)
+    table = Table("on the other half", "frozen", "adapted", "gain")
+    for row in rows:
+        gain = f"{row.adapted - row.frozen:+.3f}"
+        table.add_row(row.how, f"{row.frozen:.3f}", f"{row.adapted:.3f}", gain)
+    console.print(table)
+    figures = {"encoder": header.encoder, "label": label, "slices": slices}
+    write_figures(json_out, [{**figures, "worth": [asdict(row) for row in rows]}])
 
 
 @bench.command("speed")

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.cli.adapt import describe_adapter
 from napari_dinomed.cli.common import (
     Device,
     Encoder,
@@ -21,6 +22,7 @@ from napari_dinomed.cli.common import (
 )
 from napari_dinomed.cli.common import out as console
 from napari_dinomed.errors import ModelError
+from napari_dinomed.features.catalog import ADAPTER_SUFFIX
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.taught.header import SUFFIX, Header, read_header
 
@@ -153,6 +155,9 @@ def apply(
 @model.command("info")
 def model_info(path: ModelFile) -> None:
     """Say what a model knows, and how well it did on volumes that it did not learn from."""
+    if path.suffix == ADAPTER_SUFFIX:
+        describe_adapter(path)
+        return
     _print_header(read_header(path))
 
 

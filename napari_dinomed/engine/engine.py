@@ -187,6 +187,7 @@ class Engine:
         yield Progress(0, 0, Stage.LOADING, request.encoder)
         encoder = self._encoder(request.encoder, request.device)
         encoding = _begin(opened.volume, request, encoder, self._say_once)
+        self._notices.extend(encoder.remarks(opened.volume, encoding.planes[0].plan))
         encoded = opened.encode(encoding, self._say_once)
         yield Begun(request.generation)
         computed = 0

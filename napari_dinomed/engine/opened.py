@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ import psutil
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.engine.encoding import PlaneTokens, plans_for
 from napari_dinomed.errors import ForgottenError, VolumeError
+from napari_dinomed.features.adapter import known_as
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.features.filters import GREY_CHANNEL
@@ -114,11 +114,9 @@ class EncodedVolume:
         """How a taught model sees it; the tokens must be complete."""
         encoding, volume = self.encoding, self.volume
         encoder, banks = encoding.encoder, encoding.banks
-        # A path is nobody's business but the user's.
-        name = Path(encoder.spec.name.removeprefix("file:")).stem
         axes = tuple(bank.axis for bank in banks)
         sight = Sight(
-            name,
+            known_as(encoder.spec.name),
             encoder.signature,
             axes,
             encoding.window,

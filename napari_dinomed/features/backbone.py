@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from napari_dinomed.errors import EngineError
+from napari_dinomed.features.adapter import Scale, known_as, read_adapter, split_name
 from napari_dinomed.features.checkpoint import Checkpoint, load_checkpoint
 from napari_dinomed.features.device import (
     choose_device,
@@ -21,19 +22,20 @@ from napari_dinomed.features.device import (
     placed,
 )
 from napari_dinomed.features.hardware import tell_of_unused_gpu
+from napari_dinomed.features.lora import fold
 from napari_dinomed.features.weights import file_hash, locate_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_dinomed.features.adapter import AdapterHeader
     from napari_dinomed.features.encoder import EncoderSpec, Notice
     from napari_dinomed.features.stack import SlicePlan, SliceStack
-    from napari_dinomed.volume import Window
+    from napari_dinomed.volume import Volume, Window
 
 _BATCH = {"cuda": 16, "xpu": 8, "mps": 8, "cpu": 2}
 _LAYERS = 4
 _CONVNEXT_STRIDE = 16
-_COLOURS = 3
 # Rows and columns of tokens in the image that the precisions are timed on.
 _TRIED = 16
 
@@ -56,26 +58,39 @@ class BackboneEncoder:
         weights_hash: str,
         device: torch.device,
         notice: Notice,
+        adapter: AdapterHeader | None = None,
     ) -> None:
-        self._model: Any
-        self._model, self._device = placed(checkpoint.model, device, notice)
+        self.model: Any
+        self.model, self._device = placed(checkpoint.model, device, notice)
+        self._adapter = adapter
         self._statistics = checkpoint.statistics
         self._notice = notice
         self._batch = _BATCH[self._device.type]
-        self._indices = _layer_indices(self._model)
+        self.indices = _layer_indices(self.model)
         self.spec = replace(
-            spec, channels=_channels(self._model, self._indices), stride=self._stride
+            spec, channels=_channels(self.model, self.indices), stride=self._stride
         )
-        self.signature = f"{checkpoint.architecture}:{weights_hash}:{self._indices}"
+        self.weights_hash = weights_hash
+        self.signature = f"{checkpoint.architecture}:{weights_hash}:{self.indices}"
 
     @classmethod
     def from_name(cls, name: str, device: str, notice: Notice) -> BackboneEncoder:
-        """Load a catalogue encoder or ``file:PATH``; errors as `make_encoder`."""
-        path, spec = locate_weights(name)
-        checkpoint = load_checkpoint(path, spec.architecture or None)
+        """Load what a name stands for; errors as `make_encoder`."""
         if device == "auto":
             tell_of_unused_gpu(notice)
-        return cls(checkpoint, spec, file_hash(path), choose_device(device), notice)
+        base, adapter_path = split_name(name)
+        path, spec = locate_weights(base)
+        weights, where = file_hash(path), choose_device(device)
+        if adapter_path is None:
+            checkpoint = load_checkpoint(path, spec.architecture or None)
+            return cls(checkpoint, spec, weights, where, notice)
+        adapter = read_adapter(adapter_path)
+        adapter.header.require_weights(weights)
+        checkpoint = load_checkpoint(path, spec.architecture or None)
+        fold(checkpoint.model, adapter.tensors)
+        spec = replace(spec, name=name, title=f"{spec.title} + {adapter_path.stem}")
+        signature = f"{weights}+{file_hash(adapter_path)}"
+        return cls(checkpoint, spec, signature, where, notice, adapter.header)
 
     @property
     def device(self) -> str:
@@ -92,10 +107,22 @@ class BackboneEncoder:
         """Slices in a batch."""
         return self._batch
 
+    def remarks(self, volume: Volume, plan: SlicePlan) -> tuple[str, ...]:
+        """Where an adapter was taught by other kinds of volumes."""
+        if self._adapter is None:
+            return ()
+        differences = self._adapter.differences(volume.modality, Scale.of(volume, plan))
+        return tuple(f"{known_as(self.spec.name)}: {one}." for one in differences)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where its numbers are."""
+        return self._device
+
     @property
     def _stride(self) -> int:
-        if hasattr(self._model, "patch_embed"):
-            return int(self._model.patch_embed.patch_size[0])
+        if hasattr(self.model, "patch_embed"):
+            return int(self.model.patch_embed.patch_size[0])
         return _CONVNEXT_STRIDE
 
     def channels(self, images: int) -> int:
@@ -123,7 +150,7 @@ class BackboneEncoder:
         EngineError
             Where there is no room for one slice on the CPU.
         """
-        slices = _as_colours(stack, start, stop)
+        slices = torch.from_numpy(stack.colours(start, stop))
         size = self.grid(stack.slice_shape, plan)
         done: list[torch.Tensor] = []
         while sum(len(tokens) for tokens in done) < len(slices):
@@ -138,6 +165,11 @@ class BackboneEncoder:
             self._shrink()
         return torch.cat(done).numpy()
 
+    def shown_size(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
+        """Rows and columns of pixels that a slice is brought to."""
+        rows, columns = self.grid(slice_shape, plan)
+        return rows * self._stride, columns * self._stride
+
     @torch.inference_mode()
     def _forward(self, slices: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         size = (grid[0] * self._stride, grid[1] * self._stride)
@@ -149,7 +181,7 @@ class BackboneEncoder:
             align_corners=False,
         )
         with computing_in(self._device, self._precision):
-            layers = self._layers(images)
+            layers = self.layers(images)
         return torch.cat([_fit(layer, grid) for layer in layers], dim=1).half().cpu()
 
     @cached_property
@@ -159,18 +191,18 @@ class BackboneEncoder:
         noise = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(0))
         image = noise.to(self._device)
         return fastest_precision(
-            self._device, lambda: self._layers(image)[-1].flatten(2)[0].T
+            self._device, lambda: self.layers(image)[-1].flatten(2)[0].T
         )
 
-    def _layers(self, images: torch.Tensor) -> list[torch.Tensor]:
+    def layers(self, images: torch.Tensor) -> list[torch.Tensor]:
         """What each layer makes of images (n, 3, rows, columns) in [0, 1]."""
         mean, std = (
             torch.tensor(values, device=self._device).view(1, 3, 1, 1)
             for values in (self._statistics.mean, self._statistics.std)
         )
-        layers: list[torch.Tensor] = self._model.forward_intermediates(
+        layers: list[torch.Tensor] = self.model.forward_intermediates(
             (images - mean) / std,
-            indices=self._indices,
+            indices=self.indices,
             norm=True,
             output_fmt="NCHW",
             intermediates_only=True,
@@ -192,20 +224,9 @@ class BackboneEncoder:
             )
         self._notice(f"{self.device} ran out of memory: going on with the CPU.")
         self._device = torch.device("cpu")
-        self._model = self._model.to(self._device)
+        self.model = self.model.to(self._device)
         self._batch = _BATCH["cpu"]
         self.__dict__.pop("_precision", None)
-
-
-def _as_colours(stack: SliceStack, start: int, stop: int) -> torch.Tensor:
-    """Slices (n, channels, rows, columns): one grey channel, or three of several images.
-
-    Of two images the third channel is their mean.
-    """
-    images = [stack.read(start, stop, image) for image in range(stack.images)]
-    if len(images) == _COLOURS - 1:
-        images.append(np.mean(images, axis=0, dtype=np.float32))
-    return torch.from_numpy(np.stack(images, axis=1))
 
 
 def _layer_indices(model: Any) -> list[int]:

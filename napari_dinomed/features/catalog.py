@@ -7,6 +7,8 @@ from napari_dinomed.features.encoder import EncoderSpec
 
 DINOV3_LICENCE = "DINOv3 License"
 EUPE_LICENCE = "FAIR Noncommercial Research License"
+# Of files that change one of these encoders, or one of the user's own.
+ADAPTER_SUFFIX = ".dinoadapt"
 
 LICENCE_NOTICES = {
     DINOV3_LICENCE: (

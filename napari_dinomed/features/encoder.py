@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.features.stack import SlicePlan, SliceStack
-    from napari_dinomed.volume import Window
+    from napari_dinomed.volume import Volume, Window
 
     Notice = Callable[[str], None]
 
@@ -86,6 +86,9 @@ class Encoder(Protocol):
     def block(self) -> int:
         """How many neighbouring slices it is best given at once."""
 
+    def remarks(self, volume: Volume, plan: SlicePlan) -> tuple[str, ...]:
+        """What a user should know before it is shown a volume."""
+
     def channels(self, images: int) -> int:
         """Numbers per token, of so many images of the same voxels."""
 
@@ -107,7 +110,8 @@ def make_encoder(name: str, device: str, notice: Notice) -> Encoder:
     Parameters
     ----------
     name
-        ``filters``, a name from the catalogue, or ``file:PATH``.
+        ``filters``, a name from the catalogue, or ``file:PATH``; after a plus, the file of
+        an adapter.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps`` or ``xpu``.
     notice

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.features.encoder import EncoderSpec
     from napari_dinomed.features.stack import SlicePlan, SliceStack
-    from napari_dinomed.volume import Window
+    from napari_dinomed.volume import Volume, Window
 
     Floats = NDArray[np.float32]
 
@@ -49,6 +49,11 @@ class FilterEncoder:
     is_planar = False
     position_channels = 3
     block = 16
+
+    def remarks(self, volume: Volume, plan: SlicePlan) -> tuple[str, ...]:
+        """Nothing: it was not trained on anything."""
+        del volume, plan
+        return ()
 
     def channels(self, images: int) -> int:
         """Numbers per token."""

@@ -24,6 +24,7 @@ _MOST_NUMBERS = 500_000_000
 _MOST_NUMBERS_LAZY = 200_000_000
 # Pixels of a slice of such a volume; filters hold several dozen slices at a time.
 _MOST_PIXELS_LAZY = 512 * 1024
+_COLOURS = 3
 # Bytes of a slab that is kept to read the next slices from.
 _SLAB = 128 * 1024**2
 
@@ -171,6 +172,16 @@ class SliceStack:
         first, last = int(indices[0]), int(indices[-1])
         slices = [self._slice(number, image) for number in range(first, last + 1)]
         return np.stack(slices)[indices - first]
+
+    def colours(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Slices (n, colours, rows, columns): one grey, or three of several images.
+
+        Of two images the third colour is their mean.
+        """
+        images = [self.read(start, stop, image) for image in range(self.images)]
+        if len(images) == _COLOURS - 1:
+            images.append(np.mean(images, axis=0, dtype=np.float32))
+        return np.stack(images, axis=1)
 
     def _slice(self, number: int, image: int) -> NDArray[np.float32]:
         plane = self._slabs[image].slice(self.step // 2 + number * self.step)

@@ -95,8 +95,8 @@ class FinishBox(QGroupBox):
     def _lay_out(self) -> None:
         self._form = QFormLayout()
         buttons = QHBoxLayout()
-        for button in (self.preview, self.apply, self.cancel):
-            buttons.addWidget(button)
+        for one in (self.preview, self.apply, self.cancel):
+            buttons.addWidget(one)
         inside = QVBoxLayout(self.content)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addWidget(self.tools)

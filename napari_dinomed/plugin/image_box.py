@@ -27,7 +27,7 @@ from napari_dinomed.engine.messages import (
     Progress,
 )
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.features.catalog import LICENCE_NOTICES
+from napari_dinomed.features.catalog import ADAPTER_SUFFIX, LICENCE_NOTICES
 from napari_dinomed.plugin.controls import button, narrow, told
 from napari_dinomed.plugin.encoders import FILTERS, advice, known_of
 from napari_dinomed.plugin.opening import opening_menu
@@ -161,7 +161,10 @@ class ImageBox(QGroupBox):
 
     def _ask_for_file(self) -> str:
         path, _ = QFileDialog.getOpenFileName(
-            self, "Weights of a vision transformer", "", "Weights (*.safetensors *.pth)"
+            self,
+            "Weights of a vision transformer, or an adapter",
+            "",
+            f"Weights (*.safetensors *.pth *{ADAPTER_SUFFIX})",
         )
         return f"file:{path}" if path else ""
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
+from pydantic import TypeAdapter
 
 from napari_dinomed import __version__
 from napari_dinomed.annotation.labels import Label
 from napari_dinomed.errors import ModelError
+from napari_dinomed.io.tensors import Kind
 from napari_dinomed.volume import Modality, Window
 from napari_dinomed.volume.window import CT_PRESETS
 
@@ -25,9 +25,6 @@ Told = Literal["looks", "surroundings", "both"]
 
 SUFFIX = ".dinomed"
 VERSION: Literal[1] = 1
-KEY = "dinomed"
-# More come from damage: a model of this program takes some ten megabytes.
-_MOST_BYTES = 2**30
 # Spacings that differ by more look different to an encoder.
 _ODD_SPACING = 2.0
 
@@ -239,37 +236,12 @@ class Header:
         return _differences(own, sight)
 
 
-ADAPTER = TypeAdapter(Header)
+KIND = Kind("dinomed", TypeAdapter(Header), "model", "teach")
 
 
 def read_header(path: Path) -> Header:
-    """Read what a model is.
-
-    Raises
-    ------
-    ModelError
-        Where it is missing, is none, is damaged, or of a later version.
-    """
-    header, _ = read_parts(path, "np")
-    return header
-
-
-def read_parts(path: Path, framework: str) -> tuple[Header, dict[str, Any]]:
-    """A model's header; for torch ("pt") its tensors, too. Errors as `read_header`."""
-    try:
-        if not path.is_file():
-            raise ModelError(f"There is no model {path}.")
-        if path.stat().st_size > _MOST_BYTES:
-            raise ModelError(f"{path.name} is too large to be a taught model.")
-        with safe_open(path, framework=framework) as file:
-            header = ADAPTER.validate_json((file.metadata() or {}).get(KEY, ""))
-            names = file.keys() if framework == "pt" else []
-            return header, {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, ValidationError, OSError) as error:
-        raise ModelError(
-            f"Expected a model written by 'napari-dinomed teach', but {path.name} cannot "
-            "be read as one: it is another file, damaged, or of a later version."
-        ) from error
+    """Read what a model is; errors as `Kind.read`."""
+    return KIND.read(path)
 
 
 def _differences(own: Sight, sight: Sight) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from napari_dinomed.errors import ModelError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.segment.one_object.looks import Basis
 from napari_dinomed.taught.examples import Examples
-from napari_dinomed.taught.header import ADAPTER, KEY, read_parts
+from napari_dinomed.taught.header import KIND
 from napari_dinomed.taught.surroundings import PARTS
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class TaughtModel:
             },
         }
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        return save(contiguous, {KEY: ADAPTER.dump_json(self.header).decode()})
+        return save(contiguous, KIND.metadata(self.header))
 
     def write(self, path: Path) -> None:
         """Write the file; an old one is replaced once all is written."""
@@ -74,8 +74,8 @@ _COLUMNS = ("looks", "surroundings", "classes", "cases", "weights")
 
 
 def read_model(path: Path) -> TaughtModel:
-    """Read a taught model; errors as `read_header`, and where its parts do not fit."""
-    return _checked(*read_parts(path, "pt"), path.name)
+    """Read a taught model; errors as `Kind.read`, and where its parts do not fit."""
+    return _checked(*KIND.read_all(path, "pt"), path.name)
 
 
 def _checked(header: Header, tensors: dict[str, torch.Tensor], name: str) -> TaughtModel:

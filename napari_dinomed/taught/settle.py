@@ -186,7 +186,7 @@ def _settled(tried: Examples, lesson: Lesson, held: dict[Way, torch.Tensor]) -> 
     belongs = examples.classes == lesson.label.id
     readings, scores = [], {}
     for way, logits in held.items():
-        cut = _best_cut(logits[own], belongs, examples.weights)
+        cut = best_cut(logits[own], belongs, examples.weights)
         spread = float((logits[own][belongs] - cut).abs().median())
         spread = max(_LEAST_SPREAD, spread)
         scores[way] = score_of(logits[own], cut, spread)
@@ -199,14 +199,14 @@ def _settled(tried: Examples, lesson: Lesson, held: dict[Way, torch.Tensor]) -> 
     for count in range(min(2, len(readings)), len(readings) + 1):
         for members in combinations(readings, count):
             mean = torch.stack([scores[reading.way] for reading in members]).mean(0)
-            cut = _best_cut(mean, belongs, examples.weights)
+            cut = best_cut(mean, belongs, examples.weights)
             dice = _dice_of_cases(examples, mean > cut, belongs)
             if not best.readings or sum(dice) > sum(best.dice):
                 best = replace(lesson, readings=members, cut=cut, dice=dice)
     return best
 
 
-def _best_cut(logits: torch.Tensor, belongs: torch.Tensor, weights: torch.Tensor) -> float:
+def best_cut(logits: torch.Tensor, belongs: torch.Tensor, weights: torch.Tensor) -> float:
     """The logit over which examples agree best with what they are, by Dice.
 
     It lies between two logits that occur: neighbours that all agree give the same one.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
+from pydantic import TypeAdapter
 from safetensors.numpy import save
 
 from napari_dinomed import __version__
 from napari_dinomed.errors import ModelError
 from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.tensors import Kind
 from napari_dinomed.taught.header import Sight
 from napari_dinomed.whole.readout import Figures, Readout
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
 
 SUFFIX = ".dinowhole"
-_KEY = "dinowhole"
 _LEAST_DISTANCE = 1e-7
 
 
@@ -124,9 +123,8 @@ class WholeModel:
     def write(self, path: Path) -> None:
         """Write the file; an old one is replaced once all is written."""
         arrays = {name: np.ascontiguousarray(value) for name, value in self.arrays.items()}
-        header = {_KEY: _ADAPTER.dump_json(self.header).decode()}
         with replacing(path) as temporary:
-            temporary.write_bytes(save(arrays, header))
+            temporary.write_bytes(save(arrays, _KIND.metadata(self.header)))
 
 
 def arrays_of(
@@ -157,24 +155,8 @@ def arrays_of(
 
 
 def read_whole_model(path: Path) -> WholeModel:
-    """Read a model.
-
-    Raises
-    ------
-    ModelError
-        Where it is missing, is none, or is damaged.
-    """
-    if not path.is_file():
-        raise ModelError(f"There is no model {path}.")
-    try:
-        with safe_open(path, framework="np") as file:
-            header = _ADAPTER.validate_json((file.metadata() or {}).get(_KEY, ""))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValidationError, OSError) as error:
-        raise ModelError(
-            f"Expected a model written by 'napari-dinomed volumes fit', but {path.name} "
-            "cannot be read as one."
-        ) from error
+    """Read a model; errors as `Kind.read`, and where its parts do not fit."""
+    header, arrays = _KIND.read_all(path, "np")
     needed = {
         f"{label}.{name}"
         for label, head in header.heads.items()
@@ -185,7 +167,7 @@ def read_whole_model(path: Path) -> WholeModel:
     return WholeModel(header, arrays)
 
 
-_ADAPTER = TypeAdapter(Header)
+_KIND = Kind("dinowhole", TypeAdapter(Header), "model", "volumes fit")
 _ARRAYS: Mapping[Readout, tuple[str, ...]] = {
     "probe": ("mean", "spread", "weights", "offset"),
     "knn": ("mean", "spread", "known", "belongs"),

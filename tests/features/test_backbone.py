@@ -67,7 +67,7 @@ def test_prefix_tokens_are_dropped_and_layers_are_in_order(stack):
     resized = torch.nn.functional.interpolate(grey, size, mode="bilinear", antialias=True)
     images = ((resized - 0.5) / 0.25).expand(-1, 3, -1, -1)
     with torch.inference_mode():
-        expected = encoder._model.forward_intermediates(
+        expected = encoder.model.forward_intermediates(
             images, indices=[2, 5, 8, 11], norm=True, intermediates_only=True
         )
     np.testing.assert_allclose(got, torch.cat(expected, 1).numpy(), atol=5e-3, rtol=5e-3)

@@ -1,0 +1,1 @@
+"""Teaching an encoder by a few labelled slices, and showing whether it helped."""

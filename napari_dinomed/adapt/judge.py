@@ -1,0 +1,188 @@
+"""Whether adapting helped: one readout on frozen and on adapted tokens, side by side.
+
+In: tokens of slices that taught and of slices that did not. Out: Dice on the latter, by a
+linear probe and by k-NN, for each label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from napari_dinomed.segment.heads import Examples, KnnHead, LinearProbe
+from napari_dinomed.segment.tokens import TokenBank
+from napari_dinomed.taught.settle import best_cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.adapt.painted import PaintedSlice
+    from napari_dinomed.features.backbone import BackboneEncoder
+
+Readout = Literal["probe", "knn"]
+Head = KnnHead | LinearProbe
+READOUTS: tuple[Readout, ...] = ("probe", "knn")
+# Voxels of each class that readouts learn from, all slices together.
+_PER_CLASS = {"probe": 4000, "knn": 1500}
+# What is tried: penalties of a probe, neighbours of k-NN.
+_SETTINGS: Mapping[Readout, tuple[float, ...]] = {
+    "probe": (1e-1, 1e-2, 1e-3, 1e-4),
+    "knn": (5,),
+}
+# Probabilities nearer to 0 or 1 count as that near.
+_SUREST = 1e-4
+_EVERY = np.ones(3, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A slice and its tokens.
+
+    Parameters
+    ----------
+    bank
+        Its tokens, as those of a volume of one slice.
+    classes
+        Of its voxels, (1, rows, columns).
+    """
+
+    bank: TokenBank
+    classes: NDArray[np.uint8]
+
+
+def show(slices: Sequence[PaintedSlice], encoder: BackboneEncoder) -> Iterator[Shown]:
+    """Encode slices, one after the other, in the way they are encoded in use."""
+    for one in slices:
+        tokens = encoder.encode(one.stack, one.index, one.index + 1, one.plan)
+        bank = TokenBank((1, *tokens.shape[1:]), (1, *one.classes.shape))
+        bank.put(0, tokens)
+        yield Shown(bank, one.classes[None])
+
+
+def dice_of(
+    taught: Sequence[Shown], held: Sequence[Shown], classes: int, readout: Readout
+) -> tuple[float | None, ...]:
+    """Dice of each class but 0 on slices that did not teach.
+
+    Parameters
+    ----------
+    taught, held
+        Slices that a readout learns from, and others.
+    classes
+        How many there are beside 0.
+    readout
+        Which.
+
+    Returns
+    -------
+    tuple
+        Of each class; None where either side lacks it.
+    """
+    setting, cuts = _settled(taught, readout)
+    head = _fitted(taught, readout, setting)
+    found = [_found(head, one.bank, cuts) for one in held]
+    return tuple(
+        _dice(kind, [one.classes for one in held], [one.get(kind) for one in found])
+        for kind in range(1, classes + 1)
+    )
+
+
+def examples_of(shown: Sequence[Shown], most: int) -> Examples:
+    """Voxels of each class; each stands for as many as there are of its kind."""
+    random = np.random.default_rng(0)
+    tokens, classes, weights = [], [], []
+    for one in shown:
+        for kind in np.unique(one.classes):
+            places = np.flatnonzero(one.classes == kind)
+            count = max(1, min(len(places), most // len(shown)))
+            some = random.choice(places, count, replace=False)
+            voxels = np.column_stack(np.unravel_index(some, one.classes.shape))
+            tokens.append(one.bank.at(voxels))
+            classes.append(torch.full((count,), int(kind)))
+            weights.append(torch.full((count,), len(places) / count))
+    return Examples(torch.cat(tokens), torch.cat(classes), torch.cat(weights))
+
+
+def _fitted(taught: Sequence[Shown], readout: Readout, setting: float) -> Head:
+    head = KnnHead(int(setting)) if readout == "knn" else LinearProbe(setting)
+    return head.fit(examples_of(taught, _PER_CLASS[readout]))
+
+
+def _score(proba: torch.Tensor) -> torch.Tensor:
+    """Log-odds of probabilities, bounded: those near 0 and 1 do not swamp the others."""
+    return torch.logit(proba, _SUREST)
+
+
+def _found(
+    head: Head, bank: TokenBank, cuts: Mapping[int, float]
+) -> dict[int, NDArray[np.bool_]]:
+    """Voxels of a slice (1, rows, columns) that are found to be of each class."""
+    scores = _score(head.predict_proba(bank.slice_tokens(0)))
+    found = {}
+    for column, kind in enumerate(head.classes_.tolist()):
+        own = bank.on_every(_EVERY, partial(_column, scores, column))
+        found[kind] = (own > cuts[kind]).numpy()
+    return found
+
+
+def _column(scores: torch.Tensor, column: int, index: int) -> torch.Tensor:
+    del index  # a bank of one slice
+    return scores[:, column]
+
+
+def _dice(
+    kind: int, truths: list[NDArray[np.uint8]], found: list[NDArray[np.bool_] | None]
+) -> float | None:
+    overlap = total = 0
+    is_there = False
+    for truth, own in zip(truths, found, strict=True):
+        if own is None:
+            return None
+        is_there = is_there or bool((truth == kind).any())
+        overlap += int((own & (truth == kind)).sum())
+        total += int(own.sum()) + int((truth == kind).sum())
+    return 2 * overlap / total if is_there else None
+
+
+def _settled(taught: Sequence[Shown], readout: Readout) -> tuple[float, dict[int, float]]:
+    """How a readout is set, and the score from which a voxel is of each class.
+
+    Both are what does best when halves of what taught read each other: an encoder of many
+    channels needs another penalty than one of few, and what is rare is hardly anywhere more
+    probable than not.
+    """
+    tried = [
+        (setting, *_halved(taught, readout, setting)) for setting in _SETTINGS[readout]
+    ]
+    setting, _, cuts = max(tried, key=lambda one: one[1])
+    return setting, cuts
+
+
+def _halved(
+    taught: Sequence[Shown], readout: Readout, setting: float
+) -> tuple[float, dict[int, float]]:
+    """Mean Dice over the classes but 0 of halves that read each other, and the cuts."""
+    halves = taught[::2], taught[1::2]
+    read: dict[int, list[tuple[torch.Tensor, ...]]] = {}
+    for own, other in (halves, halves[::-1]) if len(taught) > 1 else ((taught, taught),):
+        head = _fitted(own, readout, setting)
+        examples = examples_of(other, _PER_CLASS[readout])
+        scores = _score(head.predict_proba(examples.tokens))
+        for column, kind in enumerate(head.classes_.tolist()):
+            belongs = examples.classes == kind
+            read.setdefault(kind, []).append((scores[:, column], belongs, examples.weights))
+    cuts, dice = {}, []
+    for kind, parts in read.items():
+        score, belongs, weights = (torch.cat(part) for part in zip(*parts, strict=True))
+        cuts[kind] = best_cut(score, belongs, weights) if belongs.any() else 0.0
+        found = score > cuts[kind]
+        total = float((weights * found).sum() + (weights * belongs).sum())
+        if kind and total:
+            dice.append(2 * float((weights * (found & belongs)).sum()) / total)
+    return float(np.mean(dice)) if dice else 0.0, cuts

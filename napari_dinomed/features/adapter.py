@@ -1,0 +1,251 @@
+"""An adapter of an encoder, kept in a file: what it is, and to which encoder it belongs.
+
+In and out: ``NAME.dinoadapt``, safetensors with a JSON header. It holds no voxel, no
+patient and no path.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import TypeAdapter
+from safetensors.torch import save
+
+from napari_dinomed import __version__
+from napari_dinomed.errors import WeightsError
+from napari_dinomed.features.catalog import ADAPTER_SUFFIX, CATALOG
+from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.tensors import Kind
+from napari_dinomed.volume import Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from napari_dinomed.features.stack import SlicePlan
+    from napari_dinomed.volume import Volume
+
+# Voxels, and pixels of what an encoder is shown, look different beyond such a factor.
+_ODD = 1.5
+# Mean gain in Dice below which all features are not worth computing again.
+_LEAST_GAIN = 0.02
+_FILE = re.compile(r"(file:.+?\.(?:safetensors|pth|pt))\+(.+)")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large what an encoder is shown is in the world.
+
+    Parameters
+    ----------
+    spacing, unit
+        Size of a voxel along (z, y, x).
+    pixel
+        Side of a pixel that the encoder is shown, in the same unit.
+    """
+
+    spacing: tuple[float, float, float]
+    unit: str
+    pixel: float
+
+    @classmethod
+    def of(cls, volume: Volume, plan: SlicePlan) -> Scale:
+        """Of a volume that is cut along z."""
+        geometry = volume.geometry
+        rows = geometry.shape[1] * geometry.spacing[1]
+        return cls(geometry.spacing, str(geometry.unit), rows / plan.height)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Dice on slices that did not teach, frozen and adapted, read in the same way.
+
+    Parameters
+    ----------
+    label, readout
+        Of what, and read by which.
+    frozen, adapted
+        For each fold.
+    """
+
+    label: str
+    readout: Literal["probe", "knn"]
+    frozen: tuple[float, ...]
+    adapted: tuple[float, ...]
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """What adapting added, for each fold."""
+        return tuple(b - a for a, b in zip(self.frozen, self.adapted, strict=True))
+
+
+@dataclass(frozen=True)
+class AdapterHeader:
+    """All of an adapter but its numbers.
+
+    Parameters
+    ----------
+    encoder, weights
+        Name of the encoder that it was made for, and the hash of its weights.
+    modality, scale
+        What kind of volume taught it, and how it was seen.
+    rank, blocks, rate, lessons
+        How it was taught.
+    labels
+        Names of what it was taught by.
+    volumes, slices
+        How many taught it.
+    held_out
+        What was held out in a fold.
+    trials
+        How well it did on what was held out; every fold taught an adapter of its own.
+    program
+        Version that wrote it.
+    """
+
+    encoder: str
+    weights: str
+    modality: Modality
+    scale: Scale
+    rank: int
+    blocks: tuple[int, ...]
+    rate: float
+    lessons: int
+    labels: tuple[str, ...]
+    volumes: int
+    slices: int
+    held_out: Literal["slices", "volumes"]
+    trials: tuple[Trial, ...]
+    program: str = __version__
+    version: Literal[1] = 1
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """What adapting added in each fold, mean over labels and readouts."""
+        columns = zip(*(trial.gains for trial in self.trials), strict=True)
+        return tuple(statistics.fmean(column) for column in columns)
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it won by more than the spread over folds, and by enough to matter."""
+        gains = self.gains
+        spread = statistics.stdev(gains)
+        return min(gains) > 0 and statistics.fmean(gains) > max(spread, _LEAST_GAIN)
+
+    def require_weights(self, weights: str) -> None:
+        """Raise `WeightsError` where an encoder's weights are other ones."""
+        if weights != self.weights:
+            raise WeightsError(
+                f"This adapter was made for {self.encoder} with weights of SHA-256 "
+                f"{self.weights[:12]}…, and these have {weights[:12]}…: use it with that "
+                "encoder, or adapt this one."
+            )
+
+    def differences(self, modality: Modality, scale: Scale) -> tuple[str, ...]:
+        """What a user should know where a volume is another kind, or seen otherwise."""
+        own, said = self.scale, []
+        if modality != self.modality:
+            said.append(f"it was adapted on {self.modality}, and this is {modality}")
+        if scale.unit != own.unit or _is_odd(
+            (*own.spacing, own.pixel), (*scale.spacing, scale.pixel)
+        ):
+            said.append(f"it was adapted on {_said(own)}, and this has {_said(scale)}")
+        if not self.is_better:
+            said.append("it did not do better than the frozen encoder when it was made")
+        return tuple(said)
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """A taught adapter.
+
+    Parameters
+    ----------
+    header
+        What it is.
+    tensors
+        A layer's name with ``.down`` or ``.up``, and its numbers.
+    """
+
+    header: AdapterHeader
+    tensors: Mapping[str, torch.Tensor]
+
+    def write(self, path: Path) -> None:
+        """Write the file; an old one is replaced once all is written."""
+        contiguous = {name: one.half().contiguous() for name, one in self.tensors.items()}
+        with replacing(path) as temporary:
+            temporary.write_bytes(save(contiguous, KIND.metadata(self.header)))
+
+
+KIND = Kind("dinoadapt", TypeAdapter(AdapterHeader), "adapter", "adapt")
+
+
+def read_adapter(path: Path) -> Adapter:
+    """Read an adapter; errors as `Kind.read`."""
+    return Adapter(*KIND.read_all(path, "pt"))
+
+
+def split_name(name: str) -> tuple[str, Path | None]:
+    """An encoder's name and the file of its adapter, if it has one.
+
+    An adapter is named after its encoder and a plus, with or without its suffix; or alone,
+    where its encoder is in the catalogue.
+
+    Raises
+    ------
+    WeightsError
+        Where an adapter is named alone, and its encoder is no one's but the user's.
+    """
+    base, adapter = _parts(name)
+    if not adapter:
+        return base, None
+    path = Path(adapter).expanduser()
+    if path.suffix != ADAPTER_SUFFIX:
+        path = path.with_name(path.name + ADAPTER_SUFFIX)
+    if base:
+        return base, path
+    encoder = KIND.read(path).encoder
+    if encoder not in CATALOG:
+        raise WeightsError(
+            f"{path.name} was made for weights of your own, {encoder}: name them too, as "
+            f"file:PATH+{path.name}."
+        )
+    return encoder, path
+
+
+def known_as(name: str) -> str:
+    """An encoder's name without folders: a path is nobody's business but the user's."""
+    base, adapter = _parts(name)
+    if base.startswith("file:"):
+        base = Path(base).stem.removeprefix("file:")
+    kept = Path(adapter).name.removesuffix(ADAPTER_SUFFIX)
+    return "+".join(part for part in (base, kept) if part)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """What of a name stands for an encoder, and what for an adapter; each may be empty."""
+    if name in CATALOG:
+        return name, ""
+    for known in sorted(CATALOG, key=len, reverse=True):
+        if CATALOG[known].repository and name.startswith(f"{known}+"):
+            return known, name.removeprefix(f"{known}+")
+    if (named := _FILE.fullmatch(name)) is not None:
+        return named[1], named[2]
+    if name.endswith(ADAPTER_SUFFIX):
+        return "", name.removeprefix("file:")
+    return name, ""
+
+
+def _is_odd(own: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    ratios = [a / b for a, b in zip(own, other, strict=True)]
+    return max(*ratios, *(1 / ratio for ratio in ratios)) > _ODD
+
+
+def _said(scale: Scale) -> str:
+    lengths = " × ".join(f"{length:.3g}" for length in scale.spacing)
+    return f"voxels of {lengths} {scale.unit} seen at {scale.pixel:.3g} {scale.unit}"
