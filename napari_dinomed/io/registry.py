@@ -378,4 +378,4 @@ def _head(path: Path) -> bytes:
 
 
 def _longest_first(suffixes: Iterator[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(suffixes), key=len, reverse=True))
+    return tuple(sorted(dict.fromkeys(suffixes), key=len, reverse=True))
