@@ -106,7 +106,10 @@ def print_adapter(header: AdapterHeader) -> None:
         table.add_row(trial.label, trial.readout, before, after, f"{gain:+.3f}")
     console.print(table)
     mean, spread = statistics.fmean(header.gains), statistics.stdev(header.gains)
-    told = f"On {header.held_out} that did not teach: {mean:+.3f} Dice, spread {spread:.3f}"
+    told = (
+        f"On {header.held_out} that did not teach, by the probe: {mean:+.3f} Dice, spread "
+        f"{spread:.3f}"
+    )
     if header.is_better:
         console.print(f"{told}. Better than the frozen encoder by more than the spread.")
     else:

@@ -126,8 +126,12 @@ class AdapterHeader:
 
     @property
     def gains(self) -> tuple[float, ...]:
-        """What adapting added in each fold, mean over labels and readouts."""
-        columns = zip(*(trial.gains for trial in self.trials), strict=True)
+        """What adapting added in each fold by the linear probe, mean over labels.
+
+        Votes of few neighbours are too rough to decide by: they tie where all agree.
+        """
+        read = (trial.gains for trial in self.trials if trial.readout == "probe")
+        columns = zip(*read, strict=True)
         return tuple(statistics.fmean(column) for column in columns)
 
     @property
