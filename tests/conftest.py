@@ -13,6 +13,7 @@ LONG = bool(os.environ.get("NAPARI_DINOMED_LONG_TESTS"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """What shares a process where several run tests: files, for what they set up.
 

@@ -10,9 +10,12 @@ import imageio.v3 as imageio
 import nibabel as nib
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.cli import app
 from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.segment.painted_slices import lesson
 from tests.conftest import ball
 from tests.io import made
 
@@ -170,12 +173,15 @@ def test_the_benchmark_of_a_suite(scan, tmp_path):
     assert plot.stat().st_size > 1000
 
 
-def test_the_benchmarks_without_clicks(scan, tmp_path):
+def test_the_benchmarks_without_clicks(scan, tmp_path, monkeypatch):
     truth = scan.with_name("truth.nii.gz")
     figures = tmp_path / "figures.json"
     given = ("--image", scan, "--labels", truth, "--json", figures)
-    done = run("bench", "labels", *given, "--slices", 2)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(lesson, "_LESSONS", 100)
+    monkeypatch.setattr(lesson, "_TRIAL_LESSONS", 50)
+    command = ("bench", "labels", *given, "--slices", 2)
+    done = CliRunner().invoke(app, [str(part) for part in command])
+    assert done.exit_code == 0, done.output
     (row,) = json.loads(figures.read_text())["labels"]
     assert row["dice"] > 0.7
     done = run("bench", "transfer", *given, "--to", f"{scan},{truth}")

@@ -12,14 +12,18 @@ import nibabel as nib
 import numpy as np
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from napari_dinomed.batch import hands
 from napari_dinomed.batch.hands import hands_of
 from napari_dinomed.batch.held import held
 from napari_dinomed.batch.inputs import find_inputs, results_for
+from napari_dinomed.batch.lessons import Labelled, teach_model
 from napari_dinomed.batch.run import MANIFEST, REPORT, RESULTS, Batch
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.cli import app
 from napari_dinomed.errors import ClusterError, ReadError, WriteError
+from napari_dinomed.taught import learners
 from tests.taught.conftest import SPACING, scan
 
 
@@ -36,12 +40,15 @@ def cohort(tmp_path_factory):
     """Four volumes with labels as files, and a model taught by the first two."""
     folder = tmp_path_factory.mktemp("cohort")
     truths = {seed: _write(folder, seed) for seed in range(4)}
-    arguments = []
-    for seed in (0, 1):
-        arguments += ["--image", folder / f"{seed:03}_image.nii.gz"]
-        arguments += ["--labels", folder / f"{seed:03}_label.nii.gz"]
-    done = _run("teach", *arguments, "--out", folder / "m.dinomed", home=folder)
-    assert done.returncode == 0, done.stderr
+    volumes = [
+        Labelled(*(str(folder / f"{seed:03}_{what}.nii.gz") for what in ("image", "label")))
+        for seed in (0, 1)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_DINOMED_HOME", str(folder))
+        patch.setattr(learners, "_LESSONS", 200)
+        taught = teach_model(volumes, None, "filters", None, "auto", "cpu", None)
+    taught.write(folder / "m.dinomed")
     return folder, truths
 
 
@@ -298,21 +305,18 @@ def test_the_command_line_teaches_tells_and_applies(cohort, tmp_path):
     assert "Expected a model" in other.stderr
 
 
-def test_the_benchmark_of_a_cohort(cohort, tmp_path):
+def test_the_benchmark_of_a_cohort(cohort, tmp_path, monkeypatch):
     folder, _ = cohort
     figures, plot = tmp_path / "cohort.json", tmp_path / "cohort.png"
-    done = _run(
-        "bench",
-        "cohort",
-        "--images",
-        f"{folder}/00?_image.nii.gz",
-        "--labels",
-        f"{folder}/00?_label.nii.gz",
-        *("--label", 1, "--clicks", 2, "--most", 3),
-        *("--json", figures, "--plot", plot),
-        home=folder,
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(folder))
+    monkeypatch.setattr(learners, "_LESSONS", 200)
+    given = (
+        *("bench", "cohort", "--images", f"{folder}/00?_image.nii.gz"),
+        *("--labels", f"{folder}/00?_label.nii.gz", "--label", 1),
+        *("--clicks", 1, "--most", 3, "--json", figures, "--plot", plot),
     )
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, [str(one) for one in given])
+    assert done.exit_code == 0, done.output
     rows = json.loads(figures.read_text())["cohort"]
     assert [row["taught"] for row in rows] == [0, 1, 2]
     assert rows[0]["proposed"] == 0

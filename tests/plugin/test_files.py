@@ -261,6 +261,6 @@ def test_every_format_is_offered_when_labels_are_saved():
     from napari_dinomed.plugin.result_box import filters
 
     offered = filters(".nii.gz")
-    assert offered.startswith("NIfTI (*.nii *.nii.gz)")
+    assert offered.startswith("NIfTI (*.nii.gz *.nii)")
     for suffix in ("*.dcm", "*.seg.nrrd", "*.zarr", "*.mrc", "*.mgz", "*.ome.tif"):
         assert suffix in offered

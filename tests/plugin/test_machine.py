@@ -290,7 +290,7 @@ class Window(RuleBasedStateMachine):
 
 
 Window.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=12,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

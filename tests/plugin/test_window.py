@@ -375,9 +375,10 @@ def test_viewers_share_one_engine_which_ends_with_the_last(open_panel, qtbot, ba
         panel.image_box.compute.click()
     for panel in (one, two):
         settled(qtbot, panel)
-    assert len(engines()) == 1
+    # It, and maybe the spare one that takes its place if it dies.
+    assert 1 <= len(engines()) <= 2
     one.shut_down()
-    assert len(engines()) == 1
+    assert 1 <= len(engines()) <= 2
     two.shut_down()
     qtbot.waitUntil(lambda: not engines(), timeout=10_000)
 

@@ -9,6 +9,7 @@ from napari_dinomed.engine.client import Call
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import from_plain, to_plain
 from napari_dinomed.headless import prepare
+from napari_dinomed.taught import learners
 from napari_dinomed.volume import Geometry, Volume
 from tests.conftest import ball
 
@@ -29,6 +30,14 @@ def scan(seed: int) -> tuple[Volume, np.ndarray]:
         "MR",
     )
     return volume, bright + 2 * dark.astype(np.int32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_lessons():
+    """What is made up here is learnt soon."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learners, "_LESSONS", 200)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,13 @@ def discs(tmp_path_factory):
         yield prepare(volume, "filters"), np.broadcast_to(flat, SHAPE)
 
 
+@pytest.fixture(autouse=True)
+def few_lessons(monkeypatch):
+    """Discs are learnt soon."""
+    monkeypatch.setattr(lesson, "_LESSONS", 80)
+    monkeypatch.setattr(lesson, "_TRIAL_LESSONS", 40)
+
+
 def _find(job, points=(), strokes=()):
     label = new_label(1, Meaning.ALL_LIKE_THIS)
     return job.segment((label,), Prompts((*strokes, *points))) == 1
@@ -217,10 +224,8 @@ def test_a_click_on_what_was_painted_corrects_without_learning_again(discs, monk
     np.testing.assert_array_equal(mask[:, 80:], before[:, 80:])
 
 
-def test_learning_can_be_given_up_and_begun_again(discs, monkeypatch):
+def test_learning_can_be_given_up_and_begun_again(discs):
     job, truth = discs
-    monkeypatch.setattr(lesson, "_LESSONS", 80)
-    monkeypatch.setattr(lesson, "_TRIAL_LESSONS", 40)
     label = new_label(1, Meaning.ALL_LIKE_THIS)
     prompts = Prompts(_painted(truth[4], [4, 6]))
     request = SegmentVolume("volume", prompts, (label,), "auto", 0.5, preview=False)
