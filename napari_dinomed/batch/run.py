@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_dinomed.batch.hands import Hands, Task
-    from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import OnEvent
 
 MANIFEST, RESULTS, REPORT = "manifest.jsonl", "results.csv", "report.html"
@@ -46,45 +45,37 @@ class Batch:
 
     Parameters
     ----------
-    model
-        The model's file.
-    out
-        Folder of results; made where it is missing.
-    encoder, window, planes, device
-        As for `prepare`.
+    labelling
+        How, and where to.
     overwrite
         Whether labels may be replaced that this program did not write there, or that were
         changed since.
     """
 
-    model: Path
-    out: Path
-    encoder: str
-    window: str | None
-    planes: Planes
-    device: str
+    labelling: Labelling
     overwrite: bool = False
     _tasks: dict[Path, str] = field(default_factory=dict)
 
     def waiting(self, places: list[Task]) -> list[Task]:
         """The volumes that are not done, each with the place of its labels."""
-        done = {row.task for row in self._rows() if not row.error}
+        done = {row.task: row for row in self._rows() if not row.error}
         self._tasks = {place: self._task(source, place) for source, place in places}
         return [
             (source, place)
             for source, place in places
-            if self._tasks[place] not in done or not self._is_there(place)
+            if not self._is_there(place, done.get(self._tasks[place]))
         ]
 
-    def _is_there(self, place: Path) -> bool:
+    def _is_there(self, place: Path, done: Done | None) -> bool:
         """Whether labels are in their place, or will be before anything else is done."""
-        return place.exists() or self._labelling.staged(place).exists()
+        if done is None:
+            return False
+        return place.exists() or state_of(self.labelling.staged(place)) == done.written
 
     @property
-    def _labelling(self) -> Labelling:
-        return Labelling(
-            self.model, self.out, self.encoder, self.window, self.planes, self.device
-        )
+    def out(self) -> Path:
+        """Folder of results."""
+        return self.labelling.out
 
     def run(
         self, waiting: list[Task], on_event: OnEvent, hands: Hands = one_after_another
@@ -120,7 +111,7 @@ class Batch:
                     own.append((source, place))
                 except WriteError as error:
                     yield self._noted(place, Done("", text_of(source), error=str(error)))
-            for place, done in hands(self._labelling, own, on_event):
+            for place, done in hands(self.labelling, own, on_event):
                 yield self._noted(place, done)
 
     def _noted(self, place: Path, done: Done) -> Done:
@@ -136,7 +127,7 @@ class Batch:
         try:
             if place.is_dir():
                 shutil.rmtree(place)
-            self._labelling.staged(place).replace(place)
+            self.labelling.staged(place).replace(place)
         except OSError as error:
             raise WriteError(f"Cannot write {place}: {error}") from error
 
@@ -144,7 +135,7 @@ class Batch:
         """Put labels in their place that a killed run noted and did not come to."""
         for row in self._rows():
             place = self.out / row.labels
-            staged = self._labelling.staged(place)
+            staged = self.labelling.staged(place)
             if row.labels and staged.exists() and state_of(staged) == row.written:
                 self._put(place)
 
@@ -177,7 +168,9 @@ class Batch:
 
     @cached_property
     def _digest(self) -> str:
-        return hashlib.blake2b(self.model.read_bytes(), digest_size=16).hexdigest()
+        return hashlib.blake2b(
+            self.labelling.model.read_bytes(), digest_size=16
+        ).hexdigest()
 
     def _task(self, source: Path, place: Path) -> str:
         """What identifies the labelling of a volume, as it lies on disk now."""
@@ -187,8 +180,8 @@ class Batch:
             place.name,
             [(file.name, *state_of(file)) for file in files],
             self._digest,
-            self.window,
-            self.planes,
+            self.labelling.window,
+            self.labelling.planes,
             __version__,
         )
         return hashlib.blake2b(repr(about).encode(), digest_size=16).hexdigest()

@@ -123,6 +123,7 @@ def apply(
     """Label many volumes with a taught model; begun again, it goes on where it ended."""
     from napari_dinomed.batch.hands import hands_of
     from napari_dinomed.batch.inputs import find_inputs, results_for
+    from napari_dinomed.batch.labelling import Labelling
     from napari_dinomed.batch.run import Batch
 
     header = read_header(model)
@@ -131,7 +132,8 @@ def apply(
     found = find_inputs(inputs, out)
     places = results_for(found, out, suffix)
     encoder = encoder or header.sight.encoder
-    batch = Batch(model, out, encoder, window, planes, device, overwrite)
+    labelling = Labelling(model, out, encoder, window, planes, device)
+    batch = Batch(labelling, overwrite)
     waiting = batch.waiting(places)
     console.print(f"{len(places)} volumes, {len(places) - len(waiting)} of them done.")
     if dry_run:

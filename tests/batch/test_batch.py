@@ -18,6 +18,7 @@ from napari_dinomed.batch import hands
 from napari_dinomed.batch.hands import hands_of
 from napari_dinomed.batch.held import held
 from napari_dinomed.batch.inputs import find_inputs, results_for
+from napari_dinomed.batch.labelling import Labelling
 from napari_dinomed.batch.lessons import Labelled, teach_model
 from napari_dinomed.batch.run import MANIFEST, REPORT, RESULTS, Batch
 from napari_dinomed.bench.metrics import dice
@@ -63,7 +64,7 @@ def _run(*arguments, home):
 
 
 def _batch(folder, out):
-    return Batch(folder / "m.dinomed", out, "filters", None, "auto", "cpu")
+    return Batch(Labelling(folder / "m.dinomed", out, "filters", None, "auto", "cpu"))
 
 
 def _label(folder, out, sources):
