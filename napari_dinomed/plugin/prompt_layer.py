@@ -24,6 +24,8 @@ _SCREEN_PIXELS = (2, 16)
 # Of a slice's shorter side: seen where the slice fills half of the canvas.
 _SHARE = 1 / 30
 _NEW = -1
+# Of a mouse, as vispy counts its buttons; and a key, as it is called there.
+_RIGHT, _SHIFT = 2, "Shift"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class PromptLayer:
             **placement_of(image),
         )
         self.layer.canvas_size_limits = _SCREEN_PIXELS
+        self._excludes = False
+        self.layer.mouse_drag_callbacks.append(self._on_press)
 
     def arm(self, document: Document, label: int, include: bool) -> None:
         """Make the next click mean this."""
@@ -80,6 +84,12 @@ class PromptLayer:
         if armed != self._armed:
             self._armed = armed
             self._arm()
+
+    def _on_press(self, layer: Points, event: Any) -> None:
+        """Hear whether the click to come excludes, whatever clicks mean otherwise."""
+        del layer
+        is_right = event.button == _RIGHT
+        self._excludes = is_right or [str(one) for one in event.modifiers] == [_SHIFT]
 
     def _arm(self) -> None:
         label, include, color = self._armed
@@ -127,7 +137,14 @@ class PromptLayer:
             strict=True,
         )
         return [
-            ShownPoint(Point(_voxel(place), int(label), bool(include)), int(number))
+            ShownPoint(
+                Point(
+                    _voxel(place),
+                    int(label),
+                    bool(include) and not (number == _NEW and self._excludes),
+                ),
+                int(number),
+            )
             for place, label, include, number in rows
         ]
 

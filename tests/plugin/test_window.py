@@ -79,8 +79,8 @@ def canvas_position(viewer, layer, voxel) -> QPoint:
     return QPoint(round(x), round(y))
 
 
-def click_on(qtbot, viewer, layer, voxel) -> None:
-    """A press and a release of the left button on the canvas over a voxel."""
+def click_on(qtbot, viewer, layer, voxel, button=Qt.MouseButton.LeftButton) -> None:
+    """A press and a release of a button on the canvas over a voxel."""
     (axis,) = viewer.dims.not_displayed
     viewer.dims.set_point(axis, layer.data_to_world(voxel)[axis])
     qtbot.wait(150)
@@ -89,14 +89,14 @@ def click_on(qtbot, viewer, layer, voxel) -> None:
     QTest.mouseMove(native, place)
     qtbot.wait(30)
     for kind, buttons in (
-        (QEvent.Type.MouseButtonPress, Qt.MouseButton.LeftButton),
+        (QEvent.Type.MouseButtonPress, button),
         (QEvent.Type.MouseButtonRelease, Qt.MouseButton.NoButton),
     ):
         event = QMouseEvent(
             kind,
             QPointF(place),
             QPointF(native.mapToGlobal(place)),
-            Qt.MouseButton.LeftButton,
+            button,
             buttons,
             Qt.KeyboardModifier.NoModifier,
         )
@@ -133,10 +133,13 @@ def test_the_whole_job(open_panel, qtbot, shared_data, tmp_path):
     for voxel in inside:
         click_on(qtbot, viewer, workbench.sheet.result.layer, voxel)
         settled(qtbot, panel)
+    first, second = _around(spleen)
+    right = Qt.MouseButton.RightButton
+    click_on(qtbot, viewer, workbench.sheet.result.layer, first, right)
+    settled(qtbot, panel)
     panel.prompts_box.exclude.click()
-    for voxel in _around(spleen):
-        click_on(qtbot, viewer, workbench.sheet.result.layer, voxel)
-        settled(qtbot, panel)
+    click_on(qtbot, viewer, workbench.sheet.result.layer, second)
+    settled(qtbot, panel)
     points = workbench.session.document.prompts.points
     assert [p.voxel for p in points[: len(inside)]] == inside
     assert [p.include for p in points] == [True] * len(inside) + [False] * 2

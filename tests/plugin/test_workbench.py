@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -830,3 +832,21 @@ def test_points_of_the_layer_carry_no_leftovers(bench, click):
 
 def test_a_volume_reads_back_as_itself(bench):
     assert isinstance(volume_of(bench.image), Volume)
+
+
+@pytest.mark.parametrize(
+    ("button", "modifiers", "includes"),
+    [(1, (), True), (2, (), False), (1, ("Shift",), False), (1, ("Control",), True)],
+)
+def test_a_right_click_or_one_with_shift_excludes(
+    bench, click, button, modifiers, includes
+):
+    layer = bench.sheet.prompts.layer
+    press = SimpleNamespace(button=button, modifiers=modifiers)
+    for heard in layer.mouse_drag_callbacks:
+        if not inspect.isgeneratorfunction(heard):
+            heard(layer, press)
+    click(bench, 8, 24, 30)
+    (point,) = bench.session.document.prompts.points
+    assert point.include is includes
+    assert bench.include
