@@ -229,14 +229,12 @@ class _Between:
 
 def linear_weights(places: NDArray[np.float64], length: int) -> torch.Tensor:
     """Matrix (places, length) of linear interpolation; the ends repeat."""
-    places = np.clip(places, 0, length - 1)
-    low = np.minimum(np.floor(places).astype(np.int64), max(0, length - 2))
-    weights = np.zeros((len(places), length), dtype=np.float32)
-    rows = np.arange(len(places))
-    weights[rows, low] = 1 - (places - low)
-    if length > 1:
-        weights[rows, low + 1] = places - low
-    return torch.from_numpy(weights)
+    between = _Between.of(places, length)
+    weights = torch.zeros((len(between), length))
+    rows = torch.arange(len(between))
+    weights[rows, between.low] = 1 - between.share
+    weights[rows, between.high] += between.share
+    return weights
 
 
 def tokens_at(banks: tuple[TokenBank, ...], voxels: NDArray[np.int64]) -> torch.Tensor:
