@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _MOST_BYTES = 65_536
 
 
-def require_regular(path: Path) -> None:
+def require_file(path: Path) -> None:
     """Raise `OSError` where a path is no file: a pipe can be read for ever."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -30,7 +30,7 @@ def read_small_json(path: Path) -> Any:
     ValueError
         Where it is too large, or no JSON.
     """
-    require_regular(path)
+    require_file(path)
     with path.open("rb") as file:
         text = file.read(_MOST_BYTES + 1)
     if len(text) > _MOST_BYTES:

@@ -20,7 +20,7 @@ from napari_dinomed.errors import WeightsError
 from napari_dinomed.features.catalog import CATALOG, LICENCE_NOTICES, find_spec
 from napari_dinomed.features.encoder import EncoderSpec
 from napari_dinomed.settings import data_folder, load_settings
-from napari_dinomed.small_file import read_small_json, require_regular
+from napari_dinomed.small_file import read_small_json, require_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,7 +221,7 @@ def file_hash(path: Path) -> str:
 def require_weights_file(path: Path) -> None:
     """Raise `WeightsError` where there is no file of weights, or something else."""
     try:
-        require_regular(path)
+        require_file(path)
     except FileNotFoundError as error:
         raise WeightsError(f"There is no file of weights at {path}.") from error
     except (OSError, ValueError) as error:
