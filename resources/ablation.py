@@ -24,7 +24,8 @@ from napari_dinomed.bench.suite import Setup, open_case, prepare_case
 from napari_dinomed.segment.all_alike import appearance
 from napari_dinomed.segment.all_alike.appearance import AlikeField
 from napari_dinomed.segment.all_alike.method import AlikeFinder
-from napari_dinomed.segment.one_object import cues, method, search
+from napari_dinomed.segment.one_object import cues, method
+from napari_dinomed.segment.one_object.method import ObjectField
 
 EVERYTHING = "everything in place"
 
@@ -32,6 +33,11 @@ EVERYTHING = "everything in place"
 def without_cues(*names: str):
     """Answers of the same network, not given some of its cues."""
     return (patch.dict(method.WITHOUT, {"auto": names}),)
+
+
+def searched(**changed):
+    """Answers that are looked for by other numbers."""
+    return (patch.object(ObjectField, "options", replace(ObjectField.options, **changed)),)
 
 
 def with_options(**changed):
@@ -50,9 +56,9 @@ def without_weight(**weights):
 
 WITHOUT_FOR_OBJECTS = {
     EVERYTHING: (),
-    "closer looks": (patch.object(search, "_FIRST_ROOM", ()),),
-    "what goes on beyond the box": (patch.object(search, "_LATER_LOOKS", 1),),
-    "likeness to the clicks": without_cues(*cues.LIKENESS),
+    "closer looks": searched(first_rooms=()),
+    "what goes on beyond the box": searched(later_looks=1),
+    "what is like the clicks (k-NN)": without_cues(*cues.LIKENESS),
     "the probe": without_cues(*cues.PROBE),
     "all tokens": without_cues(*cues.LIKENESS, *cues.PROBE),
     "grey values competing": without_cues("grey_competition"),

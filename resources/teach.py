@@ -30,6 +30,7 @@ from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
 from napari_dinomed.segment.one_object.network import CueNet
+from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Found, Search
 from napari_dinomed.segment.regions import connected
 
@@ -54,7 +55,7 @@ CELLS = (6_000, 56_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
 # How often a whole patient, a crop of one, made-up shapes and a made-up body come.
-SHARES = {"whole": 0.15, "crop": 0.2, "made_up": 0.35, "body": 0.3}
+SHARES = {"whole": 0.3, "crop": 0.2, "made_up": 0.25, "body": 0.25}
 # How often a small scan is enlarged, and up to how many voxels: in large volumes objects
 # reach over many more cells than most of those that teach have voxels.
 ENLARGED, ENLARGED_SHARE, MOST_VOXELS = 3, 0.5, 10_000_000
@@ -72,8 +73,11 @@ UNRELIABLE = (
     "grey_to_excluded",
     "grey_competition",
 )
-# How often only one way to read tokens is given, so that each can do without the other.
-READOUT_ALONE = 0.15
+GREY = tuple(name for name in cue_names.NAMES if name.startswith("grey"))
+# How often something else than all cues is given, so that each sense can do without the
+# others: no probe, nothing of k-NN, no grey values.
+SENSES = (cue_names.PROBE, cue_names.LIKENESS, GREY)
+WITHOUT_A_SENSE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +168,10 @@ class Scene:
             if random.random() < UNLABELLED:
                 truth = like_grey(scan, random)
             else:
-                # Large objects are few, and small ones many.
-                shares = np.array([float((scan.labels == n).sum()) for n in scan.organs])
+                # Large objects are few, and small ones many: by the root of the size both
+                # come. By the size itself, a click on a parotid gave all soft tissue.
+                sizes = np.array([(scan.labels == n).sum() for n in scan.organs])
+                shares = np.sqrt(sizes)
                 truth = scan.labels == random.choice(scan.organs, p=shares / shares.sum())
         grey, spacing, looks = scan.grey, np.array(scan.spacing), scan.looks
         if random.random() < 0.6:
@@ -257,8 +263,8 @@ class Pupil:
 
     def __init__(self, network: CueNet, scene: Scene, random: Random) -> None:
         self._network, self._scene = network, scene
-        alone = random.random() / READOUT_ALONE
-        hidden = cue_names.PROBE if alone < 1 else cue_names.LIKENESS if alone < 2 else ()
+        lost = int(random.random() / WITHOUT_A_SENSE)
+        hidden = SENSES[lost] if lost < len(SENSES) else ()
         self._hidden = [cue_names.NAMES.index(name) for name in hidden]
         self._seen = [cue_names.NAMES.index(name) for name in UNRELIABLE]
         shape = (len(UNRELIABLE), 1, 1, 1)
@@ -268,9 +274,9 @@ class Pupil:
         self.losses: list[torch.Tensor] = []
 
     def weigh(self, cells: Cells, cues: torch.Tensor) -> torch.Tensor:
-        cues[self._hidden] = 0
         seen = cues[self._seen]
         cues[self._seen] = self._gains * seen + self._noise * torch.randn(seen.shape)
+        cues[self._hidden] = 0
         with torch.autocast("cpu", torch.bfloat16):
             logit = self._network(cues)
         logit, target = logit.float().clamp(-SURE, SURE), self._scene.target(cells)
@@ -295,7 +301,7 @@ def session(network: CueNet, scene: Scene, random: Random) -> Iterator[list[torc
         voxel, adds = click
         sides[adds] = np.vstack([sides[adds], voxel])
         pupil.losses = []
-        search = Search(scene.see, pupil.weigh, scene.whole, most)
+        search = Search(scene.see, pupil.weigh, scene.whole, SearchOptions(most_cells=most))
         marks = Marks(sides[True], sides[False])
         if found is None:
             found = returned(search.first(marks))

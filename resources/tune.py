@@ -20,7 +20,7 @@ from teach import Scan, Scene, returned
 
 from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cues import Marks
-from napari_dinomed.segment.one_object.method import MOST_CELLS, WITHOUT
+from napari_dinomed.segment.one_object.method import WITHOUT
 from napari_dinomed.segment.one_object.network import CueNet, Weigher
 from napari_dinomed.segment.one_object.search import Search
 
@@ -36,7 +36,7 @@ _CLICKS = 10
 
 def clicked(scene: Scene, weigh: Weigh) -> Iterator[float]:
     """Dice after each click."""
-    search = Search(scene.see, weigh, scene.whole, MOST_CELLS)
+    search = Search(scene.see, weigh, scene.whole)
     mask, found, overlap = np.zeros_like(scene.truth), None, 0.0
     sides = {side: np.zeros((0, 3), dtype=np.int64) for side in (True, False)}
     for _ in range(_CLICKS):

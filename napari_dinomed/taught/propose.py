@@ -16,7 +16,7 @@ import torch
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.segment.canvas import BoxLabels, Canvas
 from napari_dinomed.segment.one_object.cells import Cells
-from napari_dinomed.segment.one_object.method import MOST_CELLS
+from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, largest, start_of
 from napari_dinomed.taught.learners import LEARNERS
 from napari_dinomed.taught.settle import features_of, score_of
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 # Cells on which a volume is read at first; for all that looks alike, as many as a large
 # stack has tokens, since there is no second reading.
-_MOST_OF = {Meaning.OBJECT: MOST_CELLS, Meaning.ALL_LIKE_THIS: 2_000_000}
+_MOST_OF = {
+    Meaning.OBJECT: SearchOptions().most_cells,
+    Meaning.ALL_LIKE_THIS: 2_000_000,
+}
 _AT_ONCE = 65_536
 # Room around an object where it is read again, as a share of its length: wide, as long as
 # it reaches the rim, and so often at most; then so close that its cells are small.
@@ -155,7 +158,9 @@ def _again(
     whole = tuple(slice(0, length) for length in described.shape)
     region = cells.voxels_of(bounding_box(largest(score.found)))
     more = 1 + int(room * max(part.stop - part.start for part in region))
-    closer = Cells.over(grown(region, more, whole), described.spacing, MOST_CELLS)
+    closer = Cells.over(
+        grown(region, more, whole), described.spacing, _MOST_OF[Meaning.OBJECT]
+    )
     (again,) = yield from _scores(model, [lesson], described, closer)
     return closer, again
 

@@ -8,12 +8,16 @@ resolution and encoder.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional
+
+from napari_dinomed.segment.one_object.options import CueOptions
+from napari_dinomed.segment.one_object.sides import Side, probe, vote
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,32 +25,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.one_object.cells import Cells
     from napari_dinomed.segment.one_object.looks import Looks, PartOfLooks
 
-# Brings differences of grey values, of which most are below a quarter of the window, to
-# the range of the other cues; farther off than three, all are just different.
-_GREY_GAIN = 4.0
-_GREY_MOST = 3.0
-# Radii in cells at which nearness to a mark is told: touching, near, and in the region.
-_NEAR_INCLUDED = (1.5, 4.0, 12.0)
-_NEAR_EXCLUDED = (1.5, 4.0)
-# Cosine to exclusions where there are none: less alike than nearly all that are.
-_NOT_EXCLUDED = -0.2
-# Radius in cells of the ball around inclusions that is believed in before any answer.
-_FIRST_BELIEF = 2.0
-# How many marks the answer before counts for in what the probe learns.
-_ANSWER_COUNTS = 5.0
-# Variance that every direction is granted, as a share of the mean variance: looks are of
-# some hundred cells that are much alike.
-_SHRINKAGE = 0.3
-_PROBE_MOST = 2.0
-# Nearness to inclusions, by the extent of the volume, falls from 1 at them to -1 at two
-# fifths of it: what is clicked on takes up some of a volume, seldom half of it.
-_VOLUME_GAIN = 5.0
-_BINS = 32
-# Share of cells that every bin is granted, and logit at which evidence counts as sure.
-_BIN_FLOOR = 1e-3
-_GREY_SURE = 4.0
-
-LIKENESS = ("like_included", "like_excluded")
+LIKENESS = ("like_included", "like_excluded", "vote")
 PROBE = ("probe",)
 NAMES = (
     "grey",
@@ -56,8 +35,11 @@ NAMES = (
     *LIKENESS,
     *PROBE,
     "grey_competition",
-    *(f"within_{radius:g}_of_included" for radius in _NEAR_INCLUDED),
-    *(f"within_{radius:g}_of_excluded" for radius in _NEAR_EXCLUDED),
+    "touching_included",
+    "near_included",
+    "around_included",
+    "touching_excluded",
+    "near_excluded",
     "nearer_to_included",
     "before",
     "has_before",
@@ -90,12 +72,15 @@ class View:
         Of each plane, of the whole volume.
     extent
         Mean edge of the whole volume, in edges of a cell.
+    options
+        How cues are made of it.
     """
 
     cells: Cells
     grey: torch.Tensor
     looks: tuple[Looks, ...]
     extent: float
+    options: CueOptions = field(default_factory=CueOptions)
 
     @cached_property
     def parts(self) -> tuple[PartOfLooks, ...]:
@@ -115,19 +100,18 @@ def cues(view: View, marks: Marks, before: torch.Tensor | None) -> torch.Tensor:
     before
         Probability (z, y, x) of the answer before, or None.
     """
+    options = view.options
     included = view.cells.distance(marks.included)
-    belief = before
-    if belief is None:
-        belief = torch.exp(-((included / _FIRST_BELIEF) ** 2) / 2)
+    belief = _nearness(included, options.first_belief) if before is None else before
     return torch.stack(
         [
             *_grey_cues(view, marks),
             *_token_cues(view, marks, belief),
-            _competition(view.grey, belief),
-            *_place_cues(view.cells, marks, included),
+            _competition(view.grey, belief, options),
+            *_place_cues(view, marks, included),
             torch.zeros_like(belief) if before is None else 2 * before - 1,
             torch.full_like(belief, float(before is not None)),
-            (1 - _VOLUME_GAIN * included / view.extent).clamp(-1, 1),
+            (1 - options.volume_gain * included / view.extent).clamp(-1, 1),
         ]
     )
 
@@ -135,8 +119,7 @@ def cues(view: View, marks: Marks, before: torch.Tensor | None) -> torch.Tensor:
 def held_by_marks(probability: torch.Tensor, cues: torch.Tensor) -> torch.Tensor:
     """A probability (z, y, x) that the cells touching a mark are what it says of them."""
     included, excluded = (
-        cues[NAMES.index(f"within_{_NEAR_INCLUDED[0]:g}_of_{side}")]
-        for side in ("included", "excluded")
+        cues[NAMES.index(f"touching_{side}")] for side in ("included", "excluded")
     )
     is_included = cues[NAMES.index("nearer_to_included")] > 0
     more = torch.maximum(probability, included * is_included)
@@ -144,16 +127,16 @@ def held_by_marks(probability: torch.Tensor, cues: torch.Tensor) -> torch.Tensor
 
 
 def _grey_cues(view: View, marks: Marks) -> list[torch.Tensor]:
-    grey = view.grey
+    grey, most, gain = view.grey, view.options.most_grey, view.options.grey_gain
     towards = _grey_at(view, marks.included)
-    from_included = (grey - towards.mean(1)[:, None, None, None]).mean(0) * _GREY_GAIN
-    to_excluded = torch.full_like(grey[0], _GREY_MOST)
+    from_included = (grey - towards.mean(1)[:, None, None, None]).mean(0) * gain
+    to_excluded = torch.full_like(grey[0], most)
     if len(marks.excluded):
-        to_excluded = _least_difference(grey, _grey_at(view, marks.excluded))
+        to_excluded = _least_difference(view, _grey_at(view, marks.excluded))
     return [
         2 * grey.mean(0) - 1,
-        from_included.clamp(-_GREY_MOST, _GREY_MOST),
-        _least_difference(grey, towards),
+        from_included.clamp(-most, most),
+        _least_difference(view, towards),
         to_excluded,
     ]
 
@@ -164,89 +147,68 @@ def _grey_at(view: View, voxels: NDArray[np.int64]) -> torch.Tensor:
     return view.grey[:, z, y, x]
 
 
-def _least_difference(grey: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
+def _least_difference(view: View, marks: torch.Tensor) -> torch.Tensor:
     """Difference (z, y, x) from the grey value of the mark (images, n) that is nearest."""
-    least = torch.full_like(grey[0], _GREY_MOST)
+    least = torch.full_like(view.grey[0], view.options.most_grey)
     for mark in marks.T:
-        difference = (grey - mark[:, None, None, None]).abs().mean(0) * _GREY_GAIN
-        least = torch.minimum(least, difference)
+        difference = (view.grey - mark[:, None, None, None]).abs().mean(0)
+        least = torch.minimum(least, difference * view.options.grey_gain)
     return least
 
 
 def _token_cues(view: View, marks: Marks, belief: torch.Tensor) -> list[torch.Tensor]:
-    """Likeness to either side, and the probe: means over the planes."""
+    """Likeness to either side, the vote and the probe: means over the planes."""
+    options = view.options
     planes = []
     for looks, part in zip(view.looks, view.parts, strict=True):
         included, excluded = looks.at(marks.included), looks.at(marks.excluded)
-        like_excluded = torch.full(belief.shape, _NOT_EXCLUDED)
+        like_excluded = torch.full(belief.shape, options.not_excluded)
         if len(excluded):
             like_excluded = part.likeness(excluded)
-        probe = _probe(part, included, excluded, belief)
-        planes.append(torch.stack([part.likeness(included), like_excluded, probe]))
+        inside = Side.of(part, belief, included, options.answer_counts)
+        outside = Side.of(part, 1 - belief, excluded, options.answer_counts)
+        taught = (read(part, inside, outside, options) for read in (vote, probe))
+        planes.append(torch.stack([part.likeness(included), like_excluded, *taught]))
     return list(torch.stack(planes).mean(0))
 
 
-def _probe(
-    part: PartOfLooks, included: torch.Tensor, excluded: torch.Tensor, belief: torch.Tensor
+def _competition(
+    grey: torch.Tensor, belief: torch.Tensor, options: CueOptions
 ) -> torch.Tensor:
-    """A linear discriminant (Fisher 1936) of both sides, taught by marks and belief.
-
-    Returns
-    -------
-    torch.Tensor
-        (z, y, x): 1 at the mean look of the inside, −1 at that of the outside.
-    """
-    looks = part.looks.flatten(0, 2)
-    inner, outer = part.gathered(belief).flatten(), part.gathered(1 - belief).flatten()
-    inner, outer = (share / share.sum().clamp_min(1e-6) for share in (inner, outer))
-    inside = _mean_look(inner @ looks, included)
-    outside = _mean_look(outer @ looks, excluded)
-    share = (inner + outer) / 2
-    mean = share @ looks
-    apart = inside - outside
-    within = (looks * share[:, None]).T @ looks - torch.outer(mean, mean)
-    within -= torch.outer(apart, apart) / 4
-    variance = within.diagonal().mean().clamp_min(1e-6)
-    within += _SHRINKAGE * variance * torch.eye(len(within))
-    direction = torch.linalg.solve(within, apart)
-    gap = (direction @ apart).clamp_min(1e-6) / 2
-    offset = direction @ (inside + outside) / 2
-    score: torch.Tensor = (part.projected(direction) - offset) / gap
-    return score.clamp(-_PROBE_MOST, _PROBE_MOST)
-
-
-def _mean_look(believed: torch.Tensor, marked: torch.Tensor) -> torch.Tensor:
-    total = _ANSWER_COUNTS * believed + marked.sum(0)
-    return total / (_ANSWER_COUNTS + len(marked))
-
-
-def _competition(grey: torch.Tensor, belief: torch.Tensor) -> torch.Tensor:
     """Logit that a grey value is one of the inside (Zhu and Yuille 1996), in [−1, 1]."""
     logit = torch.zeros_like(belief)
     for image in grey:
-        place = (image * _BINS).long().clamp(0, _BINS - 1)
+        place = (image * options.bins).long().clamp(0, options.bins - 1)
         inside, outside = (
-            _density(place, weight.contiguous()) for weight in (belief, 1 - belief)
+            _density(place, weight.contiguous(), options.bins) + options.bin_floor
+            for weight in (belief, 1 - belief)
         )
         logit = logit + (inside / outside).log()[place]
-    return (logit / _GREY_SURE).clamp(-1, 1)
+    return (logit / options.grey_sure).clamp(-1, 1)
 
 
-def _density(place: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def _density(place: torch.Tensor, weight: torch.Tensor, bins: int) -> torch.Tensor:
     """Share of the weight that lies in each bin, smoothed over its neighbours."""
-    share = torch.bincount(place.flatten(), weight.flatten(), _BINS)
+    share = torch.bincount(place.flatten(), weight.flatten(), bins)
     share = share / share.sum().clamp_min(1e-6)
-    wide = torch.nn.functional.pad(share[None], (1, 1), mode="replicate")[0]
+    wide = functional.pad(share[None], (1, 1), mode="replicate")[0]
     smooth: torch.Tensor = (wide[:-2] + 2 * wide[1:-1] + wide[2:]) / 4
-    return smooth + _BIN_FLOOR
+    return smooth
 
 
-def _place_cues(cells: Cells, marks: Marks, included: torch.Tensor) -> list[torch.Tensor]:
-    near = [torch.exp(-((included / radius) ** 2) / 2) for radius in _NEAR_INCLUDED]
+def _place_cues(view: View, marks: Marks, included: torch.Tensor) -> list[torch.Tensor]:
+    options = view.options
+    radii = (options.touching, options.near, options.around)
+    near = [_nearness(included, radius) for radius in radii]
     if not len(marks.excluded):
         far = torch.zeros_like(included)
-        return [*near, *(far for _ in _NEAR_EXCLUDED), torch.ones_like(included)]
-    excluded = cells.distance(marks.excluded)
-    away = [torch.exp(-((excluded / radius) ** 2) / 2) for radius in _NEAR_EXCLUDED]
+        return [*near, far, far, torch.ones_like(included)]
+    excluded = view.cells.distance(marks.excluded)
+    away = [_nearness(excluded, radius) for radius in radii[:2]]
     nearer = (excluded - included) / (excluded + included + 1)
     return [*near, *away, nearer]
+
+
+def _nearness(distance: torch.Tensor, radius: float) -> torch.Tensor:
+    """1 at no distance, falling as a Gaussian whose standard deviation is a radius."""
+    return torch.exp(-((distance / radius) ** 2) / 2)

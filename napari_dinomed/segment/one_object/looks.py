@@ -159,11 +159,11 @@ class PartOfLooks:
         number of parts; so they are counted in that, whatever the encoder.
         """
         gain = marks.shape[1] ** 0.5 / _ALIKE
-        return self._on_cells((self.looks @ marks.T).amax(-1)).mul(gain).clamp(max=1)
+        return self.on_cells((self.looks @ marks.T).amax(-1)).mul(gain).clamp(max=1)
 
     def projected(self, weights: torch.Tensor) -> torch.Tensor:
         """Projections (z, y, x) on weights (parts,)."""
-        return self._on_cells(self.looks @ weights)
+        return self.on_cells(self.looks @ weights)
 
     def gathered(self, values: torch.Tensor) -> torch.Tensor:
         """What values (z, y, x) of the cells give to each look: projection turned round."""
@@ -173,7 +173,8 @@ class PartOfLooks:
             values = values.movedim(-1, number)
         return values
 
-    def _on_cells(self, values: torch.Tensor) -> torch.Tensor:
+    def on_cells(self, values: torch.Tensor) -> torch.Tensor:
+        """Values (slices, rows, columns) of the looks on the cells (z, y, x), linear."""
         for number, weights in enumerate(self._weights):
             values = torch.tensordot(values, weights, dims=([number], [1]))
             values = values.movedim(-1, number)

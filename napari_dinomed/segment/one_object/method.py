@@ -24,6 +24,7 @@ from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Basis, Looks
 from napari_dinomed.segment.one_object.network import taught_weigher
+from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Found, Search
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, start_of
 from napari_dinomed.segment.turns import Turns
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-# Cells of one look: cues and network take a tenth of a second for them on two cores.
-MOST_CELLS = 64_000
 # Boxes seen lately, and answers to lately made marks: the steps that a user takes back.
 _KEPT_VIEWS = 8
 _KEPT_ANSWERS = 32
@@ -82,6 +81,8 @@ class ObjectField:
         Answers so far, of each readout.
     """
 
+    options = SearchOptions()
+
     def __init__(
         self,
         volume: Volume,
@@ -103,7 +104,7 @@ class ObjectField:
         yield None
         taught_weigher()
         yield None
-        _ = self.see(self.whole, MOST_CELLS).parts
+        _ = self.see(self.whole, self.options.most_cells).parts
 
     def see(self, box: Box, most: int) -> View:
         """What is seen of a box on so many cells at most."""
@@ -169,7 +170,7 @@ class ObjectFinder:
         return box, found.on(Cells.finest(box, found.cells.spacing)).numpy()
 
     def _find(self, before: Found | None) -> Stepwise[Found]:
-        search = Search(self.field.see, self._weigh, self.field.whole, MOST_CELLS)
+        search = Search(self.field.see, self._weigh, self.field.whole, self.field.options)
         if before is None and not self.start:
             return (yield from search.first(self._marks))
         if before is None:
@@ -205,7 +206,7 @@ class ObjectFinder:
         """What was proposed, as an answer before any mark."""
         room = 1 + max(part.stop - part.start for part in self.start.box) // 4
         box = grown(self.start.box, room, self.field.whole)
-        cells = Cells.over(box, self.field.spacing, MOST_CELLS)
+        cells = Cells.over(box, self.field.spacing, self.field.options.most_cells)
         z, y, x = box
         inside = torch.from_numpy(self.start.array((z, y, x)).astype(np.float32))
         return Found(cells, cells.mean_of(inside))

@@ -7,7 +7,7 @@ follows the object, not the volume.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy import ndimage
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import cues, held_by_marks
+from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.regions import connected
 from napari_dinomed.segment.turns import Early
 
@@ -32,23 +33,6 @@ if TYPE_CHECKING:
     See = Callable[[Box, int], View]
     Weigh = Callable[[Cells, torch.Tensor], torch.Tensor]
 
-# Room around what the look before found, as a share of its length along each axis, at each
-# closer look at an object that no answer told the place of: the first box must hold the
-# object even where the first look saw but a part of it.
-_FIRST_ROOM = (1.0, 0.35)
-# Looks after a further click; a second only where the object goes on beyond its box.
-_LATER_LOOKS = 2
-# The same after a further click; and in voxels at least.
-_LATER_ROOM = 0.35
-_LEAST_ROOM = 6
-# How far a click reaches, in depths of it in what it changes. On odd patients, half as far
-# for what is added gave .65 instead of .66 after five clicks, without end .68, but losses
-# of .23 by one click instead of .11; what spills is more often cut off near the click.
-_REACH_ADDING = 6.0
-_REACH_REMOVING = 2.0
-# How much a click changes everywhere, times the number of marks: early ones say what is
-# meant, late ones mend it.
-_EVERYWHERE = 1.4
 # Probability from which a cell belongs.
 _BELONGS = 0.5
 
@@ -86,20 +70,20 @@ class Search:
         From cells and cues to a probability (z, y, x).
     whole
         Box of all voxels.
-    most
-        Cells of a look at most.
+    options
+        The numbers that it goes by.
     """
 
     see: See
     weigh: Weigh
     whole: Box
-    most: int
+    options: SearchOptions = field(default_factory=SearchOptions)
 
     def first(self, marks: Marks) -> Stepwise[Found]:
         """The answer to marks that nothing was answered before."""
         box = self.whole
         found = self._look(box, marks, None)
-        for room in _FIRST_ROOM:
+        for room in self.options.first_rooms:
             yield Early(found)
             closer = self._box(found, marks, room)
             if closer == box:
@@ -132,20 +116,20 @@ class Search:
         """
         found = before
         yield None
-        for _ in range(_LATER_LOOKS):
-            box = self._box(found, marks, _LATER_ROOM, last)
+        for _ in range(self.options.later_looks):
+            box = self._box(found, marks, self.options.later_room, last)
             new = self._look(box, marks, before)
             if since is not None:
                 new = _near(before, new, last, since)
             count = len(marks) if since is None else np.inf
-            found = _corrected(before, new, last, adds, count)
+            found = _corrected(before, new, last, adds, count, self.options)
             if not (adds and self._reaches_rim(found)):
                 break
             yield Early(found)
         return found
 
     def _look(self, box: Box, marks: Marks, before: Found | None) -> Found:
-        view = self.see(box, self.most)
+        view = self.see(box, self.options.most_cells)
         belief = None if before is None else before.on(view.cells)
         seen = cues(view, marks, belief)
         return Found(view.cells, held_by_marks(self.weigh(view.cells, seen), seen))
@@ -165,7 +149,7 @@ class Search:
             low, high = start + side.start * step, start + side.stop * step
             if also is not None:
                 low, high = min(low, also[axis]), max(high, also[axis] + 1)
-            margin = max(room * (high - low), _LEAST_ROOM, step)
+            margin = max(room * (high - low), self.options.least_room, step)
             whole = self.whole[axis]
             box.append(
                 slice(
@@ -209,7 +193,12 @@ def _near(before: Found, new: Found, last: NDArray[np.int64], since: int) -> Fou
 
 
 def _corrected(
-    before: Found, new: Found, last: NDArray[np.int64], adds: bool, count: float
+    before: Found,
+    new: Found,
+    last: NDArray[np.int64],
+    adds: bool,
+    count: float,
+    options: SearchOptions,
 ) -> Found:
     """An answer moved towards a new one, most around the last of so many marks."""
     cells, old = new.cells, before.on(new.cells)
@@ -218,10 +207,10 @@ def _corrected(
     (place,) = cells.holding(last[None])
     cell = tuple(place)
     depth = depth_inside(changed, cell, cells.edges)
-    reach = depth * (_REACH_ADDING if adds else _REACH_REMOVING)
+    reach = depth * (options.reach_adding if adds else options.reach_removing)
     distance = cells.distance(last[None]).numpy()
     # What excludes a place that was not found corrects nothing: nothing changes far off.
     is_right = not adds and bool(old[cell] <= _BELONGS)
-    everywhere = 0.0 if is_right else _EVERYWHERE
+    everywhere = 0.0 if is_right else options.everywhere
     share = torch.from_numpy(correction_share(distance, reach, count, everywhere))
     return Found(cells, old + share * (joined - old))

@@ -50,7 +50,8 @@ def _gap(view, mask, values):
 
 
 @pytest.mark.parametrize(
-    "name", ["grey", "like_included", "probe", "nearer_to_included", "within_volume"]
+    "name",
+    ["grey", "like_included", "vote", "probe", "nearer_to_included", "within_volume"],
 )
 def test_what_speaks_for_the_inside(view, mask, name):
     read = _read(view, excluded=[OUTSIDE])
@@ -62,12 +63,27 @@ def test_what_speaks_for_the_outside(view, mask, name):
     assert _gap(view, mask, _read(view, excluded=[OUTSIDE])[name]) < -0.8
 
 
-def test_the_answer_before_teaches_probe_and_competition(view, mask):
+@pytest.mark.parametrize("name", ["vote", "probe"])
+def test_many_marks_speak_for_the_side_that_they_are_on(mask, name):
+    """Looks as of a real encoder: many directions, of which few tell the sides apart."""
+    random = torch.Generator().manual_seed(0)
+    unit = torch.randn((*SHAPE, 64), generator=random)
+    unit[..., :4] += torch.where(mask, 1.0, -1.0)[..., None]
+    looks = Looks(torch.nn.functional.normalize(unit, dim=-1).half(), SHAPE, 0, 1)
+    cells = Cells.finest(tuple(slice(0, n) for n in SHAPE), (2.0, 1.0, 1.0))
+    view = View(cells, torch.full((1, *SHAPE), 0.5), (looks,), 26.0)
+    sides = [np.argwhere(side)[::97] for side in (mask.numpy(), ~mask.numpy())]
+    read = _read(view, *sides, before=mask.float())
+    assert _gap(view, mask, read[name]) > 0.8
+
+
+def test_the_answer_before_teaches_vote_probe_and_competition(view, mask):
     """What was found elsewhere than at the click moves them to its side."""
     before = view.cells.mean_of((~mask).float())
     read = _read(view, before=before)
     assert _gap(view, mask, read["grey_competition"]) < -0.8
-    assert read["probe"].mean() > _read(view)["probe"].mean()
+    for name in ("vote", "probe"):
+        assert read[name].mean() > _read(view)[name].mean()
     torch.testing.assert_close(read["before"], 2 * before - 1)
     assert (read["has_before"] == 1).all()
     assert (_read(view)["has_before"] == 0).all()
@@ -77,15 +93,15 @@ def test_nearness_falls_from_the_mark_on(view):
     read = _read(view, excluded=[OUTSIDE])
     at, away = (tuple(view.cells.holding(np.array([v]))[0]) for v in (CENTRE, OUTSIDE))
     for name in NAMES:
-        if name.endswith("of_included"):
+        if name in ("touching_included", "near_included", "around_included"):
             assert read[name][at] > read[name][away]
-        if name.endswith("of_excluded"):
+        if name in ("touching_excluded", "near_excluded"):
             assert read[name][at] < read[name][away]
 
 
 def test_without_exclusions_nothing_is_near_or_like_one(view):
     read = _read(view)
-    assert (read["within_4_of_excluded"] == 0).all()
+    assert (read["near_excluded"] == 0).all()
     assert (read["like_excluded"] < 0).all()
     assert (read["nearer_to_included"] == 1).all()
 

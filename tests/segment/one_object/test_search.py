@@ -9,6 +9,7 @@ import torch
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
+from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Search
 from tests.conftest import ball
 
@@ -24,7 +25,7 @@ class Oracle:
     def __init__(self, truth, most=30_000):
         self.truth = torch.from_numpy(truth.astype(np.float32))
         self.looked: list[Cells] = []
-        self.search = Search(self.see, self.weigh, WHOLE, most)
+        self.search = Search(self.see, self.weigh, WHOLE, SearchOptions(most_cells=most))
 
     def see(self, box, most):
         cells = Cells.over(box, SPACING, most)
