@@ -1,4 +1,4 @@
-"""Undo and redo: documents, and the names of the steps between them.
+"""Undo and redo: documents, the names of the steps between them, and how each was made.
 
 In: documents. Out: the present one, and what undo and redo would do. What was opened is the
 floor: there is nothing to undo before it.
@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from napari_dinomed.annotation.making import UNKNOWN, Answer, Change, begun
+
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.making import Deed, Features
     from napari_dinomed.annotation.mask import Mask
 
 # Documents share what they have in common: a step costs what it changed, about 100 kB for
@@ -20,10 +23,19 @@ _MOST_STEPS = 500
 
 @dataclass(frozen=True)
 class Step:
-    """A document that can be gone to, and the name of what is undone or done by going."""
+    """A document that can be gone to, and the name of what is undone or done by going.
+
+    Parameters
+    ----------
+    name, document
+        These.
+    made
+        How the document was made.
+    """
 
     name: str
     document: Document
+    made: tuple[Deed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,11 +48,14 @@ class History:
         The document as it is.
     past, future
         The nearest first.
+    made
+        How the present was made, from `BLANK`.
     """
 
     present: Document
     past: tuple[Step, ...] = ()
     future: tuple[Step, ...] = ()
+    made: tuple[Deed, ...] = ()
 
     @property
     def undoes(self) -> str:
@@ -52,30 +67,45 @@ class History:
         """Name of the step that redo makes again; empty where there is none."""
         return self.future[0].name if self.future else ""
 
-    def then(self, document: Document, name: str) -> History:
-        """A new present; what was undone is forgotten. No change is no step."""
+    def then(self, document: Document, name: str, kept: str | None = None) -> History:
+        """A new present; what was undone is forgotten. No change is no step.
+
+        Parameters
+        ----------
+        document, name
+            The new present, and the name of the step that leads there.
+        kept
+            The step's name as it is kept on disk, where the name tells of a file.
+        """
         if document == self.present:
             return self
-        past = (Step(name, self.present), *self.past[: _MOST_STEPS - 1])
-        return History(document, past)
+        made = begun(self.made, self.present)
+        change = Change.between(self.present, document, name if kept is None else kept)
+        past = (self._step(name), *self.past[: _MOST_STEPS - 1])
+        return History(document, past, made=(*made, change))
 
     def amended(self, document: Document) -> History:
         """The present as the engine completes it: no step of the user's."""
-        return replace(self, present=document)
+        made = begun(self.made, self.present)
+        change = Change.between(self.present, document, "another encoder")
+        return replace(self, present=document, made=(*made, change))
 
-    def answered(self, label: int, answer: Mask) -> History:
+    def answered(self, label: int, found: Mask, features: Features = UNKNOWN) -> History:
         """An answer taken by the present, and by all documents that wait for the same."""
-        present = self.present
+        present, answer = self.present, Answer(label, features)
 
         def completed(step: Step) -> Step:
-            if not step.document.asks_as(present, label):
+            document = step.document
+            if not document.asks_as(present, label):
                 return step
-            return replace(step, document=step.document.answered(label, answer))
+            made = (*begun(step.made, document), answer)
+            return replace(step, document=document.answered(label, found), made=made)
 
         return History(
-            present.answered(label, answer),
+            present.answered(label, found),
             tuple(completed(step) for step in self.past),
             tuple(completed(step) for step in self.future),
+            (*begun(self.made, present), answer),
         )
 
     def undone(self) -> History:
@@ -83,13 +113,17 @@ class History:
         if not self.past:
             return self
         step = self.past[0]
-        ahead = (Step(step.name, self.present), *self.future)
-        return History(step.document, self.past[1:], ahead)
+        ahead = (self._step(step.name), *self.future)
+        return History(step.document, self.past[1:], ahead, step.made)
 
     def redone(self) -> History:
         """One step forward again, where there is one."""
         if not self.future:
             return self
         step = self.future[0]
-        behind = (Step(step.name, self.present), *self.past)
-        return History(step.document, behind, self.future[1:])
+        behind = (self._step(step.name), *self.past)
+        return History(step.document, behind, self.future[1:], step.made)
+
+    def _step(self, name: str) -> Step:
+        """The way to the present."""
+        return Step(name, self.present, self.made)

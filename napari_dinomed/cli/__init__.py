@@ -14,6 +14,7 @@ from napari_dinomed.cli import (
     doctor,
     finish,
     housekeeping,
+    replay,
     segment,
     taught,
     volumes,
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(segment.segment)
 app.command()(finish.finish)
+app.command()(replay.replay)
 app.command()(segment.info)
 app.command()(segment.demo)
 app.command()(taught.teach)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -31,8 +31,14 @@ from napari_dinomed.cli.common import out as console
 from napari_dinomed.errors import PromptError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_dinomed import volume as volumes
+    from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.features.stack import Planes
+    from napari_dinomed.headless import Job
 
 
 def segment(
@@ -76,6 +82,7 @@ def segment(
     ] = None,
 ) -> None:
     """Label a volume from prompts, on exactly the grid of its file."""
+    from napari_dinomed.annotation.document import Choices, Document
     from napari_dinomed.annotation.labels import legend_of
     from napari_dinomed.io import (
         Pick,
@@ -108,6 +115,10 @@ def segment(
         job = headless.prepare(opened, encoder, window, device, on_event, planes)
     labels = job.segment(named, given, head, threshold)
     write_labels(out, labels, opened, legend_of(named))
+    seen = tuple(other.fingerprint for other in others)
+    choices = Choices(encoder, window or "", head, threshold, seen)
+    document = Document(named, given, choices=choices, next_id=named[-1].id + 1)
+    _write_making(out, job, document, labels, planes)
     print_measures(measure(opened, labels, named))
     console.print(f"Wrote {out}", markup=False, soft_wrap=True)
     if instances is not None:
@@ -157,6 +168,28 @@ def demo(
         report = demos.write(sample, out, on_event)
     console.print_json(json.dumps(report))
     console.print(f"Wrote labels, overlay and report to {out.resolve()}", soft_wrap=True)
+
+
+def _write_making(
+    out: Path,
+    job: Job,
+    document: Document,
+    labels: NDArray[np.integer[Any]],
+    planes: Planes,
+) -> None:
+    """Say, beside labels, how they were made."""
+    from napari_dinomed.annotation.making import Features
+    from napari_dinomed.session.file import save_document
+    from napari_dinomed.session.provenance import (
+        answered_at_once,
+        beside,
+        without_folders,
+    )
+
+    window, encoder = job.window, job.encoded.signature
+    features = Features(encoder, window.low, window.high, planes)
+    saved = answered_at_once(job.volume, document, window, features, labels)
+    save_document(beside(out), without_folders(saved))
 
 
 def _collect_prompts(

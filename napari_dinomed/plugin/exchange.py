@@ -105,9 +105,8 @@ class Exchange:
         legend: tuple[NamedLabel, ...],
         name: str,
     ) -> None:
-        session.change(
-            session.document.continued_from(labels, legend), f"continue from {name}"
-        )
+        document = session.document.continued_from(labels, legend)
+        session.change(document, f"continue from {name}", "continue from labels")
         self._bench.aim(session.document.labels[0].id)
         count = len(session.document.labels)
         self._bench.said.emit(f"Went on from {name}: {count} labels. Undo takes it back.")
@@ -158,6 +157,7 @@ class Exchange:
             legend = legend_of(session.document.legend)
             labels = session.document.labels_of(session.volume.geometry.shape)
             write_labels(path, labels, session.volume, legend)
+            session.save_beside(path)
             self._bench.said.emit(f"Saved {path}")
 
         act = Deferred(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _STEPS = (
     "<b>1.</b> Open a CT, MR, PET or EM volume, or drag it in.",
-    "<b>2.</b> Click inside what you want. Where it is wrong, click again; press T first "
-    "where it is too much.",
+    "<b>2.</b> Click inside what you want. Where some is missing, click there; where it is "
+    "too much, click with the right button.",
     "<b>3.</b> Save labels. Nothing is lost if you just close napari.",
 )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
 
+from napari_dinomed.annotation.making import Features
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.engine.messages import (
     CloseVolume,
@@ -180,10 +181,11 @@ class Computing:
         return bool(self._answering) or (is_coming and bool(self._document.waiting))
 
     @property
-    def signature(self) -> str:
-        """What identifies the features' encoder; empty before there are any."""
+    def features(self) -> Features:
+        """What answers are read from; no encoder is known before there are any."""
         result = self._encoding.result if self._encoding is not None else None
-        return result.signature if result is not None else ""
+        signature = result.signature if result is not None else ""
+        return Features(signature, self.window.low, self.window.high)
 
     def follow(self, document: Document) -> None:
         """Take the document as it is now; ask anew where that changes an answer."""

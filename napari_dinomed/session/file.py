@@ -7,14 +7,18 @@ no patient: the volume is known by the hash of its voxels.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.making import Deed
 from napari_dinomed.errors import DinomedError, DocumentError, ReadError
+from napari_dinomed.io import Pick
 from napari_dinomed.io.atomic import write_text
+from napari_dinomed.io.format import FIRST
 from napari_dinomed.io.source import require_regular
 from napari_dinomed.volume import Geometry, Window
 
@@ -43,6 +47,12 @@ class SavedDocument:
         What identifies the encoder, weights' SHA-256 included; empty before encoding.
     document
         Everything made; voxels are (z, y, x) of the canonical grid.
+    made
+        How it was made, step by step.
+    pick
+        Which volume of its file it is of; a part's key is left out, it may name a study.
+    versions
+        Of the program and the libraries that had to do with it, by name.
     """
 
     volume: str
@@ -50,6 +60,9 @@ class SavedDocument:
     window: Window
     encoder_signature: str
     document: Document
+    made: tuple[Deed, ...] = ()
+    pick: Pick = FIRST
+    versions: Mapping[str, str] = field(default_factory=dict)
     version: Literal[1] = VERSION
 
     def require_volume(self, fingerprint: str, name: str) -> None:

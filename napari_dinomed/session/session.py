@@ -21,6 +21,7 @@ from napari_dinomed.session.computing import Computing
 from napari_dinomed.session.deferred import Deferred, Queue
 from napari_dinomed.session.file import SavedDocument, load_document, save_document
 from napari_dinomed.session.own_weights import remember_weights, without_foreign_weights
+from napari_dinomed.session.provenance import beside, pick_of, versions, without_folders
 from napari_dinomed.session.steps import name_of
 from napari_dinomed.volume import require_seen_together
 
@@ -117,10 +118,13 @@ class Session:
         if self._autosave is None or not self.is_read_only:
             return
         self._autosave.claim()
-        mine, self.computing.is_paused = self.document, False
+        mine, made = self.document, self._history.made
+        self.computing.is_paused = False
         self._take_kept()
         if not self.is_saved and self.document != mine:
-            self._history = History(self.document, (Step("take over", mine),))
+            taken = self._history
+            step = Step("take over", mine, made)
+            self._history = History(self.document, (step,), made=taken.made)
         self._save()
         # What was saved is shown by now; that it may be changed is news.
         self.changed.emit(self.document, self.document)
@@ -140,7 +144,7 @@ class Session:
         """Make a saved document the floor of the history."""
         self._require_own(saved, name)
         taken = self._with_own_weights(saved.document)
-        before, self._history = self.document, History(taken)
+        before, self._history = self.document, History(taken, made=saved.made)
         self.changed.emit(before, taken)
         self.computing.adopt(taken)
 
@@ -173,11 +177,16 @@ class Session:
         saved = load_document(path)
         self._require_own(saved, path.name)
         self.document.require_all_open()
-        self.change(self._with_own_weights(saved.document), f"open {path.name}")
+        document = self._with_own_weights(saved.document)
+        self.change(document, f"open {path.name}", "open a copy")
 
     def save(self, path: Path) -> None:
         """Write the document to a file of the user's choice; errors as `save_document`."""
         save_document(path, self._to_save())
+
+    def save_beside(self, labels: Path) -> None:
+        """Write how labels were made beside their file; errors as `save_document`."""
+        save_document(beside(labels), without_folders(self._to_save()))
 
     def close(self) -> None:
         """Let the engine forget the volume, and others have the document."""
@@ -243,7 +252,7 @@ class Session:
         masks = {numbers[label.id]: found[label.id] for label in legend}
         free = set(document.unsaid)
         document = document.with_proposals(masks)
-        self.change(document, f"propose from {name}")
+        self.change(document, f"propose from {name}", "propose from a model")
         taken = [label.name for label in legend if numbers[label.id] in free]
         told = f"{', '.join(taken)}: click to correct it" if taken else "nothing"
         kept = [label.name for label in legend if numbers[label.id] not in free]
@@ -264,9 +273,19 @@ class Session:
 
     # What the user does
 
-    def change(self, document: Document, name: str) -> None:
-        """Make a new document the present one; ``name`` is what undo will take back."""
-        self._move(self._history.then(document, name))
+    def change(self, document: Document, name: str, kept: str | None = None) -> None:
+        """Make a new document the present one.
+
+        Parameters
+        ----------
+        document
+            The document.
+        name
+            What undo will take back.
+        kept
+            The same as it is kept on disk, where the name tells of a file.
+        """
+        self._move(self._history.then(document, name, kept))
 
     def add(self, prompt: Prompt) -> None:
         """One more prompt; errors as `Document.with_prompt`."""
@@ -349,7 +368,8 @@ class Session:
     def _take_answer(self, label: int, answer: Mask) -> None:
         if self.is_read_only or label not in self.document.waiting:
             return
-        self._become(self._history.answered(label, answer))
+        features = self.computing.features
+        self._become(self._history.answered(label, answer, features))
         self._deferred.release(self.document.waiting)
 
     def _choose_encoder(self, working: str) -> None:
@@ -370,8 +390,11 @@ class Session:
             self.fingerprint,
             self.volume.geometry,
             computing.window,
-            computing.signature,
+            computing.features.encoder,
             self.document,
+            self._history.made,
+            pick_of(self.volume),
+            versions(),
         )
 
     def _save(self) -> None:

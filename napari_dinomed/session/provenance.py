@@ -1,0 +1,122 @@
+"""How labels were made, in a file beside theirs: a document that tells its own making.
+
+In: a saved document. Out: the same without folders, whose names are nobody's business, and
+the name of the file that it goes to.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from napari_dinomed import __version__
+from napari_dinomed.annotation.making import BLANK, Answer, Change
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.io import Origin
+from napari_dinomed.io.format import FIRST
+from napari_dinomed.session.file import SUFFIX, SavedDocument
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.making import Deed, Features
+    from napari_dinomed.io import Pick
+    from napari_dinomed.volume import Volume, Window
+
+# Those whose arithmetic, or whose reading of a file, is in the voxels.
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "scikit-learn",
+    "connected-components-3d",
+    "edt",
+    "torch",
+    "timm",
+    "nibabel",
+    "pydicom",
+    "highdicom",
+)
+# All up to the last part of a path, whatever machine it is of.
+_FOLDERS = re.compile(r"^(file:).*[/\\]")
+
+
+def beside(labels: Path) -> Path:
+    """Where it lies how labels were made."""
+    return labels.with_name(labels.name + SUFFIX)
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Versions of the program, of Python and of libraries, by name."""
+    found = {"napari-dinomed": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def pick_of(volume: Volume) -> Pick:
+    """Which volume of its file it is; without the part's key, which may name a study."""
+    origin = volume.origin
+    return replace(origin.pick, part=None) if isinstance(origin, Origin) else FIRST
+
+
+def answered_at_once(
+    volume: Volume,
+    document: Document,
+    window: Window,
+    features: Features,
+    labels: NDArray[np.integer[Any]],
+) -> SavedDocument:
+    """A document all of whose prompts were answered in one go, as ``segment`` does.
+
+    Parameters
+    ----------
+    volume, document
+        What was labelled, and what was said of it.
+    window, features
+        What the encoder saw, and what the labels were read from.
+    labels
+        (z, y, x).
+    """
+    made = (Change.between(BLANK, document, "segment"), Answer(0, features))
+    return SavedDocument(
+        volume.fingerprint,
+        volume.geometry,
+        window,
+        features.encoder,
+        replace(document, masks=Mask.split(labels)),
+        made,
+        pick_of(volume),
+        versions(),
+    )
+
+
+def without_folders(saved: SavedDocument) -> SavedDocument:
+    """The same, a file of weights called by its name alone; its hash is kept."""
+    made = tuple(_deed_without_folders(deed) for deed in saved.made)
+    return replace(saved, document=_document_without_folders(saved.document), made=made)
+
+
+def _document_without_folders(document: Document) -> Document:
+    encoder = _FOLDERS.sub(r"\1", document.choices.encoder)
+    return replace(document, choices=replace(document.choices, encoder=encoder))
+
+
+def _deed_without_folders(deed: Deed) -> Deed:
+    if not isinstance(deed, Change) or deed.choices is None:
+        return deed
+    encoder = _FOLDERS.sub(r"\1", deed.choices.encoder)
+    return replace(deed, choices=replace(deed.choices, encoder=encoder))
