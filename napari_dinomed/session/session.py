@@ -388,6 +388,8 @@ class Session:
         except DocumentError as error:
             self.computing.is_paused, self.is_saved = True, False
             self.computing.cancel()
+            # Whoever has written since has the volume now.
+            self._autosave.release()
             self.noticed.emit(str(error))
         except DinomedError as error:
             self.is_saved = False
