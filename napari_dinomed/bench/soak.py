@@ -38,8 +38,9 @@ _CLICKS_A_LABEL = 8
 _LOOKS = 200
 # Share of the looks in which caches and allocators fill, which no slope is drawn through.
 _WARMING = 0.25
-# Seconds for which an answer may stay away.
-_PATIENCE = 120
+# Seconds for which an answer may stay away: the first waits for the engine's libraries,
+# on a machine that has other work, too.
+_PATIENCE = 600
 
 
 @dataclass(frozen=True)
