@@ -22,7 +22,7 @@ from napari_dinomed.errors import DocumentError
 from napari_dinomed.io import read_labels, read_volume, write_image
 from napari_dinomed.replay import Replay, differing
 from napari_dinomed.session.file import load_document, save_document
-from napari_dinomed.session.provenance import beside
+from napari_dinomed.session.provenance import beside, save_beside
 from napari_dinomed.session.session import Session
 
 
@@ -74,7 +74,7 @@ def test_a_session_is_made_again_to_the_voxel(ball_volume, tmp_path, monkeypatch
     volume, _ = ball_volume
     session = worked_on(volume, (8, 24, 30), (2, 4, 4), (8, 24, 20))
     labels = tmp_path / "labels.nii.gz"
-    session.save_beside(labels)
+    save_beside(labels, session.to_save())
     saved, made = replayed_elsewhere(beside(labels), volume, tmp_path, monkeypatch)
     assert made == session.document == saved.document
     assert made.mask(1)
@@ -87,7 +87,7 @@ def test_a_real_scan_is_labelled_again_to_the_voxel(shared_data, tmp_path, monke
     volume = read_volume(shared_data / "ct_abdomen" / "example_ct_sm.nii.gz")
     session = worked_on(volume, (15, 40, 26), (15, 60, 61), (15, 60, 80))
     assert session.document.mask(1).count > 5000
-    session.save_beside(tmp_path / "labels.nii.gz")
+    save_beside(tmp_path / "labels.nii.gz", session.to_save())
     path = beside(tmp_path / "labels.nii.gz")
     _, made = replayed_elsewhere(path, volume, tmp_path, monkeypatch)
     assert made == session.document
@@ -157,7 +157,7 @@ def test_a_file_of_weights_is_named_without_its_folder(ball_volume, tmp_path):
     for place in ("file:/home/doe/vit.safetensors+mito", r"file:C:\Doe\vit.safetensors"):
         choices = replace(document.choices, encoder=place)
         session.change(replace(document, choices=choices), "encoder")
-    session.save_beside(tmp_path / "l.nii")
+    save_beside(tmp_path / "l.nii", session.to_save())
     text = (tmp_path / "l.nii.dinomed.json").read_text().lower()
     assert "doe" not in text
     assert "file:vit.safetensors+mito" in text

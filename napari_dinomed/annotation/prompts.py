@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_dinomed.annotation.labels import LabelId
+from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.packing import PackedMask
 from napari_dinomed.errors import PromptError
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from numpy.typing import NDArray
-
-    from napari_dinomed.annotation.mask import Mask
 
 Voxel = tuple[int, int, int]
 Mark = tuple[Voxel, bool]
@@ -154,17 +153,17 @@ class Prompts:
 
         Points win over strokes, and later over earlier, where two mark the same voxel.
         """
-        voxels = [np.zeros((0, 3), dtype=np.int64)]
-        classes = [np.zeros(0, dtype=np.int64)]
-        in_order: tuple[Prompt, ...] = (*self.strokes, *self.points)
-        for prompt in in_order:
-            part = _voxels_of(prompt)
-            target = prompt.label if prompt.include else 0
-            voxels.append(part.astype(np.int64))
-            classes.append(np.full(len(part), target, dtype=np.int64))
-        joined, kinds = np.concatenate(voxels), np.concatenate(classes)
-        last = _last_mentions(joined)
-        return joined[last], kinds[last]
+        latest = _latest(self.points)
+        covered = Mask.of_voxels(np.array(list(latest), np.int64).reshape(-1, 3))
+        said = [(np.array([voxel]), target) for voxel, target in reversed(latest.items())]
+        for stroke in reversed(self.strokes):
+            said.append(((stroke.mask - covered).voxels(), _target(stroke)))
+            covered = covered | stroke.mask
+        said.reverse()
+        voxels = [np.zeros((0, 3), np.int64), *(part for part, _ in said)]
+        counts = [len(part) for part, _ in said]
+        targets = np.array([target for _, target in said], np.int64)
+        return np.concatenate(voxels), np.repeat(targets, counts)
 
     def marks_for(self, label: int) -> tuple[tuple[Mark, ...], Painted]:
         """Clicked and painted voxels that belong to one label, or do not.
@@ -211,16 +210,14 @@ class Prompts:
             yield (z, y, x)
 
 
-def _voxels_of(prompt: Prompt) -> NDArray[np.integer]:
-    if isinstance(prompt, Point):
-        return np.array([prompt.voxel])
-    return prompt.mask.voxels()
+def _target(prompt: Prompt) -> int:
+    return prompt.label if prompt.include else 0
 
 
-def _last_mentions(voxels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each voxel (n, 3) stands for the last time, ascending."""
-    if not len(voxels):
-        return np.zeros(0, dtype=np.int64)
-    numbers = np.ravel_multi_index(tuple(voxels.T), tuple(voxels.max(0) + 1))
-    _, first = np.unique(numbers[::-1], return_index=True)
-    return np.sort(len(voxels) - 1 - first)
+def _latest(points: Iterable[Point]) -> dict[Voxel, int]:
+    """What was said last of each voxel that was clicked on, in that order."""
+    said: dict[Voxel, int] = {}
+    for point in points:
+        said.pop(point.voxel, None)
+        said[point.voxel] = _target(point)
+    return said

@@ -12,9 +12,11 @@ from napari_dinomed.errors import DinomedError
 from napari_dinomed.io.atomic import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_dinomed.bench.cohort import CohortCase
+    from napari_dinomed.bench.soak import Look
     from napari_dinomed.bench.speed import Scaled
     from napari_dinomed.bench.suite import Measured
 
@@ -95,5 +97,22 @@ def plot_cohort(path: Path, rows: list[CohortCase]) -> None:
     axes.set(xlabel="volumes that taught", ylabel="clicks to a Dice of .85", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def plot_soak(path: Path, looks: Sequence[Look]) -> None:
+    """Draw memory, open files and threads of both processes against clicks, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
+    clicks = [look.clicks for look in looks]
+    units = {"mb": "MB resident", "files": "open files", "threads": "threads"}
+    for axes, (what, unit) in zip(figure.subplots(1, 3), units.items(), strict=True):
+        for who in ("window", "engine"):
+            axes.plot(clicks, [getattr(look, f"{who}_{what}") for look in looks], label=who)
+        axes.set(xlabel="clicks", ylabel=unit, ylim=(0, None))
+        axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -11,6 +11,7 @@ from napari_dinomed import __version__
 from napari_dinomed.cli import (
     adapt,
     bench,
+    bench_long,
     doctor,
     finish,
     housekeeping,
@@ -43,6 +44,8 @@ app.command()(housekeeping.engine)
 app.command()(doctor.doctor)
 app.add_typer(housekeeping.weights, name="weights")
 app.add_typer(housekeeping.cache, name="cache")
+bench.bench.command("soak")(bench_long.bench_soak)
+bench.bench.command("window")(bench_long.bench_window)
 app.add_typer(bench.bench, name="bench")
 
 

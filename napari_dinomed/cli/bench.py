@@ -289,14 +289,9 @@ def bench_speed(
         return
     if plot is not None:
         raise ReadError("Expected --plot together with --scaling.")
-    lengths = [int(part) if part.isdigit() else 0 for part in volume.split("x")]
-    if len(lengths) != 3 or min(lengths) < 16:
-        raise ReadError(
-            f"Expected --volume like 128x512x512, each 16 or more, got {volume!r}."
-        )
     make = made_up_sections if all_like_this else made_up_organs
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
-    made, truths = make((lengths[0], lengths[1], lengths[2]))
+    made, truths = make(lengths_of(volume))
     with progress_bar() as on_event:
         rows = measure_speed(made, truths[:labels], meaning, encoder, device, on_event)
     table = Table("", "p50 s", "p95 s", "floor s", "floor")
@@ -305,6 +300,18 @@ def bench_speed(
         table.add_row(row.name, middle, high, f"{row.floor:.3f}", row.floor_name)
     console.print(table)
     write_figures(json_out, [{"volume": volume, "speed": [row.as_json() for row in rows]}])
+
+
+def lengths_of(text: str) -> tuple[int, int, int]:
+    """Slices, rows and columns, written as ZxYxX."""
+    from napari_dinomed.errors import ReadError
+
+    lengths = [int(part) if part.isdigit() else 0 for part in text.split("x")]
+    if len(lengths) != 3 or min(lengths) < 16:
+        raise ReadError(
+            f"Expected lengths like 128x512x512, each 16 or more, got {text!r}."
+        )
+    return lengths[0], lengths[1], lengths[2]
 
 
 def _bench_scaling(

@@ -179,17 +179,14 @@ def _write_making(
 ) -> None:
     """Say, beside labels, how they were made."""
     from napari_dinomed.annotation.making import Features
-    from napari_dinomed.session.file import save_document
     from napari_dinomed.session.provenance import (
         answered_at_once,
-        beside,
-        without_folders,
     )
 
     window, encoder = job.window, job.encoded.signature
     features = Features(encoder, window.low, window.high, planes)
     saved = answered_at_once(job.volume, document, window, features, labels)
-    save_document(beside(out), without_folders(saved))
+    save_beside(out, saved)
 
 
 def _collect_prompts(

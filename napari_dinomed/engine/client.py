@@ -76,7 +76,7 @@ class _Pending:
     process
         Who was asked.
     deaths
-        Engines that died while they were asked this.
+        Engines that died while they were doing this.
     """
 
     number: int
@@ -231,6 +231,8 @@ class EngineClient:
                 del self._pending[envelope.request]
                 self._known.learn(pending.request, message)
                 process.has_served |= pending.future is not None
+        if self._told_of is process:
+            self._tell_relief([pending])
         if isinstance(message, Event):
             _tell(pending, message)
         elif pending.future is not None:
@@ -246,7 +248,12 @@ class EngineClient:
             lost = [p for p in self._pending.values() if p.process is process]
             for pending in lost:
                 del self._pending[pending.number]
-            asked = [replace(p, deaths=p.deaths + 1) for p in lost if p.future is not None]
+            # One thing is done after another: what still waited is not what it died of.
+            asked = [
+                replace(one, deaths=one.deaths + (one is lost[0]))
+                for one in lost
+                if one.future is not None
+            ]
             self._blame(lost)
             hopeful = [p for p in asked if p.deaths < _MOST_DEATHS]
             hopeless = [p for p in asked if p.deaths >= _MOST_DEATHS]
@@ -310,7 +317,8 @@ class EngineClient:
     def _tell_trouble(self, process: EngineProcess, pending: list[_Pending]) -> None:
         trouble = process.trouble
         if not trouble:
-            self._told_of = None
+            if self._told_of is process:
+                self._tell_relief(pending)
             return
         for one in pending:
             _tell(one, Progress(0, 0, Stage.SILENCE))
@@ -318,6 +326,13 @@ class EngineClient:
             self._told_of = process
             way_out = "Wait, or press Cancel: it is replaced, and your work is kept."
             _tell_one(pending, Notice(f"{trouble} {way_out}"))
+
+    def _tell_relief(self, pending: list[_Pending]) -> None:
+        """Take back what was told of an engine that seemed to hang."""
+        self._told_of = None
+        for one in pending:
+            _tell(one, Progress(0, 0, Stage.RELIEF))
+        _tell_one(pending, Notice("The engine answers again."))
 
 
 def _running() -> Future[Any]:

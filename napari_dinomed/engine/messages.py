@@ -251,6 +251,8 @@ class Stage(StrEnum):
     """A benchmark's case."""
     SILENCE = "no sign of life from the engine"
     """Nothing, as far as is known."""
+    RELIEF = "at work again"
+    """What was done before the silence."""
 
 
 @dataclass(frozen=True)

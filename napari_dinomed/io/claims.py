@@ -126,6 +126,18 @@ def require_inflates(codec: str, packed: bytes, size: int, name: str) -> None:
         )
 
 
+def counted(inflater: Any, packed: bytes, most: int) -> int:
+    """Bytes that a decompressor of zlib makes, or any number above ``most``."""
+    count, rest = 0, packed
+    try:
+        while rest and not inflater.eof and count <= most:
+            count += len(inflater.decompress(rest, _BLOCK))
+            rest = inflater.unconsumed_tail
+    except zlib.error:
+        return 0
+    return count
+
+
 def read_exactly(stream: BinaryIO, shape: Sequence[int], dtype: Any, name: str) -> Any:
     """The next voxels (shape) of a stream that inflates as it is read, and no more.
 
@@ -197,7 +209,7 @@ def _inflated(codec: str, packed: bytes, most: int) -> int:
         if len(packed) * DEFLATED <= most:
             return 0
         # Both headers are recognised.
-        return _counted(zlib.decompressobj(zlib.MAX_WBITS | 32), packed, most)
+        return counted(zlib.decompressobj(zlib.MAX_WBITS | 32), packed, most)
     if codec == "bz2":
         return _streamed(bz2.BZ2File(io.BytesIO(packed)), most)
     if codec == "lzma":
@@ -208,17 +220,6 @@ def _inflated(codec: str, packed: bytes, most: int) -> int:
     if codec == "blosc":
         return int.from_bytes(packed[4:8], "little")
     return int.from_bytes(packed[:4], "little") if codec == "lz4" else 0
-
-
-def _counted(inflater: Any, packed: bytes, most: int) -> int:
-    count, rest = 0, packed
-    try:
-        while rest and not inflater.eof and count <= most:
-            count += len(inflater.decompress(rest, _BLOCK))
-            rest = inflater.unconsumed_tail
-    except zlib.error:
-        return 0
-    return count
 
 
 def _streamed(stream: Any, most: int) -> int:

@@ -18,6 +18,7 @@ from napari_dinomed.errors import ReadError, UnevenError, VolumeError
 from napari_dinomed.io.atomic import is_workroom
 from napari_dinomed.io.claims import require_memory
 from napari_dinomed.io.dicom_grid import Stack, even_stack, resampled
+from napari_dinomed.io.dicom_sizes import require_decodable, require_inflatable
 from napari_dinomed.io.format import (
     RAS_LPS,
     Contents,
@@ -235,6 +236,7 @@ def _read_headers(
     found: list[Slice] = []
     for path in files:
         try:
+            require_inflatable(path)
             dataset = pydicom.dcmread(path, stop_before_pixels=True)
         except (InvalidDicomError, OSError, EOFError):
             continue
@@ -426,6 +428,7 @@ def _decode(path: Path, name: str) -> NDArray[Any]:
     shape = (count, int(dataset.Rows), int(dataset.Columns))
     require_memory(shape, np.float32, path.name)
     try:
+        require_decodable(dataset, path.name)
         return np.asarray(dataset.pixel_array)
     except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:
         syntax = dataset.file_meta.TransferSyntaxUID.name

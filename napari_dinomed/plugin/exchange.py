@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from napari_dinomed.plugin.result_layer import instances_over
 from napari_dinomed.segment.instances import split_instances
 from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.session.figures import Measuring
+from napari_dinomed.session.provenance import save_beside
 from napari_dinomed.session.statistics import statistics_csv
 from napari_dinomed.volume import Volume, require_same_grid
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.file import SavedDocument
     from napari_dinomed.session.session import Session
     from napari_dinomed.volume import NamedLabel
 
@@ -56,6 +59,8 @@ class Exchange:
         self._bench = bench
         self._deliver = deliver
         self._seen_labels: weakref.WeakSet[Labels] = weakref.WeakSet()
+        # Files are written one after another; Python itself waits for the last.
+        self._writer = ThreadPoolExecutor(1, "saving")
 
     def continue_from(self, layer: Labels) -> None:
         """Make a labels layer of the same grid the document's start, and hide it."""
@@ -146,26 +151,34 @@ class Exchange:
     def save_labels(self, path: Path) -> None:
         """Write the labels on the grid of the image's file, once answers are in.
 
-        Raises
-        ------
-        WriteError
-            Where the file cannot be written.
+        They are written as they are then, while the window goes on; what becomes of it is
+        said.
         """
         session = self._bench.require()
 
         def save() -> None:
-            legend = legend_of(session.document.legend)
-            labels = session.document.labels_of(session.volume.geometry.shape)
-            write_labels(path, labels, session.volume, legend)
-            session.save_beside(path)
-            self._bench.said.emit(f"Saved {path}")
+            saved = session.to_save()
+            self._writer.submit(self._write_labels, path, session.volume, saved)
 
-        act = Deferred(
-            f"saving to {path.name}",
-            lambda: self._bench.attempt(save),
-            survives_closing=True,
+        session.after_answers(
+            Deferred(f"saving to {path.name}", save, survives_closing=True)
         )
-        session.after_answers(act)
+
+    def _write_labels(self, path: Path, volume: Volume, saved: SavedDocument) -> None:
+        """Write labels and how they were made, beside the window's thread."""
+        document = saved.document
+        try:
+            labels = document.labels_of(volume.geometry.shape)
+            write_labels(path, labels, volume, legend_of(document.legend))
+            save_beside(path, saved)
+        except DinomedError as error:
+            self._deliver(partial(self._bench.failed.emit, str(error)))
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+            why = f"Cannot write {path}: {str(error) or type(error).__name__}"
+            self._deliver(partial(self._bench.failed.emit, why))
+        else:
+            told = partial(self._bench.said.emit, f"Saved {path}")
+            self._deliver(partial(self._bench.attempt, told))
 
     def save_statistics(self, path: Path) -> None:
         """Write figures of the labels as a table, once answers are in."""

@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_info
 
-from napari_dinomed.errors import UnevenError
+from napari_dinomed.errors import Cancelled, UnevenError
 from napari_dinomed.io import (
     Source,
     can_read,
@@ -22,6 +22,7 @@ from napari_dinomed.io import (
     write_labels,
 )
 from napari_dinomed.io.dicom import DicomHeader
+from napari_dinomed.plugin.aside import aside
 from napari_dinomed.plugin.layers import (
     METADATA_KEY,
     image_options,
@@ -87,8 +88,12 @@ def _read(path: str | list[str]) -> list[LayerData]:
     viewer = napari.current_viewer()
     if viewer is not None and _is_shown(viewer, source):
         return _NOTHING
-    pick = ask(source.name, list_contents(source))
-    volume = None if pick is None else _read_evenly(source, pick)
+    try:
+        contents = aside(lambda: list_contents(source), f"Looking into {source.name} …")
+        pick = ask(source.name, contents)
+        volume = None if pick is None else _read_evenly(source, pick)
+    except Cancelled:
+        return _NOTHING
     if volume is None:
         return _NOTHING
     for note in volume.notes:
@@ -104,12 +109,24 @@ def _read(path: str | list[str]) -> list[LayerData]:
 
 def _read_evenly(source: Source, pick: Pick) -> Volume | None:
     try:
-        return read_volume(source, pick)
+        return _read_aside(source, pick)
     except UnevenError as error:
         even = ask_to_resample(str(error), pick)
         if even is None:
             raise
-        return read_volume(source, even)
+        return _read_aside(source, even)
+
+
+def _read_aside(source: Source, pick: Pick) -> Volume:
+    """A volume, with all that takes long and that the window will ask for."""
+
+    def read() -> Volume:
+        volume = read_volume(source, pick)
+        if volume.legend is None:
+            _ = volume.fingerprint
+        return volume
+
+    return aside(read, f"Reading {source.name} …")
 
 
 def _is_shown(viewer: napari.Viewer, source: Source) -> bool:

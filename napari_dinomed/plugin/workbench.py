@@ -21,7 +21,12 @@ from napari_dinomed.plugin.encoders import remember, remembered
 from napari_dinomed.plugin.exchange import Exchange
 from napari_dinomed.plugin.hearing import Hearing
 from napari_dinomed.plugin.keys import Keys
-from napari_dinomed.plugin.layers import file_of, volume_of, widen_contrast_range
+from napari_dinomed.plugin.layers import (
+    file_of,
+    forget_voxels,
+    volume_of,
+    widen_contrast_range,
+)
 from napari_dinomed.plugin.mouse import Mouse
 from napari_dinomed.plugin.planes import SliceAmongLabels
 from napari_dinomed.plugin.preferences import keeps_beside_image
@@ -245,6 +250,8 @@ class Workbench:
         def bind_again() -> None:
             image = self.image
             if image is not None:
+                forget_voxels(image)
+                self._prints.pop(image, None)
                 self.unbind()
                 self.attempt(lambda: self.bind(image))
 

@@ -2,7 +2,8 @@
 
 In: the hash of a volume. Out: a place that two volumes never share, read when the volume is
 opened and written at every change. Opening writes nothing. A second window on the volume
-is told; and whoever finds that another has written since keeps its hands off.
+is told; and whoever finds that another has written since keeps its hands off. Looking
+and writing are one step: nobody else writes in between.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import itertools
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +23,16 @@ from napari_dinomed.session.file import SUFFIX, load_document, save_document
 from napari_dinomed.settings import data_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_dinomed.session.file import SavedDocument
 
 # Of the hash, in the name of a file that lies beside an image: enough to tell apart the
 # volumes of one folder.
 _HASH_LETTERS = 12
+# Seconds that a window waits while another writes, which takes some milliseconds; only one
+# that was stopped in the middle takes longer.
+_PATIENCE = 0.5
 
 Stamp = tuple[int, int, int] | None
 
@@ -47,7 +54,8 @@ class Autosave:
         self, fingerprint: str, image: Path | None = None, is_beside: bool = False
     ) -> None:
         self.path = _place(fingerprint, image, is_beside)
-        self._lock = _lock_of(self.path)
+        self._lock = _lock_of(self.path, "lock")
+        self._pen = _lock_of(self.path, "pen")
         self._seen: Stamp = None
 
     def claim(self) -> bool:
@@ -71,7 +79,7 @@ class Autosave:
         return load_document(self.path) if self._seen is not None else None
 
     def write(self, saved: SavedDocument) -> None:
-        """Keep a document.
+        """Keep a document, as the one window on the volume if no other is.
 
         Raises
         ------
@@ -80,34 +88,38 @@ class Autosave:
         WriteError
             Where there is no room, or no leave to write.
         """
-        stamp = self._stamp()
-        # A file that is gone holds nobody's work.
-        if stamp not in (None, self._seen):
-            raise DocumentError(
-                "Another window has changed this volume's labels since they were opened "
-                "here. This window only looks now; take over to go on with what is saved."
-            )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(
                 f"Cannot make the folder {self.path.parent}: {error.strerror or error}."
             ) from error
-        save_document(self.path, saved)
-        self._seen = self._stamp()
+        with self._alone():
+            self._require_unchanged()
+            save_document(self.path, saved)
+            self._seen = self._stamp()
+        self.claim()
 
     def set_aside(self) -> Path | None:
-        """Move a file that cannot be read to a name of its own, so that it stays."""
+        """Move a file that cannot be read to a name of its own, so that it stays.
+
+        Raises
+        ------
+        DocumentError, WriteError
+            As `write`.
+        """
         if self._stamp() is None:
             return None
-        kept = self._free_place()
-        try:
-            os.replace(self.path, kept)
-        except OSError as error:
-            raise WriteError(
-                f"Cannot move {self.path} aside: {error.strerror or error}."
-            ) from error
-        self._seen = None
+        with self._alone():
+            self._require_unchanged()
+            kept = self._free_place()
+            try:
+                os.replace(self.path, kept)
+            except OSError as error:
+                raise WriteError(
+                    f"Cannot move {self.path} aside: {error.strerror or error}."
+                ) from error
+            self._seen = None
         return kept
 
     def write_aside(self, saved: SavedDocument) -> Path:
@@ -115,6 +127,32 @@ class Autosave:
         kept = self._free_place()
         save_document(kept, saved)
         return kept
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other window of this machine writes."""
+        if self._pen is None:
+            yield
+            return
+        try:
+            self._pen.acquire(timeout=_PATIENCE)
+        except (Timeout, OSError) as error:
+            raise WriteError(
+                f"Cannot write {self.path}: another window has been writing it for "
+                f"{_PATIENCE:g} s. Close that window if it hangs."
+            ) from error
+        try:
+            yield
+        finally:
+            self._pen.release()
+
+    def _require_unchanged(self) -> None:
+        # A file that is gone holds nobody's work.
+        if self._stamp() not in (None, self._seen):
+            raise DocumentError(
+                "Another window has changed this volume's labels since they were opened "
+                "here. This window only looks now; take over to go on with what is saved."
+            )
 
     def _free_place(self) -> Path:
         stem = self.path.name.removesuffix(SUFFIX)
@@ -145,8 +183,8 @@ def _place(fingerprint: str, image: Path | None, is_beside: bool) -> Path:
     return other if other.exists() and not wanted.exists() else wanted
 
 
-def _lock_of(path: Path) -> FileLock | None:
-    """A lock on a document's place, for as long as the process lives; None if none is had.
+def _lock_of(path: Path, kind: str) -> FileLock | None:
+    """A lock on a document's place that dies with the process; None if none is had.
 
     It lies with what is temporary: it is no one's document. Without it, a second window is
     still found out when it writes.
@@ -155,7 +193,8 @@ def _lock_of(path: Path) -> FileLock | None:
     folder = Path(tempfile.gettempdir()) / f"napari-dinomed-{user}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError:
+        place = path.resolve()
+    except (OSError, RuntimeError):
         return None
-    name = hashlib.blake2b(str(path.absolute()).encode(), digest_size=16).hexdigest()
-    return FileLock(folder / f"{name}.lock")
+    name = hashlib.blake2b(str(place).encode(), digest_size=16).hexdigest()
+    return FileLock(folder / f"{name}.{kind}")

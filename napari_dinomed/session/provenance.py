@@ -19,7 +19,7 @@ from napari_dinomed.annotation.making import BLANK, Answer, Change
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.io import Origin
 from napari_dinomed.io.format import FIRST
-from napari_dinomed.session.file import SUFFIX, SavedDocument
+from napari_dinomed.session.file import SUFFIX, SavedDocument, save_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +102,11 @@ def answered_at_once(
         pick_of(volume),
         versions(),
     )
+
+
+def save_beside(labels: Path, saved: SavedDocument) -> None:
+    """Write how labels were made beside their file; errors as `save_document`."""
+    save_document(beside(labels), without_folders(saved))
 
 
 def without_folders(saved: SavedDocument) -> SavedDocument:

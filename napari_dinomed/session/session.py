@@ -21,7 +21,7 @@ from napari_dinomed.session.computing import Computing
 from napari_dinomed.session.deferred import Deferred, Queue
 from napari_dinomed.session.file import SavedDocument, load_document, save_document
 from napari_dinomed.session.own_weights import remember_weights, without_foreign_weights
-from napari_dinomed.session.provenance import beside, pick_of, versions, without_folders
+from napari_dinomed.session.provenance import pick_of, versions
 from napari_dinomed.session.steps import name_of
 from napari_dinomed.volume import require_seen_together
 
@@ -182,11 +182,7 @@ class Session:
 
     def save(self, path: Path) -> None:
         """Write the document to a file of the user's choice; errors as `save_document`."""
-        save_document(path, self._to_save())
-
-    def save_beside(self, labels: Path) -> None:
-        """Write how labels were made beside their file; errors as `save_document`."""
-        save_document(beside(labels), without_folders(self._to_save()))
+        save_document(path, self.to_save())
 
     def close(self) -> None:
         """Let the engine forget the volume, and others have the document."""
@@ -384,7 +380,8 @@ class Session:
         self.changed.emit(before, self.document)
         self.computing.follow(self.document)
 
-    def _to_save(self) -> SavedDocument:
+    def to_save(self) -> SavedDocument:
+        """The document as it is now, and how it was made."""
         computing = self.computing
         return SavedDocument(
             self.fingerprint,
@@ -407,10 +404,12 @@ class Session:
                 self._is_unreadable = False
                 if kept is not None:
                     self.noticed.emit(f"What could not be read is kept as {kept.name}.")
-            self._autosave.write(self._to_save())
+            self._autosave.write(self.to_save())
         except DocumentError as error:
             self.computing.is_paused, self.is_saved = True, False
             self.computing.cancel()
+            # Whoever has written since has the volume now.
+            self._autosave.release()
             self.noticed.emit(str(error))
         except DinomedError as error:
             self.is_saved = False
@@ -425,7 +424,7 @@ class Session:
             return
         if self._autosave is not None:
             try:
-                kept = self._autosave.write_aside(self._to_save())
+                kept = self._autosave.write_aside(self.to_save())
                 self.noticed.emit(f"What was made here last is kept as {kept.name}.")
             except DinomedError as error:
                 self.failed.emit(f"Not saved: {error}")

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 
 import numpy as np
+import psutil
 import pydicom
 import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
@@ -23,6 +24,7 @@ from napari_dinomed.errors import (
 from napari_dinomed.io import (
     Pick,
     describe,
+    dicom_sizes,
     list_contents,
     read_labels,
     read_volume,
@@ -88,6 +90,38 @@ def test_deflated(series):
         dataset.save_as(path)
     volume = read_volume(series)
     np.testing.assert_array_equal(volume.geometry.to_file_order(volume.array), ARRAY)
+
+
+def test_a_deflated_file_that_would_fill_the_memory(series, monkeypatch):
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    class Little:
+        available = 2**22
+
+    path = series / "897"
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.PixelData += bytes(2**21)
+    dataset.save_as(path)
+    assert path.stat().st_size < 2**14
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Little)
+    with pytest.raises(ReadError, match=r"inflate to more than 0\.00105 GB"):
+        dicom_sizes.require_inflatable(path)
+    with pytest.raises(ReadError, match="inflate"):
+        read_volume(path)
+
+
+def test_a_frame_that_is_larger_than_the_header_says(tmp_path):
+    series = made.write_dicom(tmp_path / "series", np.tile(ARRAY, (1, 8, 8)), MATRIX)
+    for path in series.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.compress(JPEG2000Lossless)
+        at = dataset.PixelData.index(b"\xff\x4f\xff\x51") + 8
+        width = (60_000).to_bytes(4, "big")
+        dataset.PixelData = dataset.PixelData[:at] + width + dataset.PixelData[at + 4 :]
+        dataset.save_as(path)
+    with pytest.raises(ReadError, match=r"holds one of .* × 60000"):
+        read_volume(series)
 
 
 def test_one_multiframe_file(tmp_path):

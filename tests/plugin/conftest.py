@@ -79,3 +79,15 @@ def brush(loop):
         loop.run()
 
     return paint
+
+
+@pytest.fixture
+def save(loop):
+    """Save labels, and wait until what became of it is said."""
+
+    def save_labels(workbench, path):
+        workbench.exchange.save_labels(path)
+        workbench.exchange._writer.submit(lambda: None).result()
+        loop.run()
+
+    return save_labels

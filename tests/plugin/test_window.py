@@ -146,6 +146,7 @@ def test_the_whole_job(open_panel, qtbot, shared_data, tmp_path):
     reached = dice(spleen, shown(panel) == 1)
     assert reached > SPLEEN_BOUND, reached
     workbench.exchange.save_labels(tmp_path / "labels.nii.gz")
+    qtbot.waitUntil((tmp_path / "labels.nii.gz").exists, timeout=TIMEOUT)
     saved, _ = read_labels(tmp_path / "labels.nii.gz")
     np.testing.assert_array_equal(saved, shown(panel))
     assert cell(panel, 0, Column.VOLUME)[1] == f"{(saved == 1).sum():,} voxels"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,13 +11,20 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points
+from napari.utils.colormaps import DirectLabelColormap
 
 from napari_dinomed.annotation.labels import State
 from napari_dinomed.engine.messages import EncodeVolume, SegmentVolume, SliceLabels
 from napari_dinomed.errors import EngineError
 from napari_dinomed.io import Pick, read_labels, read_volume
+from napari_dinomed.plugin import exchange
 from napari_dinomed.plugin.files import get_reader
-from napari_dinomed.plugin.layers import image_options, labels_over, volume_of
+from napari_dinomed.plugin.layers import (
+    LabelColors,
+    image_options,
+    labels_over,
+    volume_of,
+)
 from napari_dinomed.plugin.result_box import filters, suffix_of, with_suffix
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
@@ -94,11 +102,11 @@ def test_binding_adds_three_layers_exactly_over_the_image(bench, image):
     assert bench.sheet.prompts.layer.mode == "add"
 
 
-def test_a_click_paints_and_is_what_is_saved(scanned, click, tmp_path):
+def test_a_click_paints_and_is_what_is_saved(scanned, click, tmp_path, save):
     click(scanned, 3, 9, 9)
     assert document(scanned).mask(1).count == 125
     assert_shown(scanned)
-    scanned.exchange.save_labels(tmp_path / "labels.nii.gz")
+    save(scanned, tmp_path / "labels.nii.gz")
     saved, _ = read_labels(tmp_path / "labels.nii.gz")
     np.testing.assert_array_equal(saved, shown(scanned))
 
@@ -667,13 +675,13 @@ def test_what_is_done_is_not_replaced_by_labels_from_elsewhere(bench, click, loo
 
 @pytest.mark.parametrize("name", ["l.seg.nrrd", "l.nii.gz"])
 def test_saved_labels_are_taken_up_by_opening_them(
-    scan, scanned, open_on, click, loop, tmp_path, name
+    scan, scanned, open_on, click, loop, save, tmp_path, name
 ):
     click(scanned, 3, 9, 9)
     scanned.change_label(1, name="spleen", color=(0.0, 0.5, 1.0))
     saved = shown(scanned).copy()
     path = str(tmp_path / name)
-    scanned.exchange.save_labels(tmp_path / name)
+    save(scanned, tmp_path / name)
     bench = open_on(replace(scan, array=scan.array + 1))
     ((array, options, kind),) = get_reader(path)(path)
     assert kind == "labels"
@@ -692,9 +700,9 @@ def test_labels_of_another_grid_are_refused(bench):
     assert document(bench).is_blank
 
 
-def test_going_on_from_a_file(scanned, click, tmp_path):
+def test_going_on_from_a_file(scanned, click, tmp_path, save):
     click(scanned, 3, 9, 9)
-    scanned.exchange.save_labels(tmp_path / "l.nii.gz")
+    save(scanned, tmp_path / "l.nii.gz")
     saved = shown(scanned).copy()
     scanned.undo()
     scanned.exchange.continue_from_file(tmp_path / "l.nii.gz")
@@ -726,23 +734,23 @@ def test_nothing_to_split_is_said(bench):
     assert "Nothing is Label 1 yet" in said[-1]
 
 
-def test_saving_where_one_cannot_is_said(bench, click, tmp_path):
+def test_saving_where_one_cannot_is_said(bench, click, tmp_path, save):
     click(bench, *INSIDE)
     said = listen(bench.failed)
-    bench.exchange.save_labels(tmp_path / "none" / "l.nii.gz")
+    save(bench, tmp_path / "none" / "l.nii.gz")
     assert "not there" in said[-1]
     recovered = listen(bench.recovered)
     bench.new_label()
     assert recovered
 
 
-def test_labels_go_into_the_images_own_store(open_on, click, loop, tmp_path):
+def test_labels_go_into_the_images_own_store(open_on, click, loop, tmp_path, save):
     array = np.random.default_rng(0).integers(0, 200, (6, 20, 24)).astype(np.uint8)
     store = made.write_zarr(tmp_path / "image.zarr", array)
     bench = open_on(read_volume(store, Pick("s0")))
     assert bench.exchange.own_store == store
     click(bench, 3, 9, 9)
-    bench.exchange.save_labels(bench.exchange.own_store)
+    save(bench, bench.exchange.own_store)
     saved, _ = read_labels(store / "labels" / "dinomed")
     np.testing.assert_array_equal(saved, shown(bench))
     np.testing.assert_array_equal(read_volume(store).array, array)
@@ -850,3 +858,55 @@ def test_a_right_click_or_one_with_shift_excludes(
     (point,) = bench.session.document.prompts.points
     assert point.include is includes
     assert bench.include
+
+
+def test_colours_are_those_that_napari_would_show():
+    colors = {None: "transparent", 0: "transparent", 3: (1, 0, 0, 1.0), 60_000: "blue"}
+    values = np.array([[0, 1, 3, 60_000]], np.uint16)
+    for selected in (False, True):
+        options = {"color_dict": colors, "use_selection": selected, "selection": 3}
+        np.testing.assert_array_equal(
+            LabelColors(**options).map(values), DirectLabelColormap(**options).map(values)
+        )
+
+
+def test_voxels_changed_in_place_are_another_volume(bench, loop):
+    before = bench.session.fingerprint
+    bench.image.data[0, 0, 0] += 1
+    bench.image.events.data()
+    loop.run()
+    assert bench.session.fingerprint != before
+    assert bench.fingerprint_of(bench.image) == bench.session.fingerprint
+
+
+def test_saving_does_not_keep_the_window_waiting(
+    scanned, click, loop, tmp_path, monkeypatch
+):
+    click(scanned, 3, 9, 9)
+    may_write = threading.Event()
+    write = exchange.write_labels
+    monkeypatch.setattr(
+        exchange, "write_labels", lambda *all_: may_write.wait(60) and write(*all_)
+    )
+    saved = shown(scanned).copy()
+    said = listen(scanned.said)
+    scanned.exchange.save_labels(tmp_path / "l.nii.gz")
+    scanned.undo()
+    loop.run()
+    may_write.set()
+    scanned.exchange._writer.submit(lambda: None).result()
+    loop.run()
+    assert "Saved" in said[-1]
+    np.testing.assert_array_equal(read_labels(tmp_path / "l.nii.gz")[0], saved)
+
+
+def test_whatever_goes_wrong_in_saving_is_said(bench, click, save, tmp_path, monkeypatch):
+    click(bench, *INSIDE)
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(exchange, "write_labels", fail)
+    failed = listen(bench.failed)
+    save(bench, tmp_path / "l.nii.gz")
+    assert "l.nii.gz: MemoryError" in failed[-1]
