@@ -36,7 +36,7 @@ class Hands(Protocol):
     def each(
         self, work: Callable[[Task], Result], tasks: Iterable[Task]
     ) -> Iterator[tuple[Task, Result | BaseException]]:
-        """Do tasks: each with its result, or with what a worker died of."""
+        """Do tasks: each with its result, or with the error that came instead."""
 
 
 class Here:
@@ -47,9 +47,13 @@ class Here:
     def each(
         self, work: Callable[[Task], Result], tasks: Iterable[Task]
     ) -> Iterator[tuple[Task, Result | BaseException]]:
-        """Do one task after another; what is raised is raised here."""
+        """Do one task after another."""
         for task in tasks:
-            yield task, work(task)
+            try:
+                done: Result | BaseException = work(task)
+            except Exception as error:  # noqa: BLE001 - one task is not the end of a run
+                done = error
+            yield task, done
 
 
 @contextmanager

@@ -208,5 +208,6 @@ def require_room(volume: Volume) -> None:
     if needed > free:
         raise VolumeError(
             f"Labelling {volume.geometry} takes about {needed / 1e9:.3g} GB of memory, of "
-            f"which {free / 1e9:.3g} GB are free. Open a coarser level of it, or a part."
+            f"which {free / 1e9:.3g} GB are free. Open a coarser level of it, or a part; "
+            "'apply --in-store' labels an OME-Zarr block by block."
         )

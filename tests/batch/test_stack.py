@@ -14,7 +14,7 @@ from napari_dinomed.batch.hands import Here
 from napari_dinomed.batch.stack.plan import Place, StackPlan, Wishes
 from napari_dinomed.batch.stack.run import StackRun
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.errors import ReadError, WriteError
+from napari_dinomed.errors import DinomedError, ReadError, WriteError
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels
 from napari_dinomed.io.journal import Journal
@@ -198,6 +198,8 @@ def test_what_is_not_as_expected_is_said(model, store, tmp_path, quick):
         _plan(model, store, tmp_path, region="30:,:,:")
     with pytest.raises(ReadError, match="no level '7'"):
         _plan(model, store, tmp_path, level="7")
+    with pytest.raises(ReadError, match="Expected a plain name"):
+        _plan(model, store, tmp_path, name="../elsewhere")
     with pytest.raises(ReadError, match="Expected an OME-Zarr image"):
         _plan(model, model, tmp_path)
     plan = _plan(model, store, tmp_path / "out", region="0:6,0:32,0:40")
@@ -209,6 +211,27 @@ def test_what_is_not_as_expected_is_said(model, store, tmp_path, quick):
         _applied(wider)
     _applied(wider, overwrite=True)
     assert _stored(wider)[:, :, 40:].any()
+
+
+def test_a_block_that_fails_is_not_the_end_and_is_done_later(
+    model, store, tmp_path, quick, monkeypatch
+):
+    plan, label = _plan(model, store, tmp_path / "out"), BoxReader.label
+
+    def broken(self, box):
+        if box[1].start and box[2].start:
+            raise ReadError("a chunk is damaged.")
+        return label(self, box)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BoxReader, "label", broken)
+        with pytest.raises(DinomedError, match=r"2 of 8 blocks failed.*chunk is damaged"):
+            _applied(plan)
+    assert not (store / "labels/dark/s0/c/0/1/1").exists()
+    count = len(quick)
+    _applied(plan)
+    assert len(quick) - count == 2
+    assert (store / "labels/dark/s0/c/0/1/1").exists()
 
 
 def test_nothing_is_read_by_the_model_where_all_is_the_same(model, tmp_path, whole, quick):

@@ -131,6 +131,10 @@ class StackPlan:
         ModelError
             Where the encoder is another one than taught the model.
         """
+        if Path(place.name).name != place.name or place.name.startswith("."):
+            raise ReadError(
+                f"Expected a plain name for labels in a store, got {place.name!r}."
+            )
         header = read_header(place.model)
         sight = header.sight
         stack = open_stack(place.store, wishes.level, sight.spacing)

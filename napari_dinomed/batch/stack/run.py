@@ -152,18 +152,22 @@ class StackRun:
 
     def _phase(self, hands: Hands, phase: str, tasks: list[Task]) -> Iterator[Step]:
         """Do what is not done of some tasks."""
-        undone = self._undone(tasks)
+        undone, failed = self._undone(tasks), []
         total = len(tasks)
         count = total - len(undone)
         yield Step(phase, count, total)
         for task, done in hands.each(BlockWork(self.plan, self.device).do, undone):
             if isinstance(done, BaseException):
-                raise DinomedError(
-                    f"{name_of(task)} failed: {done}. What is done is kept: begin again."
-                ) from done
+                failed.append(f"{name_of(task)}: {done}")
+                continue
             self._journal.note(done)
             count += 1
             yield Step(phase, count, total)
+        if failed:
+            raise DinomedError(
+                f"{len(failed)} of {total} blocks failed, first {failed[0]} All others are "
+                "done and kept: mend that, and begin again."
+            )
 
     def _undone(self, tasks: list[Task]) -> list[Task]:
         done = self._rows
