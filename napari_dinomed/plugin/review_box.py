@@ -36,6 +36,7 @@ class ReviewBox(QGroupBox):
         self._review: Review | None = None
         self._case: Case | None = None
         self._image: Image | None = None
+        self._blank: Document | None = None
         self._proposed: Document | None = None
         self._skipped: set[str] = set()
         self.about = QLabel(_EXPLAINED)
@@ -99,16 +100,30 @@ class ReviewBox(QGroupBox):
             return
         # What somebody began to correct is taken up where it was left.
         if session.document.is_blank and case.labels:
+            self._blank = session.document
             workbench.exchange.continue_from_file(self._review.folder / case.labels)
             self._proposed = session.document
 
     def _leave(self) -> None:
-        """Close the case that is open."""
+        """Close the case that is open; labels that nobody changed leave no document."""
         layers, image = self._workbench.viewer.layers, self._image
-        self._case = self._image = self._proposed = None
+        session = self._workbench.session
+        if session is not None and self._blank is not None and self._is_untouched:
+            session.change(self._blank, "end of review")
+        self._case = self._image = self._blank = self._proposed = None
         if image is not None and image in layers:
             self._workbench.unbind()
             layers.remove(image)
+
+    @property
+    def _is_untouched(self) -> bool:
+        """Whether labels are as they were opened."""
+        session, proposed = self._workbench.session, self._proposed
+        return (
+            session is not None
+            and proposed is not None
+            and session.document.masks == proposed.masks
+        )
 
     def _accept(self) -> None:
         self._workbench.attempt(self._accepted)
@@ -117,10 +132,7 @@ class ReviewBox(QGroupBox):
         session, case, review = self._workbench.session, self._case, self._review
         if session is None or case is None or review is None:
             return
-        is_same = self._proposed is not None and (
-            session.document.masks == self._proposed.masks
-        )
-        if is_same:
+        if self._is_untouched:
             self._decide(Verdict.ACCEPTED)
             return
         if case.labels:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import cc3d
 import numpy as np
 import pytest
 import zarr
+from typer.testing import CliRunner
 
 from napari_dinomed.annotation.labels import Label, Meaning
 from napari_dinomed.batch.hands import Here
 from napari_dinomed.batch.stack.plan import Place, StackPlan, Wishes
 from napari_dinomed.batch.stack.run import StackRun
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.cli import app
 from napari_dinomed.errors import DinomedError, ReadError, WriteError
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels
@@ -291,3 +294,25 @@ def test_killed_at_any_moment_it_goes_on_with_the_same_bytes(
     ]
     assert files[0] == files[1]
     assert len(files[0]) > 8
+
+
+def test_the_command_line_labels_a_stack_in_its_own_store(model, store, tmp_path, quick):
+    def applied(*more):
+        given = ("apply", model, store, "--out", tmp_path / "out", *more)
+        return CliRunner().invoke(app, [str(one) for one in given], env={"COLUMNS": "120"})
+
+    refused = applied("--region", "0:2,:,:")
+    assert "give the labels a name with --in-store" in str(refused.exception)
+    dry = applied("--in-store", "dark", "--dry-run")
+    assert "1 of 12 × 64 × 80 voxels" in dry.output
+    assert not (store / "labels").exists()
+    done = applied("--in-store", "dark", "--instances")
+    assert done.exit_code == 0, done.output
+    assert "labels: 1 of 1 blocks" in done.stderr
+    labels = np.asarray(zarr.open_array(store / "labels/dark/s0", mode="r")[...])
+    with (tmp_path / "out/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert int(rows[0]["voxels"]) == (labels == 1).sum()
+    assert rows[0]["unit"] == "nm³"
+    things = np.asarray(zarr.open_array(store / "labels/dark-instances/s0", mode="r")[...])
+    np.testing.assert_array_equal(things > 0, labels > 0)

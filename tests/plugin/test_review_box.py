@@ -118,3 +118,18 @@ def test_later_goes_on_and_comes_back(reviewing, loop):
     box.later.click()
     loop.run()
     assert "1.nii.gz" in box.about.text()
+
+
+def test_what_was_accepted_does_not_hide_what_comes_later(reviewing, loop, results):
+    box, workbench, _, _ = reviewing
+    _press(workbench, Action.ACCEPT, loop)
+    volume = read_volume(results / "1.nii.gz")
+    other = np.zeros(volume.array.shape, np.uint8)
+    other[:4] = 1
+    legend = legend_of((new_label(1),))
+    write_labels(results / "1_labels.nii.gz", other, volume, legend)
+    case = Case("new", str(results / "1.nii.gz"), "1_labels.nii.gz", "red", 0.9, "")
+    Queue(str(results / "m.dinomed"), (case,)).write(results)
+    box.take_up(results)
+    loop.run()
+    np.testing.assert_array_equal(workbench.result(), other)
