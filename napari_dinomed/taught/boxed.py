@@ -86,17 +86,20 @@ class BoxReader:
         lengths = [part.stop - part.start for part in box]
         labels = np.zeros(lengths, dtype=np.uint16)
         best = np.zeros(lengths, dtype=np.float32)
-        differing, either = {}, {}
         for lesson, score in zip(lessons, scores, strict=True):
-            number = lesson.label.id
             found = _on_voxels(score.mean, ring, lengths)
             wins = found > best
-            labels[wins], best[wins] = number, found[wins]
-            first, *others = (alone[1:-1, 1:-1, 1:-1] for alone in score.alone)
-            for other in others:
-                differing[number] = int((first ^ other).sum())
-                either[number] = int((first | other).sum())
-        return Found(labels, differing, either)
+            labels[wins], best[wins] = lesson.label.id, found[wins]
+        pairs = {
+            lesson.label.id: [alone[1:-1, 1:-1, 1:-1] for alone in score.alone]
+            for lesson, score in zip(lessons, scores, strict=True)
+            if len(score.alone) > 1
+        }
+        return Found(
+            labels,
+            {number: int((a ^ b).sum()) for number, (a, b) in pairs.items()},
+            {number: int((a | b).sum()) for number, (a, b) in pairs.items()},
+        )
 
     def _described(self, box: Box3, ring: Ring) -> Described:
         """A box as the model reads it."""
@@ -109,42 +112,48 @@ class BoxReader:
     def _looks(self, box: Box3, axis: int, number: int) -> Looks:
         """Tokens of slices along an axis, on the model's basis."""
         boxes, step = self.boxes, self.boxes.step[axis]
-        depth = boxes.depth
-        spans, grid = [], []
+        spans = self._shown(box, axis)
+        array = read_beyond(self.voxels, boxes.shape, spans, axis, boxes.is_mirrored)
+        volume = Volume(array, Geometry.from_spacing(array.shape, boxes.spacing))
+        rows, columns = (
+            (stop - start) // token * self.encoder.spec.stride
+            for other, ((start, stop), token) in enumerate(
+                zip(spans, boxes.token, strict=True)
+            )
+            if other != axis
+        )
+        stack = SliceStack(volume, self.window, axis, step)
+        tokens = self._tokens(stack, SlicePlan(rows, columns, axis, step))
+        shape, origin = list(array.shape), [start for start, _ in spans]
+        shape[axis] -= 2 * boxes.depth
+        origin[axis] += boxes.depth
+        bank = TokenBank(tokens.shape, tuple(shape), axis, step)
+        bank.put(0, tokens)
+        return Looks.of(bank, self.model.bases[number], tuple(origin))
+
+    def _shown(self, box: Box3, axis: int) -> list[tuple[int, int]]:
+        """First voxels, and those after the last, of what is shown with a box.
+
+        Whole tokens in the plane, as many for every box; along the axis, a slice more on
+        each side to lie between, and those that only tell what lies around.
+        """
+        boxes, step = self.boxes, self.boxes.step[axis]
+        spans = []
         for other, part in enumerate(box):
             if other == axis:
-                spans.append(
-                    (
-                        (part.start // step - 1) * step - depth,
-                        (-(-part.stop // step) + 1) * step + depth,
-                    )
-                )
+                first, after = part.start // step - 1, -(-part.stop // step) + 1
+                spans.append((first * step - boxes.depth, after * step + boxes.depth))
                 continue
             token = boxes.token[other]
             start = part.start - boxes.rim * token
             count = 2 * boxes.rim + -(-boxes.size[other] // token)
             spans.append((start, start + count * token))
-            grid.append(count)
-        array = read_beyond(self.voxels, boxes.shape, spans, axis, boxes.is_mirrored)
-        spacing = boxes.spacing
-        volume = Volume(array, Geometry.from_spacing(array.shape, spacing))
-        stack = SliceStack(volume, self.window, axis, step)
-        stride = self.encoder.spec.stride
-        plan = SlicePlan(grid[0] * stride, grid[1] * stride, axis, step)
-        tokens = self._tokens(stack, plan, depth)
-        shape = list(array.shape)
-        shape[axis] -= 2 * depth
-        origin = [start for start, _ in spans]
-        origin[axis] += depth
-        bank = TokenBank(tokens.shape, tuple(shape), axis, step)
-        bank.put(0, tokens)
-        return Looks.of(bank, self.model.bases[number], tuple(origin))
+        return spans
 
-    def _tokens(
-        self, stack: SliceStack, plan: SlicePlan, depth: int
-    ) -> NDArray[np.float16]:
+    def _tokens(self, stack: SliceStack, plan: SlicePlan) -> NDArray[np.float16]:
         """Tokens (slices, channels, rows, columns) but for those that are only shown."""
-        encoder, stop = self.encoder, stack.depth - depth
+        encoder, depth = self.encoder, self.boxes.depth
+        stop = stack.depth - depth
         # Filters read far across slices at every call: all at once.
         block = encoder.block if encoder.is_planar else stop - depth
         return np.concatenate(
