@@ -17,7 +17,6 @@ from napari_dinomed.plugin.review_box import ReviewBox
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.review import Case, Queue, Review, Verdict
 from napari_dinomed.session.session import Session
-from tests.taught.conftest import SPACING, scan
 
 
 @pytest.fixture
@@ -25,12 +24,12 @@ def results(tmp_path):
     """Two volumes that were labelled, one of them badly."""
     cases = []
     for seed, light in ((0, "green"), (1, "red")):
-        grey, truth = scan(seed)
+        grey = np.random.default_rng(seed).integers(0, 200, (20, 18, 12), np.uint8)
         place = tmp_path / f"{seed}.nii.gz"
-        nib.save(nib.Nifti1Image(grey.array.T, np.diag([*SPACING[::-1], 1.0])), place)
+        nib.save(nib.Nifti1Image(grey, np.diag([1.0, 1.0, 2.0, 1.0])), place)
         volume = read_volume(place)
-        labels = (truth == 1).astype(np.uint8).T
-        labels = volume.geometry.from_file_order(labels.T)
+        labels = np.zeros(volume.array.shape, np.uint8)
+        labels[4:9, 6:12, 7:14] = 1
         name = f"{seed}_labels.nii.gz"
         write_labels(tmp_path / name, labels, volume, legend_of((new_label(1),)))
         cases.append(Case(f"t{seed}", str(place), name, light, 0.5, f"reason {seed}"))
