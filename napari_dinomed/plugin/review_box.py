@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel, QVBoxLayout
 
 from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.keymap import KEYMAP, Action
@@ -68,9 +68,17 @@ class ReviewBox(QGroupBox):
         def begin() -> None:
             self._review = Review.open(folder)
             self._skipped = set()
+            self._rise()
             self._next()
 
         self._workbench.attempt(begin)
+
+    def _rise(self) -> None:
+        """Go to the top of the panel: what is said of a case is read at each."""
+        above = self.parentWidget()
+        boxes = above.layout() if above is not None else None
+        if isinstance(boxes, QVBoxLayout):
+            boxes.insertWidget(0, self)
 
     def _choose(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open results of 'apply'")
