@@ -78,7 +78,9 @@ def test_a_box_is_whole_tokens_of_the_size_that_taught():
     assert boxes.token == (32, 32, 32)
     assert boxes.size == (768, 768, 768)
     assert all(size % cell == 0 for size, cell in zip(boxes.size, boxes.cell, strict=True))
-    flat = Boxes.of(large, (40.0, 4.0, 4.0), replace(sight, axes=(0,)), 2, is_planar=False)
+    flat = Boxes.of(
+        large, (40.0, 4.0, 4.0), replace(sight, axes=(0,), pixel=None), 2, is_planar=False
+    )
     assert flat.size[1:] == (256, 256)
     assert np.prod(flat.size) < 5e6
 
