@@ -6,6 +6,7 @@ saved in its place, and the model learns from it.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.opening import open_paths
 from napari_dinomed.review import Review, Verdict
+from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.taught.header import read_header
 
 if TYPE_CHECKING:
@@ -101,11 +103,13 @@ class ReviewBox(QGroupBox):
     def _show_case(self, case: Case) -> None:
         """Open a case's volume, and its labels as the document's start."""
         workbench = self._workbench
+        others = list(workbench.images)
         open_paths(workbench, [case.volume])
-        self._image = workbench.image
-        session = workbench.session
-        if session is None or self._review is None:
+        session, image = workbench.session, workbench.image
+        if session is None or self._review is None or image in others:
+            # It cannot be opened, which was said.
             return
+        self._image = image
         # What somebody began to correct is taken up where it was left.
         if session.document.is_blank and case.labels:
             self._blank = session.document
@@ -116,8 +120,9 @@ class ReviewBox(QGroupBox):
         """Close the case that is open; labels that nobody changed leave no document."""
         layers, image = self._workbench.viewer.layers, self._image
         session = self._workbench.session
-        if session is not None and self._blank is not None and self._is_untouched:
-            session.change(self._blank, "end of review")
+        blank = self._blank
+        if session is not None and blank is not None and self._is_untouched:
+            self._workbench.attempt(partial(session.change, blank, "end of review"))
         self._case = self._image = self._blank = self._proposed = None
         if image is not None and image in layers:
             self._workbench.unbind()
@@ -137,8 +142,16 @@ class ReviewBox(QGroupBox):
         self._workbench.attempt(self._accepted)
 
     def _accepted(self) -> None:
-        session, case, review = self._workbench.session, self._case, self._review
-        if session is None or case is None or review is None:
+        session, case = self._workbench.session, self._case
+        if session is not None and case is not None:
+            name = f"accepting {Path(case.volume).name}"
+            work = partial(self._workbench.attempt, partial(self._take_as_seen, case))
+            session.after_answers(Deferred(name, work))
+
+    def _take_as_seen(self, case: Case) -> None:
+        """Accept a case's labels as they are now."""
+        review = self._review
+        if review is None or self._case is not case:
             return
         if self._is_untouched:
             self._decide(Verdict.ACCEPTED)
@@ -159,14 +172,17 @@ class ReviewBox(QGroupBox):
 
         def learnt() -> None:
             if self._case is case:
-                workbench.turns.soon(lambda: self._decide(Verdict.CORRECTED))
+                workbench.turns.soon(partial(self._say, Verdict.CORRECTED))
 
         session.remember(model, labels, learnt)
         self.about.setText(f"{model.stem} learns from what you corrected …")
 
     def _reject(self) -> None:
         if self._case is not None:
-            self._workbench.attempt(lambda: self._decide(Verdict.REJECTED))
+            self._say(Verdict.REJECTED)
+
+    def _say(self, verdict: Verdict) -> None:
+        self._workbench.attempt(partial(self._decide, verdict))
 
     def _later(self) -> None:
         if self._case is not None:
