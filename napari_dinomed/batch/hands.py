@@ -1,35 +1,24 @@
-"""Who labels the volumes of a run: this process, or the workers of a dask cluster.
+"""Who does the tasks of a run: this process, or the workers of a dask cluster.
 
-In: how volumes are labelled, and which. Out: what is done, in the order in which it is.
-Paths go to workers, and what is to be said of a volume comes back; no voxel does.
+In: a function, and tasks. Out: what came of each, in the order in which they end. Paths
+and numbers go to workers, and what is to be said comes back; no voxel does.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from napari_dinomed.batch.done import Done
-from napari_dinomed.batch.labelling import text_of
 from napari_dinomed.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from distributed import Client, Future
 
-    from napari_dinomed.batch.labelling import Labelling
-    from napari_dinomed.headless import OnEvent
-
-    # A volume, and the place of its labels.
-    Task: TypeAlias = tuple[Path, Path]
-    Hands: TypeAlias = Callable[
-        [Labelling, list[Task], OnEvent], Iterator[tuple[Path, Done]]
-    ]
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 # Tasks that wait at each worker: none is idle, and a scheduler holds few.
 _AHEAD = 2
@@ -37,17 +26,39 @@ _AHEAD = 2
 _PATIENCE = 20
 
 
-def one_after_another(
-    labelling: Labelling, tasks: list[Task], on_event: OnEvent
-) -> Iterator[tuple[Path, Done]]:
-    """Label volumes in this process."""
-    for source, place in tasks:
-        yield place, _timed(labelling, source, place, on_event)
+class Hands(Protocol):
+    """Whoever does tasks."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this process, which can tell of progress within a task."""
+
+    def each(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task]
+    ) -> Iterator[tuple[Task, Result | BaseException]]:
+        """Do tasks: each with its result, or with the error that came instead."""
+
+
+class Here:
+    """The process itself."""
+
+    is_here = True
+
+    def each(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task]
+    ) -> Iterator[tuple[Task, Result | BaseException]]:
+        """Do one task after another."""
+        for task in tasks:
+            try:
+                done: Result | BaseException = work(task)
+            except Exception as error:  # noqa: BLE001 - one task is not the end of a run
+                done = error
+            yield task, done
 
 
 @contextmanager
 def hands_of(workers: int, scheduler: str | None = None) -> Iterator[Hands]:
-    """Who labels: this process, several of this machine, or a cluster that is there.
+    """Who works: this process, several of this machine, or a cluster that is there.
 
     Parameters
     ----------
@@ -62,7 +73,7 @@ def hands_of(workers: int, scheduler: str | None = None) -> Iterator[Hands]:
         Where dask.distributed is not installed, or the scheduler does not answer.
     """
     if scheduler is None and workers == 1:
-        yield one_after_another
+        yield Here()
         return
     try:
         from distributed import Client, LocalCluster
@@ -73,7 +84,7 @@ def hands_of(workers: int, scheduler: str | None = None) -> Iterator[Hands]:
         ) from error
     if scheduler is not None:
         with _client_of(scheduler) as client:
-            yield _Workers(client)
+            yield Workers(client)
         return
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     with (
@@ -85,7 +96,7 @@ def hands_of(workers: int, scheduler: str | None = None) -> Iterator[Hands]:
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        yield _Workers(client)
+        yield Workers(client)
 
 
 def _client_of(scheduler: str) -> Client:
@@ -100,29 +111,40 @@ def _client_of(scheduler: str) -> Client:
         ) from error
 
 
-class _Workers:
-    """Has the workers of a cluster label volumes, a few ahead of each."""
+class Workers:
+    """Workers of a cluster, with a few tasks ahead of each.
+
+    Parameters
+    ----------
+    client
+        Of the cluster.
+    """
+
+    is_here = False
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def __call__(
-        self, labelling: Labelling, tasks: list[Task], on_event: OnEvent
-    ) -> Iterator[tuple[Path, Done]]:
+    def each(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task]
+    ) -> Iterator[tuple[Task, Result | BaseException]]:
+        """Do tasks; one whose worker dies is given to others.
+
+        Raises
+        ------
+        ClusterError
+            Where the cluster is gone.
+        """
         from distributed import as_completed
 
         waiting = iter(tasks)
         asked: dict[Future, Task] = {}
         ahead = _AHEAD * max(1, len(self._client.scheduler_info()["workers"]))
-        here = replace(
-            labelling, model=labelling.model.resolve(), out=labelling.out.resolve()
-        )
 
         def ask(count: int) -> list[Future]:
             futures = []
-            for task, _ in zip(waiting, range(count), strict=False):
-                absolute = [path.resolve() for path in task]
-                future = self._client.submit(_timed, here, *absolute, pure=False)
+            for _, task in zip(range(count), waiting, strict=False):
+                future = self._client.submit(work, task, pure=False)
                 asked[future] = task
                 futures.append(future)
             return futures
@@ -130,28 +152,11 @@ class _Workers:
         try:
             done = as_completed(ask(ahead), loop=self._client.loop)
             for future in done:
-                source, place = asked.pop(future)
-                yield place, _result_of(future, source)
+                error = future.exception()
+                yield asked.pop(future), future.result() if error is None else error
                 for more in ask(1):
                     done.add(more)
         except (OSError, TimeoutError) as error:
             raise ClusterError(
                 f"The cluster is gone ({error}). What is done is kept: begin again."
             ) from error
-
-
-def _result_of(future: Future, source: Path) -> Done:
-    """What a worker returned; that it died, again and again, is said as well."""
-    error = future.exception()
-    if error is None:
-        done: Done = future.result()
-        return replace(done, source=text_of(source))
-    return Done("", text_of(source), error=f"{type(error).__name__}: {error}")
-
-
-def _timed(
-    labelling: Labelling, source: Path, place: Path, on_event: OnEvent | None = None
-) -> Done:
-    begun = time.perf_counter()
-    done = labelling.label(source, place, on_event)
-    return replace(done, seconds=round(time.perf_counter() - begun, 2))

@@ -6,10 +6,12 @@ be said of them.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.batch.done import Done
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job, OnEvent
+
+    # A volume, and the place of its labels.
+    Task: TypeAlias = tuple[Path, Path]
 
 PICTURES, _STAGED = ".pictures", ".staged"
 # Pixels of a picture in the report: it has many.
@@ -63,6 +68,16 @@ class Labelling:
             return Done("", text_of(source), error=str(error))
         except Exception as error:  # noqa: BLE001 - one volume is not the end of a run
             return Done("", text_of(source), error=f"{type(error).__name__}: {error}")
+
+    def timed(self, task: Task, on_event: OnEvent | None) -> Done:
+        """Label a volume, and note how long it took."""
+        begun = time.perf_counter()
+        done = self.label(*task, on_event)
+        return replace(done, seconds=round(time.perf_counter() - begun, 2))
+
+    def anywhere(self) -> Labelling:
+        """The same, wherever one goes."""
+        return replace(self, model=self.model.resolve(), out=self.out.resolve())
 
     def staged(self, place: Path) -> Path:
         """Where labels lie that are whole, but not yet noted and in their place."""
@@ -127,6 +142,11 @@ def state_of(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (stat.st_size, stat.st_mtime_ns)
+
+
+def digest_of(path: Path) -> str:
+    """What tells a file from others."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def text_of(path: Path) -> str:

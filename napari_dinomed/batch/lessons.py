@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from napari_dinomed.taught.teach import begun, taught
 from napari_dinomed.volume import require_same_grid
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -62,22 +63,56 @@ class Labelled:
         volume = read_volume(self.image)
         labels, stored = read_labels(self.labels)
         require_same_grid(volume, stored)
-        named = {entry.id: entry for entry in stored.legend or ()}
-        groups = [label_numbers(text) for text in self.chosen]
-        groups = groups or [(int(n),) for n in np.unique(labels) if n]
-        if len({n for group in groups for n in group}) < sum(map(len, groups)):
-            raise ModelError(f"Expected every label once, got {', '.join(self.chosen)}.")
-        legend, mapped = [], np.zeros_like(labels)
-        for number, group in enumerate(groups, start=1):
-            label = new_label(number, self.meaning)
-            names = [named[n].name if n in named else f"Label {n}" for n in group]
-            legend.append(replace(label, name=" + ".join(names)))
-            mapped[np.isin(labels, group)] = number
-        return volume, mapped, tuple(legend)
+        names = {entry.id: entry.name for entry in stored.legend or ()}
+        return volume, *chosen_labels(labels, names, self.chosen, self.meaning)
+
+
+class Lesson(Protocol):
+    """A labelled volume, wherever its labels are."""
+
+    def read(self) -> tuple[Volume, NDArray[np.int64], tuple[Label, ...]]:
+        """The volume, its labels (z, y, x), and what they stand for."""
+
+
+def chosen_labels(
+    labels: NDArray[np.int64],
+    names: Mapping[int, str],
+    chosen: tuple[str, ...],
+    meaning: Meaning,
+) -> tuple[NDArray[np.int64], tuple[Label, ...]]:
+    """Labels that are to be learnt, numbered from 1 on, and what they stand for.
+
+    Parameters
+    ----------
+    labels, names
+        Numbers (z, y, x), and names of some.
+    chosen
+        Labels to learn, as ``3``, or ``1+2`` for a union; all if empty.
+    meaning
+        Whether each label is one object, or all that looks alike.
+
+    Raises
+    ------
+    ReadError
+        Where a label is not asked for by its number.
+    ModelError
+        Where one is asked for twice.
+    """
+    groups = [label_numbers(text) for text in chosen]
+    groups = groups or [(int(n),) for n in np.unique(labels) if n]
+    if len({n for group in groups for n in group}) < sum(map(len, groups)):
+        raise ModelError(f"Expected every label once, got {', '.join(chosen)}.")
+    legend, mapped = [], np.zeros_like(labels)
+    for number, group in enumerate(groups, start=1):
+        label = new_label(number, meaning)
+        name = " + ".join(names.get(n, f"Label {n}") for n in group)
+        legend.append(replace(label, name=name))
+        mapped[np.isin(labels, group)] = number
+    return mapped, tuple(legend)
 
 
 def teach_model(
-    volumes: list[Labelled],
+    volumes: Sequence[Lesson],
     begin_with: Path | None,
     encoder: str,
     window: str | None,
@@ -100,8 +135,8 @@ def teach_model(
         As for `settled`.
     """
     model = None if begin_with is None else read_model(begin_with)
-    for files in volumes:
-        volume, labels, legend = files.read()
+    for one in volumes:
+        volume, labels, legend = one.read()
         job = prepare(volume, encoder, window, device, on_event, planes)
         model = begun(job.seen) if model is None else model
         model = taught(model, job.seen, labels, legend)

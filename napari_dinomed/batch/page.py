@@ -6,6 +6,8 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
+from napari_dinomed.review import LIGHTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
 # Pictures take some 10 kB each, and a page has to open.
 _MOST_PICTURES = 500
-_ORDER = {"red": 0, "yellow": 1, "green": 2}
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Labels to review</title>
 <style>
@@ -57,8 +58,8 @@ def report_of(rows: Iterable[Done], pictures: Path) -> str:
     pictures
         Folder of pictures, named after the files of labels.
     """
-    ordered = sorted(rows, key=lambda row: (_ORDER[_light(row)], -_doubt(row)))
-    lights = [_light(row) for row in ordered]
+    ordered = sorted(rows, key=lambda row: (LIGHTS.index(row.light), -row.doubt))
+    lights = [row.light for row in ordered]
     shown = [
         _row(row, pictures if number < _MOST_PICTURES else None)
         for number, row in enumerate(ordered)
@@ -66,20 +67,9 @@ def report_of(rows: Iterable[Done], pictures: Path) -> str:
     return _PAGE.format(
         volumes=len(ordered),
         failed=sum(bool(row.error) for row in ordered),
-        lights=", ".join(f"{lights.count(light)} {light}" for light in _ORDER),
+        lights=", ".join(f"{lights.count(light)} {light}" for light in LIGHTS),
         rows="\n".join(shown),
     )
-
-
-def _light(row: Done) -> str:
-    """The worst light of a volume's labels."""
-    if row.error or not row.measures:
-        return "red"
-    return min((one.light for one in row.measures), key=_ORDER.__getitem__)
-
-
-def _doubt(row: Done) -> float:
-    return max((one.doubt for one in row.measures), default=1.0)
 
 
 def _row(row: Done, pictures: Path | None) -> str:
@@ -88,11 +78,10 @@ def _row(row: Done, pictures: Path | None) -> str:
     labels = "<br>".join(
         f"{escape(one.label)} {one.volume:.4g} {escape(one.unit)}" for one in row.measures
     )
-    why = [f"{one.label}: {one.reason}" for one in row.measures if one.reason]
-    reasons = "<br>".join(map(escape, [row.error, *why, *row.warnings]))
+    reasons = "<br>".join(map(escape, row.reasons))
     return (
-        f'<tr class="{_light(row)}"><td data-key="{escape(name)}">'
-        f"<b>{escape(name)}</b><br>{picture}<td>{labels}<td>{_doubt(row):.2f}"
+        f'<tr class="{row.light}"><td data-key="{escape(name)}">'
+        f"<b>{escape(name)}</b><br>{picture}<td>{labels}<td>{row.doubt:.2f}"
         f"<td>{reasons}<td>{row.seconds:.1f}</tr>"
     )
 

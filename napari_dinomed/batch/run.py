@@ -9,34 +9,37 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import shutil
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from napari_dinomed import __version__
 from napari_dinomed.batch.done import Done
-from napari_dinomed.batch.hands import one_after_another
+from napari_dinomed.batch.hands import Here
 from napari_dinomed.batch.held import held
-from napari_dinomed.batch.labelling import PICTURES, Labelling, state_of, text_of
+from napari_dinomed.batch.labelling import PICTURES, Labelling, digest_of, state_of, text_of
 from napari_dinomed.batch.page import report_of
 from napari_dinomed.batch.quality import Measures
 from napari_dinomed.errors import WriteError
 from napari_dinomed.io.atomic import write_text
+from napari_dinomed.io.journal import Journal
+from napari_dinomed.review import Case, Queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from napari_dinomed.batch.hands import Hands, Task
+    from napari_dinomed.batch.hands import Hands
+    from napari_dinomed.batch.labelling import Task
     from napari_dinomed.headless import OnEvent
 
 MANIFEST, RESULTS, REPORT = "manifest.jsonl", "results.csv", "report.html"
 
 _ADAPTER = TypeAdapter(Done)
+_HERE = Here()
 
 
 @dataclass(eq=False)
@@ -58,7 +61,7 @@ class Batch:
 
     def waiting(self, places: list[Task]) -> list[Task]:
         """The volumes that are not done, each with the place of its labels."""
-        done = {row.task: row for row in self._rows() if not row.error}
+        done = {row.task: row for row in self._journal.rows() if not row.error}
         self._tasks = {place: self._task(source, place) for source, place in places}
         return [
             (source, place)
@@ -77,8 +80,12 @@ class Batch:
         """Folder of results."""
         return self.labelling.out
 
+    @property
+    def _journal(self) -> Journal[Done]:
+        return Journal(self.out / MANIFEST, _ADAPTER)
+
     def run(
-        self, waiting: list[Task], on_event: OnEvent, hands: Hands = one_after_another
+        self, waiting: list[Task], on_event: OnEvent, hands: Hands = _HERE
     ) -> Iterator[Done]:
         """Label volumes; a volume's own failure is a row of its own.
 
@@ -104,20 +111,25 @@ class Batch:
             raise WriteError(f"Cannot make the folder {self.out}: {error}") from error
         with held(self.out):
             self._finish_staged()
-            own = []
+            # Workers may run in another folder.
+            own = {}
             for source, place in waiting:
                 try:
                     self._require_own(place)
-                    own.append((source, place))
+                    own[source.resolve(), place.resolve()] = (source, place)
                 except WriteError as error:
                     yield self._noted(place, Done("", text_of(source), error=str(error)))
-            for place, done in hands(self.labelling, own, on_event):
-                yield self._noted(place, done)
+            labelling = self.labelling if hands.is_here else self.labelling.anywhere()
+            work = partial(labelling.timed, on_event=on_event if hands.is_here else None)
+            for task, done in hands.each(work, own):
+                source, place = own[task]
+                row = _died(done) if isinstance(done, BaseException) else done
+                yield self._noted(place, replace(row, source=text_of(source)))
 
     def _noted(self, place: Path, done: Done) -> Done:
         """Note that a volume is done, and only then put its labels in their place."""
         done = replace(done, task=self._tasks[place])
-        self._note(done)
+        self._journal.note(done)
         if not done.error:
             self._put(place)
         return done
@@ -133,7 +145,7 @@ class Batch:
 
     def _finish_staged(self) -> None:
         """Put labels in their place that a killed run noted and did not come to."""
-        for row in self._rows():
+        for row in self._journal.rows():
             place = self.out / row.labels
             staged = self.labelling.staged(place)
             if row.labels and staged.exists() and state_of(staged) == row.written:
@@ -141,7 +153,7 @@ class Batch:
 
     def write_results(self) -> list[Done]:
         """Write ``results.csv``, a row for each label of each volume, and the report."""
-        latest = {row.task: row for row in self._rows()}
+        latest = {row.task: row for row in self._journal.rows()}
         rows = [latest[task] for task in self._tasks.values() if task in latest]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -153,13 +165,15 @@ class Batch:
                 writer.writerow([row.source, row.labels, *cells, said, row.error])
         write_text(self.out / RESULTS, text.getvalue())
         write_text(self.out / REPORT, report_of(rows, self.out / PICTURES))
+        cases = tuple(_case_of(row) for row in rows)
+        Queue(str(self.labelling.model.resolve()), cases).write(self.out)
         return rows
 
     def _require_own(self, place: Path) -> None:
         """Raise `WriteError` where there are labels that are not as they were written."""
         if self.overwrite or not place.exists():
             return
-        written = {row.labels: row.written for row in self._rows() if row.labels}
+        written = {row.labels: row.written for row in self._journal.rows() if row.labels}
         if written.get(place.name) != state_of(place):
             raise WriteError(
                 f"{place} is there already, and not as a run left it: somebody may "
@@ -168,9 +182,7 @@ class Batch:
 
     @cached_property
     def _digest(self) -> str:
-        return hashlib.blake2b(
-            self.labelling.model.read_bytes(), digest_size=16
-        ).hexdigest()
+        return digest_of(self.labelling.model)
 
     def _task(self, source: Path, place: Path) -> str:
         """What identifies the labelling of a volume, as it lies on disk now."""
@@ -186,26 +198,13 @@ class Batch:
         )
         return hashlib.blake2b(repr(about).encode(), digest_size=16).hexdigest()
 
-    def _note(self, done: Done) -> None:
-        """Add a line to the manifest, and have it on disk before anything else is done."""
-        try:
-            with (self.out / MANIFEST).open("a", encoding="utf-8") as file:
-                # A line that was torn by a kill must not swallow this one.
-                file.write(f"\n{_ADAPTER.dump_json(done).decode()}\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise WriteError(f"Cannot write {self.out / MANIFEST}: {error}") from error
 
-    def _rows(self) -> list[Done]:
-        """What the manifest says is done; torn lines are left out."""
-        path = self.out / MANIFEST
-        if not path.exists():
-            return []
-        rows = []
-        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            try:
-                rows.append(_ADAPTER.validate_json(line))
-            except ValidationError:
-                continue
-        return rows
+def _died(error: BaseException) -> Done:
+    """What is said of a volume of which workers died, again and again."""
+    return Done("", "", error=f"{type(error).__name__}: {error}")
+
+
+def _case_of(row: Done) -> Case:
+    """A volume as somebody is to review it."""
+    volume, reasons = str(Path(row.source).resolve()), "; ".join(row.reasons)
+    return Case(row.task, volume, row.labels, row.light, row.doubt, reasons)

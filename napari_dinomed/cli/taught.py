@@ -21,9 +21,18 @@ from napari_dinomed.cli.common import (
     progress_bar,
 )
 from napari_dinomed.cli.common import out as console
-from napari_dinomed.errors import ModelError
+from napari_dinomed.cli.stack import (
+    InStore,
+    StackInstances,
+    StackLevel,
+    StackMask,
+    StackRegion,
+    apply_to_stack,
+)
+from napari_dinomed.errors import ModelError, ReadError
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
 from napari_dinomed.features.stack import Planes
+from napari_dinomed.session.file import SUFFIX as DOCUMENT
 from napari_dinomed.taught.header import SUFFIX, Header, read_header
 
 Head = Literal["auto", "knn", "probe", "perceptron"]
@@ -37,7 +46,8 @@ ModelOut = Annotated[Path, typer.Option(help="Model to write, NAME.dinomed.")]
 def teach(
     image: Annotated[list[str], typer.Option(help="A volume. May be repeated.")],
     labels: Annotated[
-        list[str], typer.Option(help="Its labels, on the same grid; one for each --image.")
+        list[str],
+        typer.Option(help="Its labels, or its saved document; one for each --image."),
     ],
     out: ModelOut,
     label: Annotated[
@@ -58,6 +68,7 @@ def teach(
 ) -> None:
     """Teach a model from labelled volumes, so that it labels others without a click."""
     from napari_dinomed.batch.lessons import Labelled, teach_model
+    from napari_dinomed.cli.documents import FromDocument
 
     if len(image) != len(labels):
         raise ModelError(
@@ -70,7 +81,9 @@ def teach(
         planes, window = sight.planes, window or sight.window_name
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
     volumes = [
-        Labelled(one, theirs, tuple(label or ()), meaning)
+        (FromDocument if theirs.endswith(DOCUMENT) else Labelled)(
+            one, theirs, tuple(label or ()), meaning
+        )
         for one, theirs in zip(image, labels, strict=True)
     ]
     with progress_bar() as on_event:
@@ -119,8 +132,25 @@ def apply(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
+    in_store: InStore = None,
+    level: StackLevel = None,
+    region: StackRegion = None,
+    mask: StackMask = None,
+    instances: StackInstances = False,
 ) -> None:
     """Label many volumes with a taught model; begun again, it goes on where it ended."""
+    if in_store is not None:
+        from napari_dinomed.batch.stack.plan import Place, Wishes
+
+        wishes = Wishes(level, region, mask, window, encoder, instances)
+        stack = Place(model, Path(_only(inputs)), out, in_store)
+        apply_to_stack(stack, wishes, device, overwrite, workers, scheduler, dry_run)
+        return
+    if any((level, region, mask, instances)):
+        raise ReadError(
+            "--level, --region, --mask and --instances are for an OME-Zarr image that is "
+            "labelled block by block: give the labels a name with --in-store."
+        )
     from napari_dinomed.batch.hands import hands_of
     from napari_dinomed.batch.inputs import find_inputs, results_for
     from napari_dinomed.batch.labelling import Labelling
@@ -180,6 +210,36 @@ def model_merge(
     *_, complete = settled(first)
     complete.write(out)
     _print_lessons(complete.header)
+
+
+@model.command("compare")
+def model_compare(
+    models: Annotated[list[Path], typer.Argument(help="Two models or more.")],
+    image: Annotated[
+        list[str] | None, typer.Option(help="A volume to try them on. May be repeated.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option(help="Its labels; one for each --image.")
+    ] = None,
+    encoder: OwnEncoder = None,
+    device: Device = "auto",
+) -> None:
+    """Set models side by side: what each knows, and how well it does on volumes."""
+    from napari_dinomed.cli.compare import print_trials, side_by_side
+
+    pairs = list(zip(image or (), labels or (), strict=False))
+    if len(image or ()) != len(labels or ()):
+        raise ModelError("Expected as many --labels as --image.")
+    console.print(side_by_side(models))
+    if pairs:
+        print_trials(models, pairs, encoder, device)
+
+
+def _only(inputs: list[str]) -> str:
+    """The one image that is labelled in its own store."""
+    if len(inputs) != 1:
+        raise ReadError(f"--in-store labels one OME-Zarr image, got {len(inputs)} inputs.")
+    return inputs[0]
 
 
 def _require_model_name(path: Path, may_exist: bool) -> None:

@@ -25,8 +25,11 @@ from napari_dinomed.cli.common import out as console
 from napari_dinomed.errors import DinomedError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_dinomed.taught.header import Sight
     from napari_dinomed.whole.readout import Figures
+    from napari_dinomed.whole.scale import Grid
     from napari_dinomed.whole.table import Row
 
 volumes = typer.Typer(
@@ -68,20 +71,37 @@ def evaluate(
     window: WindowName = None,
     device: Device = "auto",
     json_out: JsonFile = None,
+    side: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=32, help="Pixels of a slice's shorter side. May be repeated, to compare."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG: mean AUROC of encoders, sides and readouts.")
+    ] = None,
 ) -> None:
     """Say how well each label is told, on patients that did not teach it."""
     from dataclasses import asdict
 
+    from napari_dinomed.bench.heat import plot_scale
+    from napari_dinomed.bench.plots import require_plots
     from napari_dinomed.bench.suite import short_name
+    from napari_dinomed.whole.scale import Trial, grids_of
     from napari_dinomed.whole.table import read_table
 
-    rows, written = read_table(table), []
-    for name in encoder or ["filters"]:
-        features, _ = _features(rows, name, window, device)
+    if plot is not None:
+        require_plots()
+    rows, written, trials = read_table(table), [], []
+    for name, pixels in _pairs(encoder or ["filters"], side or [], device):
+        features = _features_at(rows, name, pixels, window, device)
         columns = ("label", "read by", "true", "AUROC", "95 %", "permuted", "AUPRC", "ECE")
-        shown = Table(*columns, title=short_name(name))
-        for one in _all_figures(rows, features):
-            written.append({"encoder": short_name(name), **asdict(one)})
+        title = f"{short_name(name)}{f' at {pixels}' if pixels else ''}"
+        shown = Table(*columns, title=title)
+        figures = _all_figures(rows, features)
+        trials.append(Trial(short_name(name), pixels, tuple(figures)))
+        for one in figures:
+            written.append({"encoder": short_name(name), "side": pixels, **asdict(one)})
             shown.add_row(
                 one.label,
                 one.readout,
@@ -93,7 +113,13 @@ def evaluate(
                 f"{one.calibration:.2f}",
             )
         console.print(shown)
+    grids = grids_of(trials)
+    for grid in grids if len(trials) > 1 else ():
+        console.print(_table_of(grid))
     write_figures(json_out, [{"volumes": written}])
+    if plot is not None:
+        plot_scale(plot, grids)
+        console.print(f"Wrote {plot}", markup=False, soft_wrap=True)
 
 
 @volumes.command("fit")
@@ -190,6 +216,38 @@ def _features(
     with progress_bar() as on_event:
         done = [embedded(row, encoder, window, device, on_event) for row in rows]
     return np.stack([features for features, _ in done]), done[0][1]
+
+
+def _pairs(encoders: list[str], sides: list[int], device: str) -> Iterator[tuple[str, int]]:
+    """Encoders at each side; once, at 0, where slices are seen as they are."""
+    from napari_dinomed.whole.sides import loaded
+
+    for name in encoders:
+        is_chosen = bool(sides) and loaded(name, device).is_planar
+        for side in sides if is_chosen else (0,):
+            yield name, side
+
+
+def _features_at(
+    rows: tuple[Row, ...], encoder: str, side: int, window: str | None, device: str
+) -> np.ndarray:
+    """Features (volumes, parts) at a resolution; the usual one if 0."""
+    from napari_dinomed.whole.embed import embedded_at
+
+    if not side:
+        return _features(rows, encoder, window, device)[0]
+    with progress_bar() as on_event:
+        done = [embedded_at(row, encoder, side, window, device, on_event) for row in rows]
+    return np.stack(done)
+
+
+def _table_of(grid: Grid) -> Table:
+    """Mean AUROC of encoders and sides."""
+    title = f"mean AUROC, {grid.readout}"
+    table = Table("", *(str(side or "as is") for side in grid.sides), title=title)
+    for encoder, means in zip(grid.encoders, grid.means, strict=True):
+        table.add_row(encoder, *(f"{mean:.2f}" for mean in means))
+    return table
 
 
 def _all_figures(rows: tuple[Row, ...], features: np.ndarray) -> list[Figures]:

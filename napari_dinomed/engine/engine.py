@@ -257,6 +257,7 @@ class Engine:
 
     def _propose(self, request: ProposeLabels, encoded: EncodedVolume) -> Steps:
         begun = time.perf_counter()
+        encoded.hold()
         yield from self._completed(encoded.encoding.planes, 0)
         model, seen = read_model(Path(request.model)), encoded.seen
         warnings = model.header.require_sight(seen.sight)
@@ -272,6 +273,7 @@ class Engine:
             yield Proposed(box.start, box.labels, legend, found.doubts, warnings, seconds)
 
     def _teach(self, request: TeachModel, encoded: EncodedVolume) -> Steps:
+        encoded.hold()
         yield from self._completed(encoded.encoding.planes, 0)
         path, seen = Path(request.model), encoded.seen
         model = read_model(path) if path.exists() else begin(seen)

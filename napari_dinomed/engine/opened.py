@@ -17,7 +17,7 @@ import psutil
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.engine.encoding import PlaneTokens, plans_for
 from napari_dinomed.errors import ForgottenError, VolumeError
-from napari_dinomed.features.adapter import known_as
+from napari_dinomed.features.adapter import Scale, known_as
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.features.filters import GREY_CHANNEL
@@ -115,6 +115,7 @@ class EncodedVolume:
         encoding, volume = self.encoding, self.volume
         encoder, banks = encoding.encoder, encoding.banks
         axes = tuple(bank.axis for bank in banks)
+        scale = Scale.of(volume, encoding.planes[0].plan)
         sight = Sight(
             known_as(encoder.spec.name),
             encoder.signature,
@@ -122,6 +123,7 @@ class EncodedVolume:
             encoding.window,
             volume.modality,
             volume.geometry.spacing,
+            scale.pixel if encoder.is_planar else None,
         )
         # Hashed once more: a cache's folders are named after the fingerprint itself.
         case = hashlib.blake2b(volume.fingerprint.encode(), digest_size=12).hexdigest()
@@ -206,5 +208,6 @@ def require_room(volume: Volume) -> None:
     if needed > free:
         raise VolumeError(
             f"Labelling {volume.geometry} takes about {needed / 1e9:.3g} GB of memory, of "
-            f"which {free / 1e9:.3g} GB are free. Open a coarser level of it, or a part."
+            f"which {free / 1e9:.3g} GB are free. Open a coarser level of it, or a part; "
+            "'apply --in-store' labels an OME-Zarr block by block."
         )

@@ -31,6 +31,7 @@ from napari_dinomed.volume import Geometry, NamedLabel, Volume
 from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ _UNITS = {
 }
 _NAMES = {unit: name for name, (unit, factor) in _UNITS.items() if factor == 1.0}
 _MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
-_LEVELS = 4
+_LEVELS = 8
 _SMALLEST = 64
 _CHUNK = (32, 256, 256)
 _LABEL_NAME = "dinomed"
@@ -57,7 +58,7 @@ _OWN_FILES = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata", ".DS_Store", "Thu
 
 
 @dataclass(frozen=True, eq=False)
-class _Level:
+class PyramidLevel:
     """An array of a pyramid.
 
     Parameters
@@ -118,7 +119,7 @@ class OmeZarr(Format):
 
     def contents(self, source: Source) -> Contents:
         """Levels, time points and channels."""
-        levels = _levels(source)
+        levels = levels_of(source)
         lengths = dict(zip(levels[0].axes, levels[0].array.shape, strict=True))
         parts = tuple(Part(level.key, level.title) for level in levels)
         return Contents(
@@ -130,13 +131,18 @@ class OmeZarr(Format):
 
     def read(self, source: Source, pick: Pick) -> Volume:
         """Open a level; where it is large, voxels are read when they are needed."""
-        levels = _levels(source)
+        levels = levels_of(source)
         level, notes = _choose(levels, pick.part, source.name)
+        volume = self.opened(source, level, pick)
+        if not is_large(volume.array):
+            volume = replace(volume, array=volume.array.compute())
+        return replace(volume, notes=notes)
+
+    def opened(self, source: Source, level: PyramidLevel, pick: Pick) -> Volume:
+        """A level whose voxels are read when they are needed."""
         watch(level.array, source.name)
         array = lazy(level.array, source.name, self.name, level.array.chunks)
         array = take_picked(array, level.axes, pick, source.name)
-        if not is_large(array):
-            array = array.compute()
         matrix = np.zeros((4, 4))
         matrix[[2, 1, 0], [0, 1, 2]] = level.scale
         matrix[[2, 1, 0], 3] = level.translation
@@ -150,7 +156,6 @@ class OmeZarr(Format):
         volume = replace(
             volume,
             header=header,
-            notes=notes,
             origin=Origin(source, replace(pick, part=level.key)),
         )
         return volume if legend is None else as_labels(volume, legend)
@@ -170,8 +175,8 @@ class OmeZarr(Format):
         if header is not None and is_same(path, header.root):
             path = path / "labels" / _LABEL_NAME
         if self.is_label_place(path):
-            _require_labels(path.parent)
-        _require_replaceable(path)
+            require_labels(path.parent)
+        require_replaceable(path)
         return path
 
     def is_room(self, place: Path, source: Volume) -> bool:
@@ -201,24 +206,24 @@ class OmeZarr(Format):
         labels = place.parent
         if not self.is_label_place(place):
             version = header.version if header is not None else "0.5"
-            with replacing_folder(place, _require_replaceable) as temporary:
+            with replacing_folder(place, require_replaceable) as temporary:
                 _write_pyramid(temporary, voxels, source.geometry, legend, version)
             return
-        version = "0.4" if _group_format(labels.parent) == 2 else "0.5"
+        version = "0.4" if group_format(labels.parent) == 2 else "0.5"
         if _is_empty(labels):
             # All at once: a store has no labels, or these.
             with replacing_folder(labels, _require_empty) as temporary:
-                _start_labels(temporary, version)
+                start_labels(temporary, version)
                 inner = temporary / place.name
                 _write_pyramid(inner, voxels, source.geometry, legend, version)
-                _list_label(temporary, place.name, version)
+                list_label(temporary, place.name, version)
             return
-        with replacing_folder(place, _require_replaceable) as temporary:
+        with replacing_folder(place, require_replaceable) as temporary:
             _write_pyramid(temporary, voxels, source.geometry, legend, version)
-        _list_label(labels, place.name, version)
+        list_label(labels, place.name, version)
 
 
-def _group_format(folder: Path) -> int | None:
+def group_format(folder: Path) -> int | None:
     """2 or 3 where a folder is a Zarr group, None where it is none."""
     if (folder / ".zgroup").is_file():
         return 2
@@ -241,16 +246,16 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and all(is_workroom(path) for path in folder.iterdir())
 
 
-def _require_labels(labels: Path) -> None:
+def require_labels(labels: Path) -> None:
     """Raise `WriteError` where a store cannot have labels in that folder."""
     store = labels.parent
-    if _group_format(store) is None:
+    if group_format(store) is None:
         found = "is none" if store.exists() else "is not there"
         raise WriteError(
             f"Expected an OME-Zarr image to put labels into, but {store} {found}. Save the "
             "labels as a store of their own, with a new name that ends in .zarr."
         )
-    if not _is_empty(labels) and _group_format(labels) is None:
+    if not _is_empty(labels) and group_format(labels) is None:
         raise WriteError(
             f"{labels} is there, but is no Zarr group of labels, and it stays. Save the "
             "labels as a store of their own, with a new name that ends in .zarr."
@@ -263,13 +268,13 @@ def _require_empty(labels: Path) -> None:
         raise WriteError(f"{labels} was made by another program meanwhile. Save again.")
 
 
-def _require_replaceable(place: Path) -> None:
+def require_replaceable(place: Path) -> None:
     """Raise `WriteError` where a place holds anything but labels of this program."""
     if _is_empty(place) or (place.is_dir() and _is_own(place)):
         return
     hint = (
         f" To add the labels to that image, save them as {place / 'labels' / 'NAME'}."
-        if place.is_dir() and _group_format(place) is not None
+        if place.is_dir() and group_format(place) is not None
         else ""
     )
     raise WriteError(
@@ -299,7 +304,7 @@ def _attributes(node: Any) -> tuple[dict[str, Any], str]:
     return inner, str(version)
 
 
-def _levels(source: Source) -> list[_Level]:
+def levels_of(source: Source) -> list[PyramidLevel]:
     """All arrays of all images in a store, each image's finest first."""
     import zarr
 
@@ -324,12 +329,12 @@ def _levels(source: Source) -> list[_Level]:
     return found
 
 
-def _plain(array: Any, key: str = "") -> _Level:
+def _plain(array: Any, key: str = "") -> PyramidLevel:
     axes = "tczyx"[-array.ndim :] if array.ndim <= 5 else "?" * array.ndim
-    return _Level(key, array, axes, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), "px")
+    return PyramidLevel(key, array, axes, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), "px")
 
 
-def _pyramid(group: Any, attributes: dict[str, Any], prefix: str) -> list[_Level]:
+def _pyramid(group: Any, attributes: dict[str, Any], prefix: str) -> list[PyramidLevel]:
     scales = attributes["multiscales"][0]
     given = scales.get("axes") or list("tczyx")
     axes = [a if isinstance(a, str) else a["name"] for a in given]
@@ -354,7 +359,7 @@ def _pyramid(group: Any, attributes: dict[str, Any], prefix: str) -> list[_Level
             )
         z, y, x = ((float(s) * factor, float(t) * factor) for s, t in sizes)
         levels.append(
-            _Level(
+            PyramidLevel(
                 prefix + dataset["path"],
                 array,
                 "".join(axes),
@@ -367,8 +372,8 @@ def _pyramid(group: Any, attributes: dict[str, Any], prefix: str) -> list[_Level
 
 
 def _choose(
-    levels: list[_Level], part: str | None, name: str
-) -> tuple[_Level, tuple[str, ...]]:
+    levels: list[PyramidLevel], part: str | None, name: str
+) -> tuple[PyramidLevel, tuple[str, ...]]:
     """The level that was picked; else the finest that memory allows, and a note of it."""
     if part is not None:
         for level in levels:
@@ -426,33 +431,76 @@ def _write_pyramid(
     version: str,
 ) -> None:
     """A group with the labels, ever coarser by taking every second voxel."""
+    group = open_group(folder, version)
+    steps = level_steps(voxels.shape, geometry)
+    for number, step in enumerate(steps):
+        thinned = voxels[tuple(slice(None, None, each) for each in step)]
+        chunks = tuple(min(n, side) for n, side in zip(thinned.shape, _CHUNK, strict=True))
+        make_level(group, number, thinned.shape, thinned.dtype, chunks)[...] = thinned
+    describe_labels(group, geometry, steps, legend, version)
+
+
+def open_group(folder: Path, version: str) -> Any:
+    """A new, empty group for labels."""
     import zarr
+    from ome_zarr.format import format_from_version
+
+    layout = format_from_version(version)
+    return zarr.open_group(folder, mode="w", zarr_format=layout.zarr_format)
+
+
+def level_steps(
+    shape: Sequence[int], geometry: Geometry
+) -> tuple[tuple[int, int, int], ...]:
+    """Every how many voxels of the finest each level has, the finest first.
+
+    Parameters
+    ----------
+    shape
+        Voxels along the file's axes.
+    geometry
+        Its grid.
+    """
+    scale, _ = _scale_and_origin(geometry)
+    steps = np.ones(3, dtype=int)
+    found: list[tuple[int, int, int]] = []
+    while len(found) < _LEVELS:
+        z, y, x = (int(step) for step in steps)
+        found.append((z, y, x))
+        if min(-(-n // s) for n, s in zip(shape[1:], (y, x), strict=True)) < 2 * _SMALLEST:
+            break
+        lengths = scale * steps
+        steps = np.where(lengths < 2 * lengths.min(), 2 * steps, steps)
+    return tuple(found)
+
+
+def describe_labels(
+    group: Any,
+    geometry: Geometry,
+    steps: Sequence[tuple[int, int, int]],
+    legend: Legend,
+    version: str,
+) -> None:
+    """Say of a group of levels that they are labels, where they lie, and what they mean."""
     from ome_zarr.format import format_from_version
     from ome_zarr.writer import write_multiscales_metadata
 
-    layout = format_from_version(version)
-    matrix = geometry.file_affine
-    worlds = np.argmax(matrix[:3, :3], axis=0)
-    scale, origin = matrix[worlds, range(3)], matrix[worlds, 3]
+    scale, origin = _scale_and_origin(geometry)
     unit = _NAMES.get(geometry.unit)
     axes = [
         {"name": axis, "type": "space"} | ({"unit": unit} if unit else {}) for axis in "zyx"
     ]
-    group = zarr.open_group(folder, mode="w", zarr_format=layout.zarr_format)
-    datasets: list[dict[str, Any]] = []
-    steps = np.ones(3, dtype=int)
-    for number in range(_LEVELS):
-        thinned = np.ascontiguousarray(voxels[tuple(slice(None, None, s) for s in steps)])
-        _write_level(group, f"s{number}", thinned)
-        transforms = [
-            {"type": "scale", "scale": (scale * steps).tolist()},
-            {"type": "translation", "translation": origin.tolist()},
-        ]
-        datasets.append({"path": f"s{number}", "coordinateTransformations": transforms})
-        if min(thinned.shape[1:]) < 2 * _SMALLEST:
-            break
-        lengths = scale * steps
-        steps = np.where(lengths < 2 * lengths.min(), 2 * steps, steps)
+    datasets = [
+        {
+            "path": f"s{number}",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": (scale * step).tolist()},
+                {"type": "translation", "translation": origin.tolist()},
+            ],
+        }
+        for number, step in enumerate(steps)
+    ]
+    layout = format_from_version(version)
     write_multiscales_metadata(group, datasets, fmt=layout, axes=axes)
     about = {
         "version": version,
@@ -463,38 +511,57 @@ def _write_pyramid(
         "properties": [{"label-value": n.id, "name": n.name} for n in legend],
         "source": {"image": "../../"},
     }
-    _set_metadata(group, {"image-label": about}, version)
+    set_metadata(group, {"image-label": about}, version)
     # What this program may replace.
     group.attrs["_creator"] = {"name": CREATOR, "version": __version__}
 
 
-def _write_level(group: Any, name: str, voxels: NDArray[Any]) -> None:
+def _scale_and_origin(
+    geometry: Geometry,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the file's axes, which are those of the world."""
+    matrix = geometry.file_affine
+    worlds = np.argmax(matrix[:3, :3], axis=0)
+    return matrix[worlds, range(3)], matrix[worlds, 3]
+
+
+def make_level(
+    group: Any,
+    number: int,
+    shape: Sequence[int],
+    dtype: Any,
+    chunks: Sequence[int],
+    shards: Sequence[int] | None = None,
+) -> Any:
+    """An empty array of a level; shards, files of many chunks, are of Zarr 3 alone."""
     is_new = group.metadata.zarr_format == 3
-    array = group.create_array(
-        name,
-        shape=voxels.shape,
-        dtype=voxels.dtype,
-        chunks=tuple(min(n, side) for n, side in zip(voxels.shape, _CHUNK, strict=True)),
+    return group.create_array(
+        f"s{number}",
+        shape=tuple(shape),
+        dtype=dtype,
+        chunks=tuple(chunks),
+        shards=tuple(shards) if is_new and shards is not None else None,
         chunk_key_encoding={"name": "default" if is_new else "v2", "separator": "/"},
         dimension_names=["z", "y", "x"] if is_new else None,
     )
-    array[...] = voxels
 
 
-def _set_metadata(group: Any, values: dict[str, Any], version: str) -> None:
+def set_metadata(group: Any, values: dict[str, Any], version: str) -> None:
+    """Add to the OME metadata of a group."""
     if version == "0.4":
         group.attrs.update(values)
     else:
         group.attrs["ome"] = {**group.attrs.get("ome", {}), "version": version, **values}
 
 
-def _start_labels(folder: Path, version: str) -> None:
+def start_labels(folder: Path, version: str) -> None:
+    """Make a group of labels, without any."""
     import zarr
 
     zarr.open_group(folder, mode="w", zarr_format=2 if version == "0.4" else 3)
 
 
-def _list_label(folder: Path, name: str, version: str) -> None:
+def list_label(folder: Path, name: str, version: str) -> None:
     """Name the labels in their group, beside those that are there."""
     import zarr
 
@@ -502,4 +569,4 @@ def _list_label(folder: Path, name: str, version: str) -> None:
     inner, _ = _attributes(group)
     known = list(inner.get("labels", ()))
     if name not in known:
-        _set_metadata(group, {"labels": [*known, name]}, version)
+        set_metadata(group, {"labels": [*known, name]}, version)

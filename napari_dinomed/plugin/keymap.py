@@ -20,6 +20,8 @@ class Action(StrEnum):
     SAGITTAL = "sagittal"
     SOLID = "solid"
     WINDOW = "window"
+    ACCEPT = "accept"
+    REJECT = "reject"
     HELP = "help"
 
 
@@ -58,6 +60,8 @@ KEYMAP: dict[Action, Key] = {
     Action.SAGITTAL: Key(("F7",), "F7", "show sagittal slices", True),
     Action.SOLID: Key(("F8",), "F8", "show labels in 3-D, with the slice among them", True),
     Action.WINDOW: Key(("W",), "W", "show the next window of grey values", True),
+    Action.ACCEPT: Key(("F9",), "F9", "accept the case under review", True),
+    Action.REJECT: Key(("F12",), "F12", "reject the case under review", True),
     Action.HELP: Key(("F1",), "F1", "list the keys, and what each control does", True),
 }
 LABEL_KEYS = tuple("123456789")

@@ -43,6 +43,8 @@ class Keys:
             Action.SAGITTAL: partial(show_plane, viewer, Plane.SAGITTAL),
             Action.SOLID: partial(show_plane, viewer, Plane.SOLID),
             Action.WINDOW: bench.next_window,
+            Action.ACCEPT: lambda: bench.judged.emit(True),
+            Action.REJECT: lambda: bench.judged.emit(False),
             Action.HELP: lambda: bench.asked_for_help.emit(),
         }
         for action, key in KEYMAP.items():

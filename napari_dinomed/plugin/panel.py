@@ -29,6 +29,7 @@ from napari_dinomed.plugin.model_box import ModelBox
 from napari_dinomed.plugin.orientation import show_orientation
 from napari_dinomed.plugin.prompts_box import PromptsBox
 from napari_dinomed.plugin.result_box import ResultBox
+from napari_dinomed.plugin.review_box import ReviewBox
 from napari_dinomed.plugin.sight_box import SightBox
 from napari_dinomed.plugin.start_box import StartBox
 from napari_dinomed.plugin.view_box import ViewBox
@@ -72,6 +73,7 @@ class Panel(QWidget):
         self.result_box = ResultBox(self.workbench)
         self.sight_box = SightBox(self.workbench)
         self.model_box = ModelBox(self.workbench)
+        self.review_box = ReviewBox(self.workbench)
         self.start_box = StartBox(self.workbench)
         self._status = QLabel(_DISCLAIMER)
         self._status.setWordWrap(True)
@@ -107,6 +109,7 @@ class Panel(QWidget):
             self.finish_box,
             self.sight_box,
             self.model_box,
+            self.review_box,
         ):
             boxes.addWidget(box)
             tighten(box)
@@ -142,7 +145,11 @@ class Panel(QWidget):
 
     def shut_down(self) -> None:
         """Leave the viewer, and the engine with the last panel; a second time is none."""
+        session = self.workbench.session
+        parting = session.parting if session is not None else ""
         self._leave(Workbench.close)
+        if parting:
+            show_info(parting)
 
     def _say(self, text: str) -> None:
         self._set_status(text)

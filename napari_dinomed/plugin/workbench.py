@@ -81,6 +81,8 @@ class Workbench:
     turned = Signal()
     """The viewer shows another plane, or 3-D."""
     asked_for_help = Signal()
+    judged = Signal(bool)
+    """The case under review is accepted, or rejected."""
     acted = Signal(Activity)
     said = Signal(str)
     failed = Signal(str)
@@ -199,6 +201,7 @@ class Workbench:
             self.tool_changed,
             self.turned,
             self.asked_for_help,
+            self.judged,
             self.acted,
             self.said,
             self.failed,

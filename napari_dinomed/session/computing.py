@@ -228,6 +228,7 @@ class Computing:
     def close(self) -> None:
         """Let the engine forget the volume; nothing of it is heard any more."""
         self._is_closed = True
+        self._drop_errand()
         self._drop_encoding()
         if self._was_given:
             self._was_given = False
@@ -288,6 +289,11 @@ class Computing:
             self._go_on_errand()
         elif self._encoding is None or not self._fits(self._encoding):
             self.encode()
+
+    @property
+    def is_on_errand(self) -> bool:
+        """Whether a model is proposing or learning, or waits to."""
+        return self._errand is not None
 
     def _go_on_errand(self) -> None:
         errand, encoding = self._errand, self._encoding

@@ -76,6 +76,7 @@ class Session:
         self._history = History(begun)
         self._deferred = Queue(lambda text: self.noticed.emit(text))
         self._is_unreadable = False
+        self._learning = ""
         self.is_saved = True
         self.computing = Computing(volume, engine, self.document, deliver)
         self.computing.answered.connect(self._take_answer)
@@ -187,6 +188,8 @@ class Session:
     def close(self) -> None:
         """Let the engine forget the volume, and others have the document."""
         self._deferred.close()
+        if self.parting:
+            self.noticed.emit(self.parting)
         if not self.is_saved:
             self._save_last()
         self.computing.close()
@@ -195,9 +198,20 @@ class Session:
 
     # Taught models
 
+    @property
+    def parting(self) -> str:
+        """What a user should know who closes the volume now; empty where nothing is."""
+        if not (self._learning and self.computing.is_on_errand):
+            return ""
+        return (
+            f"{self._learning} had not learnt this volume yet when it was closed: the "
+            "model is as it was. Open the volume again and press Remember."
+        )
+
     def propose(self, path: Path) -> None:
         """Have a taught model find what it knows; the labels come when they are found."""
         self._require_own_window()
+        self._learning = ""
         self.computing.run(
             lambda volume, number: ProposeLabels(volume, str(path), number),
             partial(self._take_proposal, path.stem),
@@ -238,6 +252,7 @@ class Session:
             lambda volume, number: TeachModel(volume, str(path), named, masks, number),
             partial(self._take_lesson, path.stem, taught),
         )
+        self._learning = path.stem
 
     def _take_proposal(self, name: str, proposed: Proposed) -> None:
         for warning in proposed.warnings:

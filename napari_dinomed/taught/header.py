@@ -45,6 +45,8 @@ class Sight:
         What kind of volume.
     spacing
         Size of a voxel along (z, y, x), of the first volume.
+    pixel
+        Size of a pixel that the encoder was shown of it; None where that is a voxel.
     """
 
     encoder: str
@@ -53,6 +55,7 @@ class Sight:
     window: Window
     modality: Modality
     spacing: tuple[float, float, float]
+    pixel: float | None = None
 
     def __post_init__(self) -> None:
         # A model that comes from elsewhere does not choose a file to load.

@@ -8,7 +8,7 @@ one reads it closely.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from napari_dinomed.taught.learners import LEARNERS
 from napari_dinomed.taught.settle import features_of, score_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,7 +65,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, eq=False)
-class _Score:
+class Score:
     """What is read of a label on cells (z, y, x).
 
     Parameters
@@ -108,7 +108,7 @@ def proposed(model: TaughtModel, described: Described) -> Iterator[Proposal | No
         lessons = [one for one in model.header.lessons if one.label.meaning is meaning]
         over_all = Cells.over(whole, spacing, most)
         is_object = meaning is Meaning.OBJECT
-        firsts = yield from _scores(model, lessons, described, over_all)
+        firsts = yield from scores_on(model, lessons, described, over_all)
         for lesson, first in zip(lessons, firsts, strict=True):
             if not first.found.any():
                 continue
@@ -131,8 +131,8 @@ def proposed(model: TaughtModel, described: Described) -> Iterator[Proposal | No
 
 
 def _closer(
-    model: TaughtModel, lesson: Lesson, described: Described, cells: Cells, score: _Score
-) -> Generator[None, None, tuple[Cells, _Score]]:
+    model: TaughtModel, lesson: Lesson, described: Described, cells: Cells, score: Score
+) -> Generator[None, None, tuple[Cells, Score]]:
     """An object read again in a wide box, until it ends there, and at last closely."""
     whole = tuple(slice(0, length) for length in described.shape)
     for _ in range(_WIDE_LOOKS):
@@ -149,19 +149,18 @@ def _again(
     lesson: Lesson,
     described: Described,
     cells: Cells,
-    score: _Score,
+    score: Score,
     room: float,
-) -> Generator[None, None, tuple[Cells, _Score]]:
+) -> Generator[None, None, tuple[Cells, Score]]:
     """What was found, read in a box with room around it."""
     if not score.found.any():
         return cells, score
     whole = tuple(slice(0, length) for length in described.shape)
     region = cells.voxels_of(bounding_box(largest(score.found)))
     more = 1 + int(room * max(part.stop - part.start for part in region))
-    closer = Cells.over(
-        grown(region, more, whole), described.spacing, _MOST_OF[Meaning.OBJECT]
-    )
-    (again,) = yield from _scores(model, [lesson], described, closer)
+    most = _MOST_OF[Meaning.OBJECT]
+    closer = Cells.over(grown(region, more, whole), described.spacing, most)
+    (again,) = yield from scores_on(model, [lesson], described, closer)
     return closer, again
 
 
@@ -176,12 +175,24 @@ def _goes_on(found: NDArray[np.bool_], cells: Cells, whole: Box) -> bool:
     )
 
 
-def _scores(
-    model: TaughtModel, lessons: list[Lesson], described: Described, cells: Cells
-) -> Generator[None, None, list[_Score]]:
+class Lattice(Protocol):
+    """Where a volume is read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Places along (z, y, x)."""
+
+    def middles(self, axis: int) -> NDArray[np.float64]:
+        """Where they lie along an axis, in voxels."""
+
+
+def scores_on(
+    model: TaughtModel, lessons: Sequence[Lesson], described: Described, cells: Lattice
+) -> Generator[None, None, list[Score]]:
     """What is read of some labels on a grid of cells."""
     columns = {lesson.label.id: n for n, lesson in enumerate(model.header.lessons)}
     ways = {reading.way for lesson in lessons for reading in lesson.readings}
+    needs_surroundings = any(way.told != "looks" for way in ways)
     count = int(np.prod(cells.shape)) if lessons else 0
     middles = [cells.middles(axis) for axis in range(3)]
     means = torch.zeros((len(lessons), count))
@@ -192,7 +203,8 @@ def _scores(
         voxels = np.column_stack(
             [middle[i] for middle, i in zip(middles, index, strict=True)]
         )
-        looks, around = described.looks_at(voxels), described.surroundings.at(voxels)
+        looks = described.looks_at(voxels)
+        around = described.surroundings.at(voxels) if needs_surroundings else looks[:, :0]
         yield None
         logits = {}
         for way in ways:
@@ -209,7 +221,7 @@ def _scores(
             for rank, score in enumerate(each[:2]):
                 alone[number, rank, numbers] = (score > 0).numpy()
     return [
-        _Score(
+        Score(
             mean.reshape(cells.shape),
             tuple(one.reshape(cells.shape) for one in pair[: len(lesson.readings)]),
         )

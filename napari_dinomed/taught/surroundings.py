@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 # The length is divided by these: edges of the cells that grey values are blurred over.
 # Between the finest and a cell of the coarsest lie a vessel and half a head.
-_BLURS = (160, 80, 40, 20, 10)
+BLURS = (160, 80, 40, 20, 10)
 # The same for how far off grey values are read, along each axis, and by which blur.
-_OFFSETS = {40: 80, 20: 40, 10: 20, 6: 10}
+OFFSETS = {40: 80, 20: 40, 10: 20, 6: 10}
 # How much wider a window shows what the usual one clips: bone and air in a CT.
 _WIDER = 4.0
 # Brings distances from the middle, in lengths, to the spread of the other numbers.
 _PLACE_GAIN = 6.0
 # Grey values (near and far), and where it lies along each axis, which come last.
-PARTS = 2 + len(_BLURS) + 6 * len(_OFFSETS) + 3
+PARTS = 2 + len(BLURS) + 6 * len(OFFSETS) + 3
 
 
 @dataclass(frozen=True, eq=False)
-class _Level:
+class Level:
     """Grey values (z, y, x), each the mean over a cell."""
 
     cells: Cells
@@ -48,7 +48,8 @@ class _Level:
         places = []
         for axis in (2, 1, 0):
             count = self.cells.shape[axis]
-            place = (voxels[:, axis] + 0.5) / self.cells.step[axis] - 0.5
+            start = self.cells.box[axis].start
+            place = (voxels[:, axis] - start + 0.5) / self.cells.step[axis] - 0.5
             places.append(2 * place / max(1, count - 1) - 1)
         grid = torch.from_numpy(np.stack(places, axis=-1).astype(np.float32))
         return functional.grid_sample(
@@ -74,34 +75,35 @@ class Surroundings:
     blurred
         The same in the wider window over cells, by what the length is divided by.
     middle
-        Voxel (3,) in the middle of what is not dark.
+        Voxel (3,) in the middle of what is not dark; None where there is none, and every
+        place counts as the middle.
     """
 
     length: float
     spacing: NDArray[np.float64]
-    own: tuple[_Level, _Level]
-    blurred: dict[int, _Level]
-    middle: NDArray[np.float64]
+    own: tuple[Level, Level]
+    blurred: dict[int, Level]
+    middle: NDArray[np.float64] | None
 
     @classmethod
     def of(cls, volume: Volume, window: Window, length: float) -> Self:
         """See a volume; grey values are those of its window."""
         grey = torch.from_numpy(window.apply(volume.array))
-        wide = torch.from_numpy(_wider(window).apply(volume.array))
+        wide = torch.from_numpy(wider(window).apply(volume.array))
         box = tuple(slice(0, count) for count in grey.shape)
         spacing = volume.geometry.spacing
         extent = float(np.prod(np.multiply(grey.shape, spacing)))
         finest = Cells.finest(box, spacing)
         blurred = {}
-        for part in _BLURS:
+        for part in BLURS:
             cells = Cells.over(box, spacing, max(1, int(extent / (length / part) ** 3)))
-            blurred[part] = _Level(cells, cells.mean_of(wide).contiguous())
+            blurred[part] = Level(cells, cells.mean_of(wide).contiguous())
         return cls(
             length,
             np.array(spacing),
-            (_Level(finest, grey), _Level(finest, wide)),
+            (Level(finest, grey), Level(finest, wide)),
             blurred,
-            _middle(blurred[_OFFSETS[max(_OFFSETS)]]),
+            _middle(blurred[OFFSETS[max(OFFSETS)]]),
         )
 
     @property
@@ -114,13 +116,14 @@ class Surroundings:
         places: NDArray[np.float64] = voxels.astype(np.float64)
         levels = (*self.own, *self.blurred.values())
         columns = [level.at(places) for level in levels]
-        for part, blur in _OFFSETS.items():
+        for part, blur in OFFSETS.items():
             for axis in range(3):
                 for side in (-1, 1):
                     offset = np.zeros(3)
                     offset[axis] = side * self.length / part / self.spacing[axis]
                     columns.append(self.blurred[blur].at(places + offset))
-        away = (places - self.middle) * self.spacing * (_PLACE_GAIN / self.length)
+        middle = places if self.middle is None else self.middle
+        away = (places - middle) * self.spacing * (_PLACE_GAIN / self.length)
         columns.extend(torch.from_numpy(away.astype(np.float32)).T)
         return torch.stack(columns, dim=1)
 
@@ -136,13 +139,14 @@ def length_of(volume: Volume) -> float:
     return float(np.prod(extents) ** (1 / 3))
 
 
-def _wider(window: Window) -> Window:
+def wider(window: Window) -> Window:
+    """A window that shows what the usual one clips."""
     middle = (window.low + window.high) / 2
     half = _WIDER * (window.high - window.low) / 2
     return replace(window, low=middle - half, high=middle + half)
 
 
-def _middle(level: _Level) -> NDArray[np.float64]:
+def _middle(level: Level) -> NDArray[np.float64]:
     """The median voxel along each axis of what is brighter than the rest (Otsu 1979)."""
     grey = level.grey.numpy()
     bright = grey > threshold_otsu(grey) if grey.min() < grey.max() else grey == grey

@@ -16,6 +16,7 @@ from napari_dinomed.errors import VolumeError
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels, read_volume
 from napari_dinomed.volume import require_same_grid
+from napari_dinomed.whole.sides import tokens_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_dinomed.headless import OnEvent
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.taught.header import Sight
+    from napari_dinomed.volume import Volume
     from napari_dinomed.whole.table import Row
 
 
@@ -37,16 +39,32 @@ def embedded(
         Where a file cannot be read or encoded, or the region is empty or on another grid.
     """
     volume = read_volume(row.volume)
-    mask = None
-    if row.roi is not None:
-        labels, stored = read_labels(row.roi)
-        require_same_grid(volume, stored)
-        mask = labels > 0
-        if not mask.any():
-            raise VolumeError(f"Expected a region of interest, but {row.roi} has no label.")
+    mask = _region_of(row, volume)
     job = prepare(volume, encoder, window, device, on_event, "one")
     seen = job.seen
     return pooled(seen.banks[0], seen.channels, mask), seen.sight
+
+
+def embedded_at(
+    row: Row, encoder: str, side: int, window: str | None, device: str, on_event: OnEvent
+) -> NDArray[np.float32]:
+    """What a volume looks like (parts,) at a resolution; parameters as `tokens_at`."""
+    volume = read_volume(row.volume)
+    mask = _region_of(row, volume)
+    bank = tokens_at(volume, encoder, side, window, device, on_event)
+    return pooled(bank, bank.channels, mask)
+
+
+def _region_of(row: Row, volume: Volume) -> NDArray[np.bool_] | None:
+    """Voxels (z, y, x) that a volume is looked at within; None for all."""
+    if row.roi is None:
+        return None
+    labels, stored = read_labels(row.roi)
+    require_same_grid(volume, stored)
+    mask = labels > 0
+    if not mask.any():
+        raise VolumeError(f"Expected a region of interest, but {row.roi} has no label.")
+    return mask
 
 
 def pooled(

@@ -24,6 +24,7 @@ from napari_dinomed.batch.run import MANIFEST, REPORT, RESULTS, Batch
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.cli import app
 from napari_dinomed.errors import ClusterError, ReadError, WriteError
+from napari_dinomed.io.journal import Journal
 from napari_dinomed.taught import learners
 from tests.taught.conftest import SPACING, scan
 
@@ -138,7 +139,7 @@ def test_killed_anywhere_it_goes_on_with_the_same_bytes(cohort, tmp_path, torn):
         assert (resumed / path.name).stat().st_size == path.stat().st_size
 
 
-@pytest.mark.parametrize("moment", ["_note", "_put"])
+@pytest.mark.parametrize("moment", [(Journal, "note"), (Batch, "_put")])
 def test_killed_between_a_result_and_its_line_nothing_is_lost(
     cohort, tmp_path, monkeypatch, moment
 ):
@@ -149,12 +150,12 @@ def test_killed_between_a_result_and_its_line_nothing_is_lost(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Batch, moment, killed)
+        patch.setattr(*moment, killed)
         with pytest.raises(KeyboardInterrupt):
             _label(folder, tmp_path, pattern)
     assert not (tmp_path / "002_image_labels.nii.gz").exists()
     rows, results = _label(folder, tmp_path, pattern)
-    assert len(rows) == (1 if moment == "_note" else 0)
+    assert len(rows) == (1 if moment[0] is Journal else 0)
     assert [row.error for row in results] == [""]
     assert (tmp_path / "002_image_labels.nii.gz").stat().st_size == results[0].written[0]
 
@@ -304,6 +305,25 @@ def test_the_command_line_teaches_tells_and_applies(cohort, tmp_path):
     assert "there already" in " ".join(refused.stderr.split())
     other = _run("apply", image, image, "--out", tmp_path / "out", home=folder)
     assert "Expected a model" in other.stderr
+
+
+def test_models_stand_side_by_side_and_are_tried_on_what_is_known(cohort, monkeypatch):
+    folder, _ = cohort
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(folder))
+    model, other = folder / "m.dinomed", folder / "other.dinomed"
+    other.write_bytes(model.read_bytes().replace(b"Label 1", b"Label 9"))
+    files = (f"{folder}/002_image.nii.gz", "--labels", f"{folder}/002_label.nii.gz")
+    given = ("model", "compare", model, other, "--image", *files)
+    done = CliRunner().invoke(app, [str(one) for one in given], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    rows = [line.split("│")[1:-1] for line in done.output.splitlines() if "│" in line]
+    told = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in rows}
+    assert told["volumes"] == ["2", "2"]
+    assert told["Label 1"][0].startswith("Dice ")
+    assert told["Label 1"][1] == "–"
+    tried = [cells for cells in rows if cells[0].strip() == "002_image.nii.gz"]
+    assert float(tried[0][2]) > 0.75
+    assert tried[0][3].strip() == "–"
 
 
 def test_the_benchmark_of_a_cohort(cohort, tmp_path, monkeypatch):

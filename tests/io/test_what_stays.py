@@ -312,7 +312,7 @@ def test_a_failure_leaves_no_labels_behind(tmp_path, monkeypatch, version):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ome_zarr, "_write_level", full)
+    monkeypatch.setattr(ome_zarr, "make_level", full)
     before = sorted(store.rglob("*"))
     with pytest.raises(WriteError, match="No space"):
         write_labels(store, LABELS, volume)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
 
 from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.engine.client import Call
+from napari_dinomed.engine.messages import TeachModel
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.session.session import Session
 from napari_dinomed.taught.header import read_header
@@ -104,3 +108,30 @@ def test_a_damaged_model_is_refused_and_nothing_changes(model, tmp_path):
     assert "cannot be read" in said[-1]
     assert session.document == before
     assert not session.computing.is_answering
+
+
+def test_who_closes_a_volume_that_is_being_learnt_is_told_and_the_model_stays(
+    model, tmp_path
+):
+    class Slow(InProcess):
+        """It learns for ever."""
+
+        def submit(self, request, on_event=None):
+            if isinstance(request, TeachModel):
+                return Call(Future(), lambda: withdrawn.append(request))
+            return super().submit(request, on_event)
+
+    path = tmp_path / "copy.dinomed"
+    path.write_bytes(model.read_bytes())
+    withdrawn, said = [], []
+    volume, truth = scan(8)
+    session = Session(volume, Slow())
+    session.noticed.connect(said.append)
+    session.change(session.document.continued_from(truth, ()), "continue")
+    assert not session.parting
+    session.remember(path, (1, 2))
+    assert "had not learnt this volume yet" in session.parting
+    session.close()
+    assert "copy had not learnt this volume yet" in said[-1]
+    assert len(withdrawn) == 1
+    assert path.read_bytes() == model.read_bytes()

@@ -68,28 +68,38 @@ class Looks:
         Voxels along (z, y, x).
     axis, step
         Axis that the slices are taken along, and every how many of them.
+    origin
+        Where the first voxel lies in a larger volume, whose voxels are asked for.
     """
 
     def __init__(
-        self, unit: torch.Tensor, volume_shape: tuple[int, ...], axis: int, step: int
+        self,
+        unit: torch.Tensor,
+        volume_shape: tuple[int, ...],
+        axis: int,
+        step: int,
+        origin: tuple[int, ...] = (0, 0, 0),
     ) -> None:
         self.unit = unit
         self.parts = unit.shape[-1]
         self.axis = axis
         self.step = step
         self._volume_shape = volume_shape
+        self._origin = origin
         self._axes = (axis, *(other for other in range(3) if other != axis))
 
     @classmethod
-    def of(cls, bank: TokenBank, basis: Basis) -> Looks:
-        """Looks of a bank that is complete."""
+    def of(
+        cls, bank: TokenBank, basis: Basis, origin: tuple[int, ...] = (0, 0, 0)
+    ) -> Looks:
+        """Looks of a bank that is complete, and whose first voxel lies at ``origin``."""
         channels, parts = basis.whiten.shape
         offset = basis.mean @ basis.whiten
         unit = torch.empty((bank.depth, *bank.grid, parts), dtype=torch.float16)
         for index in range(bank.depth):
             look = bank.slice_tokens(index)[:, :channels] @ basis.whiten - offset
             unit[index] = functional.normalize(look).view(*bank.grid, parts)
-        return cls(unit, bank.volume_shape, bank.axis, bank.step)
+        return cls(unit, bank.volume_shape, bank.axis, bank.step, origin)
 
     def at(self, voxels: NDArray[np.floating | np.integer]) -> torch.Tensor:
         """Looks (n, parts) at voxels (n, 3): linear in between, of unit length."""
@@ -126,6 +136,7 @@ class Looks:
 
     def _place(self, axis: int, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where voxels lie on the lattice, along one axis of the volume."""
+        voxels = voxels - self._origin[axis]
         if axis == self.axis:
             length, place = self.unit.shape[0], (voxels - self.step // 2) / self.step
         else:

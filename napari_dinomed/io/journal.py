@@ -1,0 +1,55 @@
+"""What a run has done, a line each: killed anywhere, the next run reads it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from napari_dinomed.errors import WriteError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, eq=False)
+class Journal(Generic[Row]):
+    """A file with a line of JSON for each thing that is done.
+
+    Parameters
+    ----------
+    path
+        The file, which need not be there.
+    kind
+        What a line is.
+    """
+
+    path: Path
+    kind: TypeAdapter[Row]
+
+    def note(self, row: Row) -> None:
+        """Add a line, and have it on disk before anything else is done."""
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                # A line that was torn by a kill must not swallow this one.
+                file.write(f"\n{self.kind.dump_json(row).decode()}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise WriteError(f"Cannot write {self.path}: {error}") from error
+
+    def rows(self) -> list[Row]:
+        """All that is done; torn lines are left out."""
+        if not self.path.exists():
+            return []
+        rows = []
+        for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            try:
+                rows.append(self.kind.validate_json(line))
+            except ValidationError:
+                continue
+        return rows

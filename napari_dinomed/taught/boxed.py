@@ -1,0 +1,276 @@
+"""Reading one box of a volume that is too large to be held: its labels, by a model.
+
+In: a way to read voxels, and a box. Out: labels of the box, and how far two readings of
+the model differ on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_dinomed.features.stack import SlicePlan, SliceStack
+from napari_dinomed.segment.one_object.cells import Cells
+from napari_dinomed.segment.one_object.looks import Looks
+from napari_dinomed.segment.tokens import TokenBank, linear_weights
+from napari_dinomed.taught.boxes import Ring
+from napari_dinomed.taught.examples import Described
+from napari_dinomed.taught.propose import scores_on
+from napari_dinomed.taught.surroundings import BLURS, OFFSETS, Level, Surroundings, wider
+from napari_dinomed.volume import Geometry, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_dinomed.features.encoder import Encoder
+    from napari_dinomed.taught.boxes import Box3, Boxes
+    from napari_dinomed.taught.model import TaughtModel
+    from napari_dinomed.volume import Window
+
+
+class Voxels(Protocol):
+    """Voxels (z, y, x) that are read when they are asked for."""
+
+    def read(self, box: Box3) -> NDArray[Any]:
+        """The voxels of a box that lies within the volume."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found in a box.
+
+    Parameters
+    ----------
+    labels
+        Numbers of the model's labels (z, y, x), 0 for none.
+    differing, either
+        For each label, cells on which two readings differ, and that either finds.
+    """
+
+    labels: NDArray[np.uint16]
+    differing: dict[int, int]
+    either: dict[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class BoxReader:
+    """Reads boxes of one volume.
+
+    Parameters
+    ----------
+    model, encoder, window
+        What is known, who sees, and which grey values: the same for all boxes.
+    boxes
+        The grid.
+    voxels
+        The volume.
+    """
+
+    model: TaughtModel
+    encoder: Encoder
+    window: Window
+    boxes: Boxes
+    voxels: Voxels
+
+    def label(self, box: Box3) -> Found:
+        """Labels of a box; where two claim a voxel, the surer one has it."""
+        ring, lessons = Ring.of(self.boxes, box), self.model.header.lessons
+        described = self._described(box, ring)
+        scores = _last(scores_on(self.model, lessons, described, ring))
+        lengths = [part.stop - part.start for part in box]
+        labels = np.zeros(lengths, dtype=np.uint16)
+        best = np.zeros(lengths, dtype=np.float32)
+        for lesson, score in zip(lessons, scores, strict=True):
+            found = _on_voxels(score.mean, ring, lengths)
+            wins = found > best
+            labels[wins], best[wins] = lesson.label.id, found[wins]
+        pairs = {
+            lesson.label.id: [alone[1:-1, 1:-1, 1:-1] for alone in score.alone]
+            for lesson, score in zip(lessons, scores, strict=True)
+            if len(score.alone) > 1
+        }
+        return Found(
+            labels,
+            {number: int((a ^ b).sum()) for number, (a, b) in pairs.items()},
+            {number: int((a | b).sum()) for number, (a, b) in pairs.items()},
+        )
+
+    def _described(self, box: Box3, ring: Ring) -> Described:
+        """A box as the model reads it."""
+        header = self.model.header
+        looks = tuple(
+            self._looks(box, axis, number) for number, axis in enumerate(header.sight.axes)
+        )
+        return Described(looks, self._surroundings(box, ring))
+
+    def _looks(self, box: Box3, axis: int, number: int) -> Looks:
+        """Tokens of slices along an axis, on the model's basis."""
+        boxes, step = self.boxes, self.boxes.step[axis]
+        spans = self._shown(box, axis)
+        array = read_beyond(self.voxels, boxes.shape, spans, axis, boxes.is_mirrored)
+        volume = Volume(array, Geometry.from_spacing(array.shape, boxes.spacing))
+        rows, columns = (
+            (stop - start) // token * self.encoder.spec.stride
+            for other, ((start, stop), token) in enumerate(
+                zip(spans, boxes.token, strict=True)
+            )
+            if other != axis
+        )
+        stack = SliceStack(volume, self.window, axis, step)
+        tokens = self._tokens(stack, SlicePlan(rows, columns, axis, step))
+        shape, origin = list(array.shape), [start for start, _ in spans]
+        shape[axis] -= 2 * boxes.depth
+        origin[axis] += boxes.depth
+        bank = TokenBank(tokens.shape, tuple(shape), axis, step)
+        bank.put(0, tokens)
+        return Looks.of(bank, self.model.bases[number], tuple(origin))
+
+    def _shown(self, box: Box3, axis: int) -> list[tuple[int, int]]:
+        """First voxels, and those after the last, of what is shown with a box.
+
+        Whole tokens in the plane, as many for every box; along the axis, a slice more on
+        each side to lie between, and those that only tell what lies around.
+        """
+        boxes, step = self.boxes, self.boxes.step[axis]
+        spans = []
+        for other, part in enumerate(box):
+            if other == axis:
+                first, after = part.start // step - 1, -(-part.stop // step) + 1
+                spans.append((first * step - boxes.depth, after * step + boxes.depth))
+                continue
+            token = boxes.token[other]
+            start = part.start - boxes.rim * token
+            count = 2 * boxes.rim + -(-boxes.size[other] // token)
+            spans.append((start, start + count * token))
+        return spans
+
+    def _tokens(self, stack: SliceStack, plan: SlicePlan) -> NDArray[np.float16]:
+        """Tokens (slices, channels, rows, columns) but for those that are only shown."""
+        encoder, depth = self.encoder, self.boxes.depth
+        stop = stack.depth - depth
+        # Filters read far across slices at every call: all at once.
+        block = encoder.block if encoder.is_planar else stop - depth
+        return np.concatenate(
+            [
+                encoder.encode(stack, start, min(start + block, stop), plan)
+                for start in range(depth, stop, block)
+            ]
+        )
+
+    def _surroundings(self, box: Box3, ring: Ring) -> Surroundings:
+        """What lies around; in a volume without end, no place is nearer to its middle."""
+        boxes, length = self.boxes, self.model.header.length
+        spacing = np.array(boxes.spacing)
+        room = [int(np.ceil(cell)) + 1 for cell in ring.cell]
+        near = [
+            (part.start - more, part.stop + more)
+            for part, more in zip(box, room, strict=True)
+        ]
+        grey = self._read(near)
+        cells = Cells.finest(_box_of(near), boxes.spacing)
+        own = tuple(
+            Level(cells, torch.from_numpy(window.apply(grey)))
+            for window in (self.window, wider(self.window))
+        )
+        blurred = {}
+        if any(way.told != "looks" for way in self.model.header.ways):
+            reach = {blur: length / part for part, blur in OFFSETS.items()}
+            blurred = {
+                blur: self._blurred(near, length / blur, reach.get(blur, 0.0) / spacing)
+                for blur in BLURS
+            }
+        return Surroundings(length, spacing, (own[0], own[1]), blurred, None)
+
+    def _blurred(
+        self, near: list[tuple[int, int]], edge: float, reach: NDArray[np.float64]
+    ) -> Level:
+        """Means over cells of one grid over all the volume, as far as they are asked."""
+        steps = [max(1, round(edge / length)) for length in self.boxes.spacing]
+        spans = [
+            (
+                int(np.floor((start - more) / step) - 1) * step,
+                int(np.ceil((stop + more) / step) + 1) * step,
+            )
+            for (start, stop), more, step in zip(near, reach, steps, strict=True)
+        ]
+        window, (z, *plane) = wider(self.window), spans
+        layers = []
+        for start in range(*z, steps[0]):
+            layer = window.apply(self._read([(start, start + steps[0]), *plane]))
+            layers.append(functional.avg_pool3d(torch.from_numpy(layer)[None], steps)[0])
+        grey = torch.cat(layers)
+        depth, rows, columns = grey.shape
+        cells = Cells(_box_of(spans), (depth, rows, columns), self.boxes.spacing)
+        return Level(cells, grey)
+
+    def _read(self, spans: Sequence[tuple[int, int]]) -> NDArray[Any]:
+        return read_beyond(self.voxels, self.boxes.shape, spans, 0, is_mirrored=False)
+
+
+def read_beyond(
+    voxels: Voxels,
+    shape: Sequence[int],
+    spans: Sequence[tuple[int, int]],
+    axis: int,
+    is_mirrored: bool,
+) -> NDArray[Any]:
+    """Voxels of a box that may reach beyond the volume.
+
+    Parameters
+    ----------
+    voxels, shape
+        The volume.
+    spans
+        First voxel and the one after the last, along each axis.
+    axis
+        Along which the last slices go on in any case.
+    is_mirrored
+        Whether along the others a mirror image goes on.
+    """
+    inside = [
+        (min(max(0, start), length - 1), max(1, min(stop, length)))
+        for (start, stop), length in zip(spans, shape, strict=True)
+    ]
+    array = voxels.read(_box_of(inside))
+    for number, ((start, stop), (first, last)) in enumerate(
+        zip(spans, inside, strict=True)
+    ):
+        pad = [(0, 0)] * 3
+        pad[number] = (max(0, first - start), max(0, stop - last))
+        if any(pad[number]):
+            mode = "symmetric" if is_mirrored and number != axis else "edge"
+            array = np.pad(array, pad, mode=mode)  # type: ignore[call-overload]
+            begin = max(0, start - first)
+            taken = [slice(None)] * 3
+            taken[number] = slice(begin, begin + stop - start)
+            array = array[tuple(taken)]
+    return np.ascontiguousarray(array)
+
+
+def _box_of(spans: Sequence[tuple[int, int]]) -> Box3:
+    z, y, x = (slice(start, stop) for start, stop in spans)
+    return z, y, x
+
+
+def _on_voxels(values: torch.Tensor, ring: Ring, lengths: list[int]) -> NDArray[np.float32]:
+    """Values of the cells of a ring on the voxels of its box, linear in between."""
+    for axis in range(3):
+        places = ring.places(axis, lengths[axis])
+        weights = linear_weights(places, ring.shape[axis])
+        values = torch.tensordot(values, weights, dims=([axis], [1])).movedim(-1, axis)
+    return np.ascontiguousarray(values.numpy())
+
+
+def _last(steps: Any) -> Any:
+    """What a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
