@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_dinomed.engine.messages import Message
 
 # While some are acknowledged others are on the link, which is then hardly idle: half a
-# megabyte, packed, is what 20 Mbit/s carry in 0.2 s, and 100 Mbit/s in a round trip of 40 ms.
+# megabyte, packed, is what 20 Mbit/s carry in 0.2 s, and 100 Mbit/s in 0.04 s.
 _UNDER_WAY = 4
 # An engine that lacks what it was sent so often cannot keep it.
 _MOST_ROUNDS = 3
