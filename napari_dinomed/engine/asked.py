@@ -135,9 +135,10 @@ def news(process: EngineProcess) -> str:
     return "The engine stopped, and was started again."
 
 
-def died(process: EngineProcess) -> errors.EngineError:
+def died(pending: Pending, process: EngineProcess) -> errors.EngineError:
     """Why a request is not asked again that engines died of."""
+    times = max(pending.deaths, pending.cuts)
     return errors.EngineError(
-        f"The engine stopped at this request {_MOST_DEATHS} times, and is not asked again. "
+        f"The engine stopped at this request {times} times, and is not asked again. "
         f"Your prompts and labels are safe.\n{process.last_words}"
     )

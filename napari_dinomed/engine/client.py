@@ -243,7 +243,7 @@ class EngineClient:
             hopeless = [p for p in asked if p not in hopeful]
             error = None if self._is_closed else self._ask_again(hopeful, process)
         for pending in hopeless:
-            why = errors.EngineError(refusal) if refusal else died(process)
+            why = errors.EngineError(refusal) if refusal else died(pending, process)
             fail(pending.future, why)
         if error is not None:
             for pending in hopeful:

@@ -35,10 +35,8 @@ SECONDS_AT_A_STEP = 60.0
 """A step that takes so long is taken to hang: one batch of slices, read or encoded, is
 done in seconds on a slow processor."""
 
-# Until then it reads its libraries, from a cold disk perhaps.
+# Until then it reads its libraries, from a cold disk perhaps; or logs in before that.
 _SECONDS_TO_START = 60.0
-# An engine elsewhere says who it is before it reads them: to log in takes 1 to 5 s.
-_SECONDS_TO_CONNECT = 30.0
 # The shortest of so many round trips is the link's; others waited behind voxels.
 _ROUND_TRIPS = 5
 # Of what a log-in may print before an engine speaks; a page is 2 to 4 kB.
@@ -181,7 +179,7 @@ class EngineProcess:
         """See to a link by itself: ask for a sign of life, cut it where none comes."""
         if not self.has_begun:
             waited = time.monotonic() - self._started
-            if waited > _SECONDS_TO_CONNECT:
+            if waited > _SECONDS_TO_START:
                 self.refusal = no_answer(self.place, waited, bytes(self._inbox.skipped))
                 self.cut()
         elif self._silence > SECONDS_OF_SILENCE:
@@ -195,7 +193,7 @@ class EngineProcess:
         try:
             self._popen.wait(_SECONDS_TO_EXIT)
         except subprocess.TimeoutExpired:
-            self._popen.kill()
+            self.kill()
             self._popen.wait()
         for thread in self._threads:
             if thread is not threading.current_thread():
@@ -273,7 +271,7 @@ class EngineProcess:
         """End a process that cannot be spoken with; the reading thread sees the end."""
         is_told = isinstance(error, errors.EngineError)
         self._said.append(str(error) if is_told else f"{type(error).__name__}: {error}")
-        self._popen.kill()
+        self.kill()
 
     def _overhear(self) -> None:
         assert self._popen.stderr is not None

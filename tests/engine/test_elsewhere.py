@@ -399,7 +399,7 @@ def test_a_command_that_leads_to_no_engine_is_one_line(reach, command, said):
 )
 def test_a_command_that_waits_for_something_is_one_line(reach, monkeypatch, does, said):
     monkeypatch.setattr(client_module, "_TICK", 0.02)
-    monkeypatch.setattr(process_module, "_SECONDS_TO_CONNECT", 0.5)
+    monkeypatch.setattr(process_module, "_SECONDS_TO_START", 0.5)
     client = reach(*SHELL, does)
     call = client.submit(Describe())
     shell = psutil.Process(client.process_id)
