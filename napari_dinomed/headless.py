@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_dinomed.annotation.readout import Readout
-from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import (
     CloseVolume,
     Encoded,
@@ -17,6 +16,7 @@ from napari_dinomed.engine.messages import (
     SegmentVolume,
     open_request,
 )
+from napari_dinomed.errors import EngineError
 from napari_dinomed.volume import Volume, choose_window
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Prompts
-    from napari_dinomed.engine.messages import Event
+    from napari_dinomed.engine.engine import Engine
+    from napari_dinomed.engine.messages import Event, Request
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.taught.teach import Seen
@@ -40,11 +41,18 @@ if TYPE_CHECKING:
 _NAME = "volume"
 
 
+class Runs(Protocol):
+    """An engine in this process, or the client of one that is not."""
+
+    def run(self, request: Request, on_event: OnEvent | None = None) -> Any:
+        """Carry out a request to its end and return its result."""
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """A volume whose features are there, ready for any number of prompts."""
 
-    engine: Engine
+    engine: Runs
     volume: Volume
     window: Window
     encoded: Encoded
@@ -52,12 +60,20 @@ class Job:
     @property
     def banks(self) -> tuple[TokenBank, ...]:
         """The features, those of slices along z first."""
-        return self.engine.banks(_NAME)
+        return self._here.banks(_NAME)
 
     @property
     def seen(self) -> Seen:
         """How a taught model sees the volume."""
-        return self.engine.seen(_NAME)
+        return self._here.seen(_NAME)
+
+    @property
+    def _here(self) -> Engine:
+        from napari_dinomed.engine.engine import Engine
+
+        if not isinstance(self.engine, Engine):
+            raise EngineError("Features stay where they are computed: on another machine.")
+        return self.engine
 
     def close(self) -> None:
         """Forget the volume and its features; those on disk stay."""
@@ -97,7 +113,7 @@ def prepare(
     device: str = "auto",
     on_event: OnEvent | None = None,
     planes: Planes = "auto",
-    engine: Engine | None = None,
+    engine: Runs | None = None,
 ) -> Job:
     """Compute a volume's features, or find them on disk.
 
@@ -116,16 +132,23 @@ def prepare(
     planes
         Slices along one axis or all three.
     engine
-        Who has opened other volumes before, and so holds the encoder's weights; it opens
-        one at a time. A new one if None.
+        Who has opened other volumes before, and so holds the encoder's weights; or who
+        computes elsewhere. It opens one at a time. A new one in this process if None.
 
     Raises
     ------
     DinomedError
         Where the volume has no content, or the encoder cannot be had.
     """
-    engine = engine or Engine()
-    engine.run(open_request(_NAME, volume))
+    engine = engine or _engine_here()
+    engine.run(open_request(_NAME, volume), on_event)
     chosen = choose_window(volume, window)
     request = EncodeVolume(_NAME, encoder, chosen, device=device, planes=planes)
     return Job(engine, volume, chosen, engine.run(request, on_event))
+
+
+def _engine_here() -> Engine:
+    """An engine in this process; its libraries take seconds to read."""
+    from napari_dinomed.engine.engine import Engine
+
+    return Engine()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_dinomed.annotation.mask import Mask
-from napari_dinomed.engine.client import Call
+from napari_dinomed.engine.asked import Call
 from napari_dinomed.engine.messages import (
     Begun,
     Closed,
@@ -29,6 +29,7 @@ from napari_dinomed.engine.messages import (
     Stage,
     to_plain,
 )
+from napari_dinomed.engine.place import HERE, Place
 from napari_dinomed.errors import Cancelled, DinomedError, EngineError
 
 
@@ -69,6 +70,8 @@ class FakeEngine:
     opened: dict[str, Any] = field(default_factory=dict)
     encodings: dict[str, int] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
+    place: Place = HERE
+    where: str = "CPU on this machine"
 
     def submit(self, request, on_event=None) -> Call:
         to_plain(request)  # what cannot be sent fails here as it would on the wire

@@ -55,6 +55,16 @@ def _mask(path):
     return np.asarray(nib.load(path).dataobj) == 1
 
 
+def test_a_command_that_leads_to_no_engine_is_said(scan, tmp_path):
+    there = ("--engine", "sh -c 'exit 3'")
+    said = refused(
+        "segment", scan, "--point", "8,24,30=1", "--out", tmp_path / "o.nii", *there
+    )
+    assert "No engine on sh" in said
+    assert list(tmp_path.iterdir()) == []
+    assert "No engine on sh" in refused("encoders", *there)
+
+
 def test_the_things_of_the_labels_in_a_file_of_their_own(scan, tmp_path):
     out, things = tmp_path / "labels.nii.gz", tmp_path / "things.nii.gz"
     done = run("segment", scan, "--point", "8,24,30=1", "--out", out, "--instances", things)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_dinomed.engine.client import EngineClient
     from napari_dinomed.engine.messages import Event
     from napari_dinomed.headless import Job
     from napari_dinomed.volume import Volume
@@ -135,6 +136,7 @@ def measure_speed(
     encoder: str,
     device: str,
     on_event: Callable[[Event], None],
+    elsewhere: EngineClient | None = None,
 ) -> list[Timing]:
     """Click on objects as a user would, and time every answer.
 
@@ -150,9 +152,16 @@ def measure_speed(
         Who encodes, and where.
     on_event
         Told how far encoding is.
+    elsewhere
+        Who computes, if not this process; the least is then the way there and back.
     """
-    job = prepare(volume, encoder, device=device, on_event=on_event)
-    product, passing = _floor_of_bank(job), _floor_of_box(job, truths[0])
+    job = prepare(volume, encoder, device=device, on_event=on_event, engine=elsewhere)
+    if elsewhere is None:
+        product, passing = _floor_of_bank(job), _floor_of_box(job, truths[0])
+        bank, box = "one product with all tokens", "one pass over the object's box"
+    else:
+        product = passing = elsewhere.round_trip or 0.0
+        bank = box = "there and back"
     clicks = _Clicks(job, truths, meaning)
     times = {"first click": [clicks.on(1)]}
     times["further click"] = [clicks.on(1) for _ in range(_FURTHER)]
@@ -161,7 +170,6 @@ def measure_speed(
     if len(truths) > 1:
         among = [clicks.on(1) for _ in range(_FURTHER)]
         times[f"further click, {len(truths)} labels"] = among
-    bank, box = "one product with all tokens", "one pass over the object's box"
     rows = []
     for name, taken in times.items():
         painted, whole = zip(*taken, strict=True)
@@ -211,15 +219,17 @@ class _Clicks:
             view_index=point.voxel[0],
             wanted=(label,),
         )
-        painted = None
+        painted: list[float] = []
         begun = time.perf_counter()
-        for event in self._job.engine.handle(request):
-            if isinstance(event, SliceLabels) and painted is None:
-                painted = time.perf_counter() - begun
-            if isinstance(event, Segmented):
-                whole = time.perf_counter() - begun
-                self._masks[label - 1] = event.paste(self._truths[0].shape) == label
-        return painted or whole, whole
+
+        def hear(event: Event) -> None:
+            if isinstance(event, SliceLabels):
+                painted.append(time.perf_counter() - begun)
+
+        segmented: Segmented = self._job.engine.run(request, hear)
+        whole = time.perf_counter() - begun
+        self._masks[label - 1] = segmented.paste(self._truths[0].shape) == label
+        return next(iter(painted), whole), whole
 
 
 def _floor_of_bank(job: Job) -> float:

@@ -14,11 +14,13 @@ from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.cli.common import (
     Device,
     Encoder,
+    EngineLine,
     Head,
     JsonFile,
     Like,
     PlaneChoice,
     WindowName,
+    engine_at,
     progress_bar,
     write_figures,
 )
@@ -271,6 +273,7 @@ def bench_speed(
     encoder: Encoder = "filters",
     all_like_this: Like = False,
     device: Device = "auto",
+    engine: EngineLine = None,
     scaling: Annotated[
         bool, typer.Option("--scaling", help="Time clicks on many sizes instead.")
     ] = False,
@@ -284,6 +287,8 @@ def bench_speed(
     from napari_dinomed.bench.speed import made_up_organs, made_up_sections, measure_speed
     from napari_dinomed.errors import ReadError
 
+    if scaling and engine:
+        raise ReadError("Expected --scaling without --engine.")
     if scaling:
         _bench_scaling(encoder, device, plot, json_out)
         return
@@ -292,8 +297,10 @@ def bench_speed(
     make = made_up_sections if all_like_this else made_up_organs
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
     made, truths = make(lengths_of(volume))
-    with progress_bar() as on_event:
-        rows = measure_speed(made, truths[:labels], meaning, encoder, device, on_event)
+    with engine_at(engine) as elsewhere, progress_bar() as on_event:
+        rows = measure_speed(
+            made, truths[:labels], meaning, encoder, device, on_event, elsewhere
+        )
     table = Table("", "p50 s", "p95 s", "floor s", "floor")
     for row in rows:
         middle, high = (f"{row.quantile(share):.3f}" for share in (0.5, 0.95))

@@ -21,11 +21,13 @@ from rich.table import Table
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.engine.messages import Notice
 from napari_dinomed.engine.messages import Progress as Step
+from napari_dinomed.engine.place import Place
 from napari_dinomed.features.stack import Planes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_dinomed.engine.client import EngineClient
     from napari_dinomed.engine.messages import Event
 
 errors = Console(stderr=True)
@@ -42,6 +44,14 @@ OwnEncoder = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or xpu.")]
+EngineLine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        help="Compute elsewhere: a command line that starts 'napari-dinomed engine' there, "
+        "such as 'ssh gpubox napari-dinomed engine'.",
+    ),
+]
 WindowName = Annotated[
     str | None,
     typer.Option("--window", help="abdomen, lung, bone, brain, mediastinum, liver, auto."),
@@ -91,6 +101,21 @@ def print_measures(rows: list[dict[str, object]]) -> None:
             str(row["slices"]),
         )
     out.print(table)
+
+
+@contextlib.contextmanager
+def engine_at(line: str | None) -> Iterator[EngineClient | None]:
+    """The engine at the end of a command line; None where there is no such line."""
+    if not line:
+        yield None
+        return
+    from napari_dinomed.engine.client import EngineClient
+
+    client = EngineClient(Place.of(line))
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 @contextlib.contextmanager

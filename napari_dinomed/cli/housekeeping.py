@@ -13,23 +13,22 @@ from rich.table import Table
 
 from napari_dinomed.cli.common import (
     Device,
+    EngineLine,
+    engine_at,
     out,
     progress_bar,
 )
+from napari_dinomed.engine.messages import Describe, Described, Stage
 from napari_dinomed.engine.messages import Progress as Step
-from napari_dinomed.engine.messages import Stage
 from napari_dinomed.settings import load_settings, save_settings
 
 weights = typer.Typer(no_args_is_help=True, help="Fetch or add encoder weights.")
 cache = typer.Typer(no_args_is_help=True, help="Look after computed features.")
 
 
-def encoders(device: Device = "auto") -> None:
+def encoders(device: Device = "auto", engine: EngineLine = None) -> None:
     """List the encoders, and which of them are ready to use."""
-    from napari_dinomed.engine.engine import Engine
-    from napari_dinomed.engine.messages import Describe
-
-    described = Engine().run(Describe(device))
+    described, where = _described(device, engine)
     table = Table("name", "what", "weights", "channels", "licence", "here")
     for info in described.encoders:
         table.add_row(
@@ -41,14 +40,28 @@ def encoders(device: Device = "auto") -> None:
             "yes" if info.present else "no",
         )
     out.print(table)
-    out.print(f"Device: {described.device}. Any timm ViT: --encoder file:PATH")
+    out.print(f"Device: {where}. Any timm ViT: --encoder file:PATH", soft_wrap=True)
+
+
+def _described(device: str, line: str | None) -> tuple[Described, str]:
+    """What there is, and where that is."""
+    with engine_at(line) as elsewhere:
+        if elsewhere is not None:
+            return elsewhere.run(Describe(device)), elsewhere.where
+    from napari_dinomed.engine.engine import Engine
+
+    described: Described = Engine().run(Describe(device))
+    return described, described.device
 
 
 def engine() -> None:
-    """Serve as an engine on standard input and output (for a client to start)."""
+    """Serve as an engine on standard input and output, for a client elsewhere to start."""
+    from napari_dinomed.engine.ending import end_with_client
+
+    end_with_client()
     from napari_dinomed.engine.server import main as serve
 
-    serve()
+    serve(is_far=True)
 
 
 @weights.command("get")
@@ -78,11 +91,21 @@ def weights_get(
 @weights.command("add")
 def weights_add(
     file: Annotated[Path, typer.Argument(help="A .safetensors or tensors-only .pth.")],
-    name: Annotated[str, typer.Option("--as", help="Name of the encoder they are of.")],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            help="Name of the encoder they are of. Left out, the file stays where it is, "
+            "and windows on other machines may use it.",
+        ),
+    ] = None,
 ) -> None:
     """Take in weights brought from another machine."""
-    from napari_dinomed.features.weights import add_weights
+    from napari_dinomed.features.weights import add_weights, offer_weights
 
+    if name is None:
+        out.print(f"{offer_weights(file)} is ready", markup=False, soft_wrap=True)
+        return
     pin = add_weights(file, name)
     out.print(f"{name} is ready: SHA-256 {pin.sha256}")
 

@@ -16,6 +16,7 @@ from napari_dinomed.cli.common import (
     Channel,
     Device,
     Encoder,
+    EngineLine,
     Frame,
     Head,
     Like,
@@ -24,6 +25,7 @@ from napari_dinomed.cli.common import (
     Resample,
     Volume,
     WindowName,
+    engine_at,
     print_measures,
     progress_bar,
 )
@@ -76,6 +78,7 @@ def segment(
     ] = None,
     planes: PlaneChoice = "auto",
     device: Device = "auto",
+    engine: EngineLine = None,
     instances: Annotated[
         Path | None,
         typer.Option(help="File for the single things that the labels are made of."),
@@ -111,9 +114,12 @@ def segment(
     # Only now: the model's libraries take seconds to import.
     from napari_dinomed import headless
 
-    with progress_bar() as on_event:
-        job = headless.prepare(opened, encoder, window, device, on_event, planes)
-    labels = job.segment(named, given, head, threshold)
+    with engine_at(engine) as elsewhere:
+        with progress_bar() as on_event:
+            job = headless.prepare(
+                opened, encoder, window, device, on_event, planes, elsewhere
+            )
+        labels = job.segment(named, given, head, threshold)
     write_labels(out, labels, opened, legend_of(named))
     seen = tuple(other.fingerprint for other in others)
     choices = Choices(encoder, window or "", head, threshold, seen)

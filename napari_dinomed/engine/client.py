@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import itertools
 import logging
-import sys
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from napari_dinomed import errors
+from napari_dinomed.engine.asked import (
+    Call,
+    Pending,
+    died,
+    fail,
+    news,
+    running,
+    settle,
+    tell,
+    tell_one,
+)
 from napari_dinomed.engine.known import Known
 from napari_dinomed.engine.messages import (
     Cancel,
     Closed,
     CloseVolume,
+    Described,
+    Encoded,
     Envelope,
     Event,
     Failed,
@@ -28,63 +40,23 @@ from napari_dinomed.engine.messages import (
     Stage,
     Withdrawn,
 )
+from napari_dinomed.engine.place import HERE, Place
 from napari_dinomed.engine.process import EngineProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
-    from napari_dinomed.engine.messages import Reply, Request
-
-    OnEvent = Callable[[Event], None]
+    from napari_dinomed.engine.asked import OnEvent
+    from napari_dinomed.engine.messages import Request
 
 _log = logging.getLogger(__name__)
 
-# One engine may die of something else than what it was asked; two hardly do.
-_MOST_DEATHS = 2
+# Connections in a row that fail, each waited for longer, to 8 s: a minute in all.
+_MOST_TRIES = 8
 # Seconds between looks at whether the engine lives; a hang is noticed that much later.
 _TICK = 1.0
 # Bytes of free memory from which a spare engine, of 0.4 GB, is in nobody's way.
 _ROOM_FOR_SPARE = 4e9
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """A request under way.
-
-    Parameters
-    ----------
-    future
-        Its result; an error of `napari_dinomed.errors` where it failed, `Cancelled`
-        where it was withdrawn.
-    cancel
-        Withdraw it.
-    """
-
-    future: Future[Any]
-    cancel: Callable[[], None]
-
-
-@dataclass(frozen=True, eq=False)
-class _Pending:
-    """A request that is not answered yet.
-
-    Parameters
-    ----------
-    number, request, future, on_event
-        What was asked, and who waits for it; nobody waits where an engine is only told
-        again what the last one knew.
-    process
-        Who was asked.
-    deaths
-        Engines that died while they were doing this.
-    """
-
-    number: int
-    request: Request
-    future: Future[Any] | None
-    on_event: OnEvent | None
-    process: EngineProcess
-    deaths: int = 0
 
 
 class EngineClient:
@@ -99,25 +71,25 @@ class EngineClient:
 
     Parameters
     ----------
-    command
-        Command line of the engine; ``ssh HOST python -m napari_dinomed.engine`` puts it
-        on another machine.
+    place
+        Where the engine computes.
     has_spare
         Whether a second process waits, its libraries read, to take the first one's
-        place; it is started in a quiet moment, where there is memory for it.
+        place; it is started in a quiet moment, where there is memory for it, and on this
+        machine only.
     """
 
-    def __init__(
-        self, command: Sequence[str] | None = None, has_spare: bool = False
-    ) -> None:
-        self._command = list(command or (sys.executable, "-m", "napari_dinomed.engine"))
+    def __init__(self, place: Place = HERE, has_spare: bool = False) -> None:
+        self.place = place
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
         self._process: EngineProcess | None = None
         self._spare: EngineProcess | None = None
         self._wants_spare = self._has_spare = has_spare
+        self._device = ""
+        self._has_met, self._tries = False, 0
         self._prepared = ""
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Pending] = {}
         self._known = Known()
         self._is_closed = False
         self._ended = threading.Event()
@@ -126,7 +98,7 @@ class EngineClient:
 
     def submit(self, request: Request, on_event: OnEvent | None = None) -> Call:
         """Ask; returns at once."""
-        future = _running()
+        future = running()
         try:
             with self._lock:
                 number = self._ask(request, future, on_event)
@@ -134,6 +106,24 @@ class EngineClient:
             future.set_exception(error)
             return Call(future, lambda: None)
         return Call(future, lambda: self._cancel(number))
+
+    def run(self, request: Request, on_event: OnEvent | None = None) -> Any:
+        """Ask, and wait for the result; errors as the request has it."""
+        return self.submit(request, on_event).future.result()
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds to an engine elsewhere and back; None where that is not known yet."""
+        process = self._process
+        return process.round_trip if process is not None else None
+
+    @property
+    def where(self) -> str:
+        """Where it computes, in words: the device, the host, how far away that is."""
+        host, trip = self.place.name, self.round_trip
+        if self.place.is_elsewhere and trip is not None:
+            host = f"{host}, {trip * 1000:.0f} ms away"
+        return f"{self._device} on {host}" if self._device else host
 
     def recover(self) -> None:
         """Replace an engine that hangs; what it was asked is asked anew."""
@@ -156,7 +146,7 @@ class EngineClient:
             if ended is not None:
                 ended.close()
         for lost in pending.values():
-            _fail(lost.future, errors.Cancelled("withdrawn"))
+            fail(lost.future, errors.Cancelled("withdrawn"))
         if watcher not in (None, threading.current_thread()):
             watcher.join()
 
@@ -187,25 +177,26 @@ class EngineClient:
                 future.set_result(Closed())
                 return number
         process = self._process or self._begin([request])
-        self._post(_Pending(number, request, future, on_event, process))
+        self._post(Pending(number, request, future, on_event, process))
         return number
 
     def _begin(self, asked: Sequence[Request]) -> EngineProcess:
         """A process that is told what the last one knew, before it is ``asked``."""
         process, self._spare = self._spare or self._start(), None
-        self._process, self._wants_spare = process, self._has_spare
+        self._process = process
+        self._wants_spare = self._has_spare and not self.place.is_elsewhere
         for request in self._known.to_tell(asked):
-            self._post(_Pending(next(self._numbers), request, None, None, process))
+            self._post(Pending(next(self._numbers), request, None, None, process))
         return process
 
     def _start(self) -> EngineProcess:
-        process = EngineProcess(self._command, self._deliver, self._bury)
+        process = EngineProcess(self.place, self._deliver, self._bury)
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._watch, daemon=True)
             self._watcher.start()
         return process
 
-    def _post(self, pending: _Pending) -> None:
+    def _post(self, pending: Pending) -> None:
         self._pending[pending.number] = pending
         pending.process.post(Envelope(pending.number, pending.request))
 
@@ -215,7 +206,7 @@ class EngineClient:
         if pending is None:
             return
         pending.process.post(Envelope(number, Cancel()))
-        _fail(pending.future, errors.Cancelled("withdrawn"))
+        fail(pending.future, errors.Cancelled("withdrawn"))
 
     # Hearing
 
@@ -230,50 +221,79 @@ class EngineClient:
             if not isinstance(message, Event):
                 del self._pending[envelope.request]
                 self._known.learn(pending.request, message)
+                if isinstance(message, Encoded | Described):
+                    self._device = message.device
                 process.has_served |= pending.future is not None
         if self._told_of is process:
             self._tell_relief([pending])
         if isinstance(message, Event):
-            _tell(pending, message)
+            tell(pending, message)
         elif pending.future is not None:
-            _settle(pending.future, message)
+            settle(pending.future, message)
 
     def _bury(self, process: EngineProcess) -> None:
         """Have another process do what a dead one was doing."""
+        refusal = self._let_go(process)
+        with self._lock:
+            lost = self._pending_of(process)
+            for pending in lost:
+                del self._pending[pending.number]
+            if not process.is_cut:
+                self._blame(lost)
+            # One thing is done after another: what still waited is not what it died of.
+            asked = [
+                one.outlived(process, is_doing=one is lost[0])
+                for one in lost
+                if one.future is not None
+            ]
+            hopeful = [p for p in asked if p.is_hopeful and not refusal]
+            hopeless = [p for p in asked if p not in hopeful]
+            error = None if self._is_closed else self._ask_again(hopeful, process)
+        for pending in hopeless:
+            why = errors.EngineError(refusal) if refusal else died(pending, process)
+            fail(pending.future, why)
+        if error is not None:
+            for pending in hopeful:
+                fail(pending.future, error)
+        else:
+            tell_one(hopeful, Notice(news(process)))
+
+    def _let_go(self, process: EngineProcess) -> str:
+        """Give a process up; why none will take its place, if so.
+
+        Where a link does not come back at once, this waits for it.
+        """
         with self._lock:
             if self._spare is process:
                 self._spare = None
             if self._process is process:
                 self._process = None
-            lost = [p for p in self._pending.values() if p.process is process]
-            for pending in lost:
-                del self._pending[pending.number]
-            # One thing is done after another: what still waited is not what it died of.
-            asked = [
-                replace(one, deaths=one.deaths + (one is lost[0]))
-                for one in lost
-                if one.future is not None
-            ]
-            self._blame(lost)
-            hopeful = [p for p in asked if p.deaths < _MOST_DEATHS]
-            hopeless = [p for p in asked if p.deaths >= _MOST_DEATHS]
-            error = self._ask_again(hopeful, process) if not self._is_closed else None
-        for pending in hopeless:
-            _fail(pending.future, _died(process))
-        if error is not None:
-            for pending in hopeful:
-                _fail(pending.future, error)
-        else:
-            _tell_one(hopeful, Notice("The engine stopped, and was started again."))
+            if not self.place.is_elsewhere:
+                return ""
+            if process.has_begun:
+                self._has_met, self._tries = True, 0
+                return ""
+            self._tries += 1
+            if process.is_refused or not self._has_met or self._tries > _MOST_TRIES:
+                self._tries = 0
+                return process.why_none
+            pending, seconds = self._pending_of(process), min(2 ** (self._tries - 1), 8)
+        text = f"The link to {process.place.name} is cut. It is tried again; work is kept."
+        tell_one(pending, Notice(text))
+        self._ended.wait(seconds)
+        return ""
 
-    def _blame(self, lost: list[_Pending]) -> None:
+    def _pending_of(self, process: EngineProcess | None) -> list[Pending]:
+        return [p for p in self._pending.values() if p.process is process]
+
+    def _blame(self, lost: list[Pending]) -> None:
         """Of what it was told again, the first that is not done is what it died of."""
         told = [pending for pending in lost if pending.future is None]
         if told:
             self._known.blame(told[0].request)
 
     def _ask_again(
-        self, asked: list[_Pending], dead: EngineProcess
+        self, asked: list[Pending], dead: EngineProcess
     ) -> errors.EngineError | None:
         """Ask a new process; one that was of use is also replaced if nothing is asked."""
         if not (asked or (dead.has_served and self._known)):
@@ -293,10 +313,14 @@ class EngineClient:
         while not self._ended.wait(_TICK):
             with self._lock:
                 process = self._process
-                pending = [p for p in self._pending.values() if p.process is process]
+                pending = self._pending_of(process)
                 if self._known and not pending:
                     self._keep_spare()
-            if process is not None and pending:
+            if process is None:
+                continue
+            if self.place.is_elsewhere:
+                process.watch_link()
+            if pending:
                 process.ping()
                 self._tell_trouble(process, pending)
 
@@ -314,76 +338,22 @@ class EngineClient:
             self._prepared = encoder
             self._spare.post(Envelope(0, Prepare(encoder)))
 
-    def _tell_trouble(self, process: EngineProcess, pending: list[_Pending]) -> None:
+    def _tell_trouble(self, process: EngineProcess, pending: list[Pending]) -> None:
         trouble = process.trouble
         if not trouble:
             if self._told_of is process:
                 self._tell_relief(pending)
             return
         for one in pending:
-            _tell(one, Progress(0, 0, Stage.SILENCE))
+            tell(one, Progress(0, 0, Stage.SILENCE))
         if self._told_of is not process:
             self._told_of = process
             way_out = "Wait, or press Cancel: it is replaced, and your work is kept."
-            _tell_one(pending, Notice(f"{trouble} {way_out}"))
+            tell_one(pending, Notice(f"{trouble} {way_out}"))
 
-    def _tell_relief(self, pending: list[_Pending]) -> None:
+    def _tell_relief(self, pending: list[Pending]) -> None:
         """Take back what was told of an engine that seemed to hang."""
         self._told_of = None
         for one in pending:
-            _tell(one, Progress(0, 0, Stage.RELIEF))
-        _tell_one(pending, Notice("The engine answers again."))
-
-
-def _running() -> Future[Any]:
-    """A future that only a reply can settle."""
-    future = Future[Any]()
-    future.set_running_or_notify_cancel()
-    return future
-
-
-def _tell_one(pending: Iterable[_Pending], event: Event) -> None:
-    """Tell the first who listens; all of them ask for the same user."""
-    for one in pending:
-        if one.on_event is not None:
-            _tell(one, event)
-            return
-
-
-def _tell(pending: _Pending, event: Event) -> None:
-    """Tell of an event whoever listens."""
-    on_event = pending.on_event
-    if on_event is not None:
-        _outside(lambda: on_event(event))
-
-
-def _outside(work: Callable[[], None]) -> None:
-    """Run what the asker does; what goes wrong there must not end a thread of ours."""
-    try:
-        work()
-    except BaseException:  # noqa: BLE001 - it is the asker's, whatever it is
-        _log.exception("what was told of an answer failed")
-
-
-def _settle(future: Future[Any], reply: Reply) -> None:
-    if isinstance(reply, Withdrawn):
-        _fail(future, errors.Cancelled("withdrawn"))
-    elif isinstance(reply, Failed):
-        kind = getattr(errors, reply.error, None)
-        if not (isinstance(kind, type) and issubclass(kind, errors.DinomedError)):
-            kind = errors.EngineError
-        _fail(future, kind(reply.text))
-    else:
-        _outside(lambda: future.set_result(reply))
-
-
-def _fail(future: Future[Any] | None, error: errors.DinomedError) -> None:
-    if future is not None:
-        _outside(lambda: future.set_exception(error))
-
-
-def _died(process: EngineProcess) -> errors.EngineError:
-    return errors.EngineError(
-        f"The engine stopped at this request {_MOST_DEATHS} times, and is not asked again. "
-        f"Your prompts and labels are safe.\n{process.last_words}"
-    )
+            tell(one, Progress(0, 0, Stage.RELIEF))
+        tell_one(pending, Notice("The engine answers again."))

@@ -67,6 +67,7 @@ from napari_dinomed.segment.segmenter import (
     make_segmenter,
 )
 from napari_dinomed.segment.turns import Lessons
+from napari_dinomed.settings import load_settings, save_settings
 from napari_dinomed.taught.model import read_model
 from napari_dinomed.taught.propose import proposed
 from napari_dinomed.taught.settle import settled
@@ -301,7 +302,7 @@ class Engine:
         news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()
         withdrawn = threading.Event()
         threading.Thread(
-            target=_download, args=(request.encoder, news, withdrawn), daemon=True
+            target=_download, args=(request, news, withdrawn), daemon=True
         ).start()
         try:
             while True:
@@ -395,11 +396,12 @@ def _slice_labels(found: PlaneLabels, request: SegmentVolume) -> SliceLabels:
 
 
 def _download(
-    name: str,
+    request: FetchWeights,
     news: queue.SimpleQueue[Progress | Fetched | Exception],
     withdrawn: threading.Event,
 ) -> None:
     """Fetch weights on a thread of its own; what was fetched so far stays for later."""
+    name = request.encoder
 
     def report(done: int, total: int) -> None:
         if withdrawn.is_set():
@@ -407,6 +409,8 @@ def _download(
         news.put(Progress(done, total, Stage.FETCHING, name))
 
     try:
+        if request.accepted and request.accepted == missing_licence(name):
+            save_settings(load_settings().accepting(request.accepted))
         pin = fetch_weights(name, report)
         news.put(Fetched(pin.sha256, pin.revision))
     except Exception as error:  # noqa: BLE001 - raised again by the request's generator

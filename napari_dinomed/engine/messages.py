@@ -20,6 +20,7 @@ from napari_dinomed.annotation.labels import Label, LabelId
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.packing import Blobs, PackedMask
 from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.engine.pieces import Layout
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.io import Origin, Pick, Source
 from napari_dinomed.taught.header import Header
@@ -63,6 +64,44 @@ class OpenSource:
     volume: str
     source: Source
     pick: Pick
+
+
+@dataclass(frozen=True, eq=False)
+class OpenSent:
+    """As `OpenVolume`, where the voxels are sent piece by piece, and only those missing.
+
+    Parameters
+    ----------
+    volume
+        The name.
+    layout, pieces
+        How the images are cut, and the name of each piece by its content.
+    geometry, modality
+        The volume.
+    """
+
+    volume: str
+    layout: Layout
+    pieces: tuple[str, ...]
+    geometry: Geometry
+    modality: Modality
+
+
+@dataclass(frozen=True, eq=False)
+class SendPiece:
+    """One of the pieces that were lacking.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenSent`.
+    index, data
+        Which piece, and its bytes (n,), packed.
+    """
+
+    volume: str
+    index: int
+    data: Array
 
 
 @dataclass(frozen=True)
@@ -194,9 +233,18 @@ class TeachModel:
 
 @dataclass(frozen=True)
 class FetchWeights:
-    """Download an encoder's weights."""
+    """Download an encoder's weights.
+
+    Parameters
+    ----------
+    encoder
+        Name of an encoder.
+    accepted
+        The licence that the user has accepted for that, if any.
+    """
 
     encoder: str
+    accepted: str = ""
 
 
 @dataclass(frozen=True)
@@ -225,6 +273,9 @@ Request = (
     | Prepare
 )
 
+Sending = OpenSent | SendPiece
+"""What an engine elsewhere is asked on behalf of an `OpenVolume` or `OpenSource`."""
+
 
 def open_request(name: str, volume: Volume) -> OpenVolume | OpenSource:
     """How an engine is given a volume: its voxels, or, if lazy, where they are."""
@@ -241,6 +292,8 @@ class Stage(StrEnum):
 
     LOADING = "loading"
     """An encoder."""
+    SENDING = "pieces sent"
+    """A volume goes to an engine elsewhere."""
     SLICES = "slices"
     """Their features are computed, or read from disk."""
     LESSONS = "lessons"
@@ -378,6 +431,18 @@ class Encoded:
     channels: int
     computed: int
     generation: int = 0
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """Result of `OpenSent` where voxels are missing yet: the indices of their pieces."""
+
+    pieces: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Result of `SendPiece`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -529,6 +594,8 @@ Event = Progress | Begun | Notice | SliceLabels
 Result = (
     Described
     | Opened
+    | Lacking
+    | Kept
     | Encoded
     | Segmented
     | Proposed
@@ -538,7 +605,7 @@ Result = (
     | Prepared
 )
 Reply = Event | Result | Failed | Withdrawn | Hello | Pong
-Message = Request | Reply | Cancel | Ping
+Message = Request | Sending | Reply | Cancel | Ping
 
 _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -547,6 +614,8 @@ _TYPES: dict[str, type[Any]] = {
             Describe,
             OpenVolume,
             OpenSource,
+            OpenSent,
+            SendPiece,
             CloseVolume,
             EncodeVolume,
             SegmentVolume,
@@ -556,7 +625,7 @@ _TYPES: dict[str, type[Any]] = {
             Prepare,
         ),
         *(Progress, Begun, Notice, SliceLabels),
-        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed),
+        *(Described, Opened, Lacking, Kept, Encoded, Segmented, Proposed, Taught, Closed),
         *(Fetched, Prepared),
         *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from napari_dinomed import __version__, errors
 from napari_dinomed.engine.ending import end_soon
@@ -37,12 +37,22 @@ from napari_dinomed.offline import forbid_network_if_asked
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_dinomed.engine.engine import Engine
     from napari_dinomed.engine.messages import Event, Message, Reply, Request, Result
 
     Steps = Iterator[Event | Result | None]
 
 _log = logging.getLogger(__name__)
+
+# A client elsewhere asks for a sign of life every second; where a link is cut without a
+# word, a device is kept for nobody so long.
+_SECONDS_OF_SILENCE = 60.0
+
+
+class Handles(Protocol):
+    """What carries out requests: an engine, for whomever."""
+
+    def handle(self, request: Any) -> Steps:
+        """As `Engine.handle`."""
 
 
 @dataclass(eq=False)
@@ -78,19 +88,25 @@ class Server:
         Binary streams from and to the client.
     left
         Called when the client has closed the stream, whatever is computed then.
+    is_far
+        Whether the client is on another machine: arrays are packed for the link, and a
+        client that falls silent has left.
     """
 
     def __init__(
         self,
-        make_engine: Callable[[], Engine],
+        make_engine: Callable[[], Handles],
         inbox: BinaryIO,
         outbox: BinaryIO,
         left: Callable[[], None] = lambda: None,
+        is_far: bool = False,
     ) -> None:
         self._make_engine = make_engine
         self._inbox = inbox
         self._outbox = outbox
         self._left = left
+        self._is_far = is_far
+        self._heard = time.monotonic()
         self._arrived: queue.SimpleQueue[Envelope | None] = queue.SimpleQueue()
         self._jobs: list[Job] = []
         self._sending = threading.Lock()
@@ -99,6 +115,8 @@ class Server:
     def run(self) -> None:
         """Serve until the client closes the stream."""
         threading.Thread(target=self._listen, daemon=True).start()
+        if self._is_far:
+            threading.Thread(target=self._notice_silence, daemon=True).start()
         self._reply(0, Hello(__version__, sys.version.split()[0]))
         engine = self._make_engine()
         while True:
@@ -113,6 +131,7 @@ class Server:
     def _listen(self) -> None:
         try:
             while (envelope := receive(self._inbox)) is not None:
+                self._heard = time.monotonic()
                 if isinstance(envelope.message, Ping):
                     self._reply(0, Pong(self._seconds_at_step()))
                 else:
@@ -124,6 +143,12 @@ class Server:
         finally:
             self._arrived.put(None)
             self._left()
+
+    def _notice_silence(self) -> None:
+        while (silence := time.monotonic() - self._heard) < _SECONDS_OF_SILENCE:
+            time.sleep(_SECONDS_OF_SILENCE - silence)
+        _log.warning("the client has been silent for %.0f s", silence)
+        self._left()
 
     def _seconds_at_step(self) -> float:
         began = self._step_began
@@ -139,13 +164,13 @@ class Server:
             self._jobs.clear()
         return envelope
 
-    def _accept(self, envelope: Envelope, engine: Engine) -> None:
+    def _accept(self, envelope: Envelope, engine: Handles) -> None:
         message = envelope.message
         if isinstance(message, Cancel):
             self._withdraw([job for job in self._jobs if job.number == envelope.request])
             return
         self._withdraw([job for job in self._jobs if _replaces(message, job.request)])
-        steps = engine.handle(message)  # type: ignore[arg-type]
+        steps = engine.handle(message)
         self._jobs.append(Job(envelope.request, message, steps))  # type: ignore[arg-type]
 
     def _step(self, job: Job) -> None:
@@ -180,7 +205,7 @@ class Server:
 
     def _reply(self, number: int, reply: Reply) -> None:
         with self._sending:
-            send(self._outbox, Envelope(number, reply))
+            send(self._outbox, Envelope(number, reply), packs=self._is_far)
 
 
 def _replaces(new: Message, old: Request) -> bool:
@@ -195,15 +220,28 @@ def _replaces(new: Message, old: Request) -> bool:
     return new.volume == old.volume and is_stale
 
 
-def _make_engine() -> Engine:
+def _make_engine() -> Handles:
     """An engine; its libraries take seconds to read."""
     from napari_dinomed.engine.engine import Engine
 
     return Engine()
 
 
-def main() -> None:
-    """Serve on standard input and output, which nothing else may then touch."""
+def _make_guest_engine() -> Handles:
+    from napari_dinomed.engine.engine import Engine
+    from napari_dinomed.engine.guests import GuestEngine
+
+    return GuestEngine(Engine())
+
+
+def main(is_far: bool = False) -> None:
+    """Serve on standard input and output, which nothing else may then touch.
+
+    Parameters
+    ----------
+    is_far
+        Whether to serve a client that is, or may be, on another machine.
+    """
     # Libraries print; whatever they print goes to standard error instead.
     outbox = os.fdopen(os.dup(1), "wb")
     inbox = os.fdopen(os.dup(0), "rb")
@@ -213,7 +251,8 @@ def main() -> None:
     sys.stdout = sys.stderr
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     forbid_network_if_asked()
+    make = _make_guest_engine if is_far else _make_engine
     try:
-        Server(_make_engine, inbox, outbox, end_soon).run()
+        Server(make, inbox, outbox, end_soon, is_far).run()
     except BrokenPipeError:
         _log.warning("the client went away")

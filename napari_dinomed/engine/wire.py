@@ -1,9 +1,9 @@
 """Framing: an envelope as a JSON header and raw array bytes on a byte stream.
 
 A frame is the magic ``DNM1``, the header's length (4 bytes, big-endian), the header in
-JSON, and the bytes of the arrays it lists, in C order and little-endian; packed masks are
-one of those arrays. Nothing is ever pickled, and every length is bounded before memory is
-taken for it.
+JSON, and the bytes of the arrays it lists, in C order and little-endian, or, for a slow
+link, those bytes packed; packed masks are one of those arrays. Nothing is ever pickled, and
+every length is bounded before memory is taken for it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import math
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from napari_dinomed.engine.messages import Envelope, from_plain, to_plain
+from napari_dinomed.engine.pieces import deflate, inflate
 from napari_dinomed.errors import EngineError
 
 if TYPE_CHECKING:
@@ -26,10 +28,19 @@ MAX_HEADER = 64 * 1024**2
 MAX_ARRAYS = 8
 MAX_ARRAY = 64 * 1024**3
 _PREFIX = struct.Struct(">4sI")
+# What cannot be packed grows: zstd promises by less than a 128th, and its frame.
+_GROWTH, _FRAME = 128, 1024
 
 
-def send(stream: BinaryIO, envelope: Envelope) -> None:
+def send(stream: BinaryIO, envelope: Envelope, packs: bool = False) -> None:
     """Write one frame and flush.
+
+    Parameters
+    ----------
+    stream, envelope
+        Where to, and what.
+    packs
+        Whether arrays are made smaller, as labels are a hundredfold.
 
     Raises
     ------
@@ -41,16 +52,13 @@ def send(stream: BinaryIO, envelope: Envelope) -> None:
         kind, body, arrays = to_plain(envelope.message)
     except ValueError as error:
         raise EngineError(f"A message holds what cannot be sent: {error}.") from error
-    contiguous = {name: _little_endian(array) for name, array in arrays.items()}
+    parts = [_Part.of(name, array, packs) for name, array in arrays.items()]
     header = json.dumps(
         {
             "request": envelope.request,
             "kind": kind,
             "body": body,
-            "arrays": [
-                {"name": name, "dtype": array.dtype.str, "shape": array.shape}
-                for name, array in contiguous.items()
-            ],
+            "arrays": [part.entry for part in parts],
         }
     ).encode()
     if len(header) > MAX_HEADER:
@@ -60,9 +68,29 @@ def send(stream: BinaryIO, envelope: Envelope) -> None:
         )
     stream.write(_PREFIX.pack(MAGIC, len(header)))
     stream.write(header)
-    for array in contiguous.values():
-        stream.write(array.reshape(-1).view(np.uint8).data)
+    for part in parts:
+        stream.write(part.data)
     stream.flush()
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """An array on its way: how the header describes it, and its bytes."""
+
+    entry: dict[str, Any]
+    data: memoryview
+
+    @classmethod
+    def of(cls, name: str, array: NDArray[Any], packs: bool) -> _Part:
+        array = _little_endian(array)
+        data = array.reshape(-1).view(np.uint8)
+        entry: dict[str, Any] = {"name": name, "dtype": array.dtype.str}
+        entry["shape"] = array.shape
+        # What has one axis is bytes that were packed before: masks, and pieces of voxels.
+        if packs and array.ndim > 1 and data.size:
+            data = deflate(data)
+            entry["packed"] = data.size
+        return cls(entry, data.data)
 
 
 def receive(stream: BinaryIO) -> Envelope | None:
@@ -111,15 +139,27 @@ def _receive_array(stream: BinaryIO, entry: dict[str, Any]) -> NDArray[Any]:
     size = math.prod(shape) * dtype.itemsize
     if dtype.kind not in "biuf" or min(shape, default=0) < 0 or size > MAX_ARRAY:
         raise ValueError(f"an array of {dtype} and shape {shape}")
-    array = np.empty(shape, dtype)
-    view = memoryview(array.reshape(-1).view(np.uint8).data)
-    filled = 0
-    while filled < size:
+    if "packed" not in entry:
+        array = np.empty(shape, dtype)
+        _fill(stream, array.reshape(-1).view(np.uint8))
+        return array
+    length = int(entry["packed"])
+    if not 0 < length <= size + size // _GROWTH + _FRAME:
+        raise ValueError(f"{length} packed bytes of {size}")
+    packed, array = np.empty(length, np.uint8), np.zeros(shape, dtype)
+    _fill(stream, packed)
+    inflate(packed, array.reshape(-1).view(np.uint8))
+    return array
+
+
+def _fill(stream: BinaryIO, into: NDArray[np.uint8]) -> None:
+    """Read so many bytes as an array (n,) has."""
+    view, filled = memoryview(into.data), 0
+    while filled < len(view):
         count = stream.readinto(view[filled:])  # type: ignore[attr-defined]
         if not count:
-            raise ValueError(f"the stream ended after {filled} of {size} bytes")
+            raise ValueError(f"the stream ended after {filled} of {len(view)} bytes")
         filled += count
-    return array
 
 
 def _read_exactly(stream: BinaryIO, length: int) -> bytes:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from napari_dinomed.errors import WeightsError
 from napari_dinomed.features.catalog import CATALOG, LICENCE_NOTICES, find_spec
 from napari_dinomed.features.encoder import EncoderSpec
-from napari_dinomed.settings import data_folder, load_settings
+from napari_dinomed.settings import data_folder, load_settings, save_settings
 from napari_dinomed.small_file import read_small_json, require_file
 
 if TYPE_CHECKING:
@@ -193,6 +193,23 @@ def add_weights(path: Path, name: str) -> Pin:
             "folder with room."
         ) from error
     return pin
+
+
+def offer_weights(path: Path) -> str:
+    """Let engines of this machine use a file of weights, whoever asks; its name as one.
+
+    Raises
+    ------
+    WeightsError
+        Where the file is missing or fits no known architecture.
+    """
+    from napari_dinomed.features.checkpoint import load_checkpoint
+
+    load_checkpoint(path)
+    settings, name = load_settings(), f"file:{path.absolute()}"
+    kept = (one for one in settings.weight_files if one != name)
+    save_settings(replace(settings, weight_files=(name, *kept)))
+    return name
 
 
 def hub_address(spec: EncoderSpec) -> str:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_dinomed.engine.client import EngineClient
+from napari_dinomed.engine.place import Place
+from napari_dinomed.plugin.preferences import engine_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 def _client() -> EngineClient:
-    return EngineClient(has_spare=True)
+    return EngineClient(Place.of(engine_command()), has_spare=True)
 
 
 @dataclass(eq=False)

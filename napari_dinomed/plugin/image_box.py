@@ -32,7 +32,6 @@ from napari_dinomed.plugin.controls import button, narrow, told
 from napari_dinomed.plugin.encoders import FILTERS, advice, known_of
 from napari_dinomed.plugin.opening import opening_menu
 from napari_dinomed.session.activity import Activity, Phase
-from napari_dinomed.settings import load_settings, save_settings
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -192,11 +191,12 @@ class ImageBox(QGroupBox):
         info = self._encoders.get(name)
         if info is None or info.present:
             return True
-        if info.licence_to_accept and not self._accept(info.licence_to_accept):
+        licence = info.licence_to_accept or ""
+        if licence and not self._accept(licence):
             return False
         self._work(f"Fetching {info.title}")
         call = self._engine.submit(
-            FetchWeights(name),
+            FetchWeights(name, accepted=licence),
             lambda event: self._deliver(lambda: self._on_fetching(event)),
         )
         call.future.add_done_callback(
@@ -208,10 +208,7 @@ class ImageBox(QGroupBox):
         answer = QMessageBox.question(
             self, licence, f"{LICENCE_NOTICES[licence]}\n\nDo you accept this licence?"
         )
-        if answer != QMessageBox.StandardButton.Yes:
-            return False
-        save_settings(load_settings().accepting(licence))
-        return True
+        return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _on_fetching(self, event: Any) -> None:
         if isinstance(event, Progress):
@@ -330,5 +327,5 @@ def _in_words(activity: Activity, waits: bool) -> str:
     if waits:
         return "A click waits: compute features"
     if activity.phase is Phase.READY:
-        return f"Features ready · {activity.device}"
+        return f"Features ready · {activity.where}"
     return "Click to begin: features come first"

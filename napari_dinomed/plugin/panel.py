@@ -40,11 +40,12 @@ if TYPE_CHECKING:
 
     import napari
 
+    from napari_dinomed.engine.place import Place
     from napari_dinomed.session.computing import Asks
 
 # Between boxes, and around them, in logical pixels.
 _EDGE = 3
-_DISCLAIMER = "Not a medical device. Nothing leaves this machine."
+_NO_DEVICE = "Not a medical device."
 
 
 class Panel(QWidget):
@@ -75,7 +76,8 @@ class Panel(QWidget):
         self.model_box = ModelBox(self.workbench)
         self.review_box = ReviewBox(self.workbench)
         self.start_box = StartBox(self.workbench)
-        self._status = QLabel(_DISCLAIMER)
+        self._disclaimer = _disclaimer(asked.place)
+        self._status = QLabel(self._disclaimer)
         self._status.setWordWrap(True)
         self.help = button("?", "Keys, and a sentence for every control (F1)", self.manual)
         self.help.setAccessibleName("Help")
@@ -163,7 +165,7 @@ class Panel(QWidget):
     def _forget_error(self) -> None:
         if self._has_error:
             self._has_error = False
-            self._set_status(_DISCLAIMER)
+            self._set_status(self._disclaimer)
 
     def _set_status(self, text: str) -> None:
         self._status.setText(text)
@@ -196,6 +198,13 @@ class _Scroll(QScrollArea):
             least = watched.minimumSizeHint().width()
             self.setMinimumWidth(least + self._bar_width())
         return bool(super().eventFilter(watched, event))
+
+
+def _disclaimer(place: Place) -> str:
+    """What this is not, and where voxels go."""
+    if place.is_elsewhere:
+        return f"{_NO_DEVICE} Volumes are sent to {place.name}, and nowhere else."
+    return f"{_NO_DEVICE} Nothing leaves this machine."
 
 
 def _leave(

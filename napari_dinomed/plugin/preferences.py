@@ -20,6 +20,11 @@ def keeps_beside_image() -> bool:
     return bool(_chosen("documents", "beside_image", False))
 
 
+def engine_command() -> str:
+    """The command line that leads to an engine; empty for one on this machine."""
+    return str(_chosen("engine", "command", ""))
+
+
 def _chosen(page: str, name: str, default: Any) -> Any:
     try:
         return getattr(getattr(get_plugin_settings(_PLUGIN), page), name)

@@ -41,10 +41,10 @@ class Activity:
         What the engine does.
     progress
         How far it is, where it says so.
-    device
+    where
         Where it computes, in words.
     """
 
     phase: Phase = Phase.BARE
     progress: Progress | None = None
-    device: str = ""
+    where: str = ""

@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_dinomed.annotation.document import Document
-    from napari_dinomed.engine.client import Call, OnEvent
+    from napari_dinomed.engine.asked import Call, OnEvent
     from napari_dinomed.engine.messages import Request
+    from napari_dinomed.engine.place import Place
     from napari_dinomed.volume import Volume, Window
 
     Deliver = Callable[[Callable[[], None]], None]
@@ -54,6 +55,14 @@ if TYPE_CHECKING:
 
 class Asks(Protocol):
     """What a session needs of an engine's client."""
+
+    @property
+    def place(self) -> Place:
+        """Where it computes."""
+
+    @property
+    def where(self) -> str:
+        """The same in words, with device and round trip."""
 
     def submit(self, request: Request, on_event: OnEvent | None = None) -> Call:
         """Ask; returns at once."""
@@ -505,7 +514,8 @@ class Computing:
             phase = Phase.ANSWERING
         elif result is not None and self._fits(encoding):
             phase = Phase.READY
-        activity = Activity(phase, progress, result.device if result is not None else "")
+        where = self._engine.where if result is not None else ""
+        activity = Activity(phase, progress, where)
         if activity != self.activity:
             self.activity = activity
             self.acted.emit(activity)

@@ -10,6 +10,7 @@ from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.messages import OpenVolume, SegmentVolume
+from napari_dinomed.engine.place import Place
 from napari_dinomed.volume import Geometry
 
 STUB = Path(__file__).with_name("stub.py")
@@ -24,8 +25,8 @@ class Stub:
 
     def client(self, *deeds: str, **options) -> EngineClient:
         # -S: it needs nothing that is installed, and starts in a twentieth of a second.
-        command = [sys.executable, "-S", "-E", str(STUB), str(self.folder), *deeds]
-        self.clients.append(EngineClient(command, **options))
+        command = (sys.executable, "-S", "-E", str(STUB), str(self.folder), *deeds)
+        self.clients.append(EngineClient(Place(command), **options))
         return self.clients[-1]
 
     def came(self, kind: type) -> int:

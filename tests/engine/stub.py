@@ -1,7 +1,8 @@
 """An engine without libraries: it starts at once, and misbehaves as it is told.
 
 ``python stub.py FOLDER [KIND=DEED ...]``; a deed is done when a message of that kind
-arrives. ``FOLDER/KIND`` grows by a byte at each, whichever process it was that it came to.
+arrives. ``version=V`` is what it says it is, after ``greets=TEXT``. ``FOLDER/KIND`` grows
+by a byte at each, whichever process it was that it came to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ EMPTY = {"name": "labels", "dtype": "|u1", "shape": [0, 0, 0]}
 BODIES = {
     "Describe": ("Described", {"device": "none", "encoders": []}),
     "OpenVolume": ("Opened", {"fingerprint": "f"}),
+    "OpenSent": ("Opened", {"fingerprint": "f"}),
     "CloseVolume": ("Closed", {}),
     "EncodeVolume": (
         "Encoded",
@@ -81,7 +83,8 @@ def do(deed, number, kind, came):
 def main():
     folder = Path(sys.argv[1])
     deeds = dict(pair.split("=", 1) for pair in sys.argv[2:])
-    say(frame(0, "Hello", {"version": "stub"}))
+    say(deeds.get("greets", "").encode())
+    say(frame(0, "Hello", {"version": deeds.get("version", "stub")}))
     for number, kind in received():
         with (folder / kind).open("ab") as file:
             file.write(b".")

@@ -22,6 +22,7 @@ from napari_dinomed.engine.messages import (
     Progress,
     Stage,
 )
+from napari_dinomed.engine.place import Place
 from napari_dinomed.errors import Cancelled, EngineError, VolumeError
 from napari_dinomed.volume import Geometry, Window
 from tests.engine.conftest import click
@@ -123,7 +124,7 @@ def test_labels_may_be_asked_for_with_the_features_they_need(client, ball_volume
 
 
 def test_an_engine_that_cannot_start():
-    client = EngineClient(["/no/such/engine"])
+    client = EngineClient(Place(("/no/such/engine",)))
     for _ in range(2):
         with pytest.raises(EngineError, match="cannot be started"):
             client.submit(Describe()).future.result(TIMEOUT)
@@ -174,7 +175,15 @@ def test_closing_leaves_no_process_no_thread_and_nobody_waiting(ball_volume):
     ],
 )
 def test_a_program_that_is_no_engine(program, said):
-    client = EngineClient([sys.executable, "-c", program])
+    client = EngineClient(
+        Place(
+            (
+                sys.executable,
+                "-c",
+                program,
+            )
+        )
+    )
     with pytest.raises(EngineError, match=said):
         client.submit(Describe()).future.result(TIMEOUT)
 
@@ -194,7 +203,14 @@ def test_a_library_that_prints_does_not_break_the_framing(ball_volume, tmp_path)
         "server.main()\n"
     )
     volume, _ = ball_volume
-    client = EngineClient([sys.executable, str(noisy)])
+    client = EngineClient(
+        Place(
+            (
+                sys.executable,
+                str(noisy),
+            )
+        )
+    )
     try:
         assert _open(client, volume).fingerprint == volume.fingerprint
     finally:

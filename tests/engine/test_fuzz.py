@@ -25,19 +25,26 @@ from napari_dinomed.engine.messages import (
     Fetched,
     FetchWeights,
     Hello,
+    Kept,
+    Lacking,
     Notice,
     Opened,
+    OpenSent,
+    OpenVolume,
     Ping,
     Pong,
     Prepare,
     Prepared,
+    Segmented,
+    SendPiece,
     SliceLabels,
     Withdrawn,
 )
+from napari_dinomed.engine.pieces import Layout
 from napari_dinomed.engine.server import Server
 from napari_dinomed.errors import EngineError
 from tests.conftest import LONG
-from tests.engine.test_wire import MESSAGES
+from tests.engine.test_wire import GEOMETRY, MESSAGES
 
 CASES = 20_000 if LONG else 2_000
 SERVED = 2_000 if LONG else 200
@@ -60,6 +67,10 @@ EVERY = [
     Hello("1", "3"),
     Ping(),
     Pong(0.5),
+    OpenSent("v", Layout("<i2", (2, 3, 4)), ("0" * 32,), GEOMETRY, "CT"),
+    SendPiece("v", 0, np.arange(9, dtype=np.uint8)),
+    Lacking((0, 2)),
+    Kept(),
 ]
 HOSTILE = [
     *(float("inf"), float("-inf"), float("nan"), -1, 0, 2**31, 2**63, 2**70, 1e308, 0.5),
@@ -69,13 +80,15 @@ HOSTILE = [
 DEEP = "[" * 5_000 + "]" * 5_000
 
 
-def _frame(message):
+def _frame(message, packs=False):
     stream = io.BytesIO()
-    wire.send(stream, Envelope(5, message))
+    wire.send(stream, Envelope(5, message), packs)
     return stream.getvalue()
 
 
-FRAMES = [_frame(message) for message in EVERY]
+# Arrays as they are, and packed for a slow link.
+PACKED = [m for m in EVERY if isinstance(m, SliceLabels | Segmented | OpenVolume)]
+FRAMES = [_frame(m) for m in EVERY] + [_frame(m, packs=True) for m in PACKED]
 
 
 def _outcome(data):
@@ -90,7 +103,7 @@ def test_there_is_one_of_every_kind():
     assert {type(message) for message in EVERY} == set(_TYPES.values())
 
 
-@pytest.mark.parametrize("frame", FRAMES, ids=[type(m).__name__ for m in EVERY])
+@pytest.mark.parametrize("frame", FRAMES, ids=[type(m).__name__ for m in (*EVERY, *PACKED)])
 def test_cut_at_every_byte(frame):
     assert _outcome(b"") is None
     for kept in range(1, len(frame)):

@@ -28,6 +28,7 @@ from napari_dinomed.engine.messages import (
     Taught,
     TeachModel,
 )
+from napari_dinomed.engine.place import Place
 from napari_dinomed.volume import Window
 from tests.conftest import LONG
 from tests.engine.conftest import click
@@ -129,9 +130,10 @@ PARENT = """
 import os, sys, time
 from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.messages import Describe
+from napari_dinomed.engine.place import HERE, Place
 doing, stuck, path = sys.argv[1:]
-command = [sys.executable, "-c", stuck, path] if doing == "stuck" else None
-client = EngineClient(command)
+stub = Place((sys.executable, "-c", stuck, path))
+client = EngineClient(stub if doing == "stuck" else HERE)
 call = client.submit(Describe())
 if doing == "idle":
     call.future.result(120)
@@ -165,7 +167,16 @@ def _runs(number):
 
 def test_an_engine_at_a_step_without_end_answers_pings_and_ends_with_its_client(tmp_path):
     path = tmp_path / "at it"
-    client = EngineClient([sys.executable, "-c", STUCK, str(path)])
+    client = EngineClient(
+        Place(
+            (
+                sys.executable,
+                "-c",
+                STUCK,
+                str(path),
+            )
+        )
+    )
     call = client.submit(Describe())
     _wait(lambda: path.exists() and client._process._seconds_at_step > 0)
     assert not call.future.done()

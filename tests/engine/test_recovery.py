@@ -8,6 +8,7 @@ import signal
 import struct
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -165,7 +166,8 @@ def test_closing_a_volume_starts_no_engine(stub):
 def test_a_volume_at_which_engines_die_does_not_take_others_with_it(stub):
     client = stub.client()
     _ask(client, opening("bad"))
-    client._command.append("OpenVolume=die:1000")
+    deadly = (*client.place.command, "OpenVolume=die:1000")
+    client.place = replace(client.place, command=deadly)
     os.kill(client.process_id, signal.SIGKILL)
     assert isinstance(_ask(client, Describe()), Described)
     assert stub.came(OpenVolume) == 3

@@ -1,14 +1,18 @@
-"""What newer requests make stale."""
+"""What newer requests make stale, and clients that leave without a word."""
 
 from __future__ import annotations
 
+import io
+import os
+import threading
 from functools import partial
 
 import pytest
 
 from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.engine import server as server_module
 from napari_dinomed.engine.messages import CloseVolume, EncodeVolume, SegmentVolume
-from napari_dinomed.engine.server import _replaces
+from napari_dinomed.engine.server import Server, _replaces
 from napari_dinomed.volume import Window
 
 segment = partial(SegmentVolume, prompts=Prompts(), labels=())
@@ -36,3 +40,17 @@ encode = partial(EncodeVolume, encoder="filters", window=Window(0.0, 1.0))
 )
 def test_what_a_newer_request_makes_stale(new, old, is_stale):
     assert _replaces(new, old) is is_stale
+
+
+@pytest.mark.parametrize("is_far", [True, False])
+def test_a_client_elsewhere_that_falls_silent_has_left(monkeypatch, is_far):
+    monkeypatch.setattr(server_module, "_SECONDS_OF_SILENCE", 0.05)
+    reading, writing = os.pipe()
+    left = threading.Event()
+    with os.fdopen(reading, "rb") as inbox:
+        server = Server(object, inbox, io.BytesIO(), left.set, is_far)
+        serving = threading.Thread(target=server.run)
+        serving.start()
+        assert left.wait(10 if is_far else 0.3) is is_far
+        os.close(writing)
+        serving.join()

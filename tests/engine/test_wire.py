@@ -86,15 +86,16 @@ MESSAGES = [
 ]
 
 
-def _frame(envelope):
+def _frame(envelope, packs=False):
     stream = io.BytesIO()
-    wire.send(stream, envelope)
+    wire.send(stream, envelope, packs)
     return stream.getvalue()
 
 
+@pytest.mark.parametrize("packs", [False, True])
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
-def test_what_is_sent_is_received(message):
-    received = wire.receive(io.BytesIO(_frame(Envelope(5, message))))
+def test_what_is_sent_is_received(message, packs):
+    received = wire.receive(io.BytesIO(_frame(Envelope(5, message), packs)))
     assert received.request == 5
     assert type(received.message) is type(message)
     for name, value in vars(message).items():
@@ -149,6 +150,22 @@ def _claiming(**array):
 def test_lengths_and_kinds_are_bounded_before_memory_is_taken(frame):
     with pytest.raises(EngineError):
         wire.receive(io.BytesIO(frame))
+
+
+def test_labels_are_packed_for_a_slow_link():
+    labels = np.zeros((20, 256, 256), np.uint8)
+    labels[5:15, 50:200, 60:180] = 3
+    found = Envelope(1, Segmented((0, 0, 0), labels, 1, 0.5))
+    assert len(_frame(found, packs=True)) * 100 < len(_frame(found))
+
+
+@pytest.mark.parametrize("packed", [b"", b"nonsense", b"\x28\xb5\x2f\xfd" + bytes(20)])
+def test_damaged_packed_labels_are_refused(packed):
+    entry = {"name": "labels", "dtype": "|u1", "shape": [9, 9, 9], "packed": len(packed)}
+    body = {"start": [0, 0, 0], "generation": 1, "seconds": 1.0}
+    header = {"request": 1, "kind": "Segmented", "body": body, "arrays": [entry]}
+    with pytest.raises(EngineError, match="packed"):
+        wire.receive(io.BytesIO(_raw(header, packed)))
 
 
 def test_a_mask_crosses_in_a_few_milliseconds():

@@ -203,7 +203,9 @@ def test_the_preference_can_be_set(plugin_settings):
     from napari.settings import get_plugin_settings
     from npe2 import PluginManager
 
+    from napari_dinomed.engine.place import HERE, Place
     from napari_dinomed.plugin import preferences
+    from napari_dinomed.plugin.engines import SharedEngine
 
     path = napari_dinomed.__path__[0]
     manifest = PluginManifest.from_file(f"{path}/napari.yaml")
@@ -212,6 +214,9 @@ def test_the_preference_can_be_set(plugin_settings):
     assert not preferences.is_neurological()
     get_plugin_settings("napari-dinomed").display.convention = preferences.NEUROLOGICAL
     assert preferences.is_neurological()
+    assert SharedEngine().make().place == HERE
+    get_plugin_settings("napari-dinomed").engine.command = "ssh gpubox x"
+    assert SharedEngine().make().place == Place.of("ssh gpubox x")
 
 
 def test_a_dialog_asks_for_what_there_is_a_choice_of(qtbot):

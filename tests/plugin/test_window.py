@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.messages import EncodeVolume, Progress, SegmentVolume, Stage
+from napari_dinomed.engine.place import Place
 from napari_dinomed.io import read_labels
 from napari_dinomed.plugin import orientation
 from napari_dinomed.plugin.labels_table import Column
@@ -219,6 +220,21 @@ def test_a_click_lands_on_the_right_voxel_of_an_anisotropic_volume(
     qtbot.wait(50)
     points = panel.workbench.session.document.prompts.points
     assert [p.voxel for p in points] == [(7, 20, 30), (3, 41, 66)]
+
+
+def test_the_panel_says_where_it_computes_and_where_voxels_go(
+    open_panel, qtbot, ball_volume
+):
+    volume, _ = ball_volume
+    where = "NVIDIA H100 on gpubox, 12 ms away"
+    engine = FakeEngine(place=Place.of("ssh gpubox napari-dinomed engine"), where=where)
+    _, panel = open_panel({"data": volume.array}, engine)
+    assert "sent to gpubox" in panel._status.text()
+    QTest.mouseClick(panel.image_box.compute, Qt.MouseButton.LeftButton)
+    said = f"Features ready · {where}"
+    qtbot.waitUntil(lambda: panel.image_box.state.text() == said)
+    _, panel = open_panel({"data": volume.array}, FakeEngine())
+    assert "Nothing leaves this machine" in panel._status.text()
 
 
 def test_the_panel_shows_and_changes_labels(open_panel, qtbot, ball_volume, monkeypatch):
