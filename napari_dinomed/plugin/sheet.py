@@ -1,6 +1,6 @@
 """The layers of one document: the one place that turns a document into layers.
 
-In: documents, and early answers in a plane. Out: three layers above a viewer's images.
+In: documents, and early answers in a plane. Out: four layers above a viewer's images.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from napari.layers import Image, Layer
 
 from napari_dinomed.plugin.prompt_layer import PromptLayer
+from napari_dinomed.plugin.region_layer import RegionLayer
 from napari_dinomed.plugin.result_layer import ResultLayer
 from napari_dinomed.plugin.scribble_layer import ScribbleLayer
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.region import Role
     from napari_dinomed.engine.messages import SliceLabels
+    from napari_dinomed.plugin.region_layer import Outline
+    from napari_dinomed.session.activity import View
 
 
 class Sheet:
@@ -43,23 +47,39 @@ class Sheet:
         self._viewer = viewer
         self.result = ResultLayer(image)
         self.scribbles = ScribbleLayer(image)
+        self.regions = RegionLayer(image)
         self.prompts = PromptLayer(image)
         self.result.show_all(document)
         self.scribbles.show_all(document)
+        self.regions.paint(document)
         self.prompts.paint(document)
         self.keep_up()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """From the lowest to the uppermost."""
-        return (self.result.layer, self.scribbles.layer, self.prompts.layer)
+        own = (self.result, self.scribbles, self.regions, self.prompts)
+        return tuple(one.layer for one in own)
 
     def show(self, before: Document, after: Document) -> None:
         """Show what differs between two documents."""
         with self._showing():
             self.result.show(before, after)
             self.scribbles.show(before, after)
+            self.regions.show(before, after)
             self.prompts.show(before, after)
+
+    def look_at(self, view: View, document: Document) -> None:
+        """Show what another plane shows of a document's regions."""
+        with self._showing():
+            self.regions.look_at(view, document)
+
+    def show_regions(self, document: Document, clicked: Outline | None) -> None:
+        """Show the regions as they are, that under a click as selected."""
+        with self._showing():
+            self.regions.paint(document)
+            if clicked is not None:
+                self.regions.select_at(clicked)
 
     def show_early(self, part: SliceLabels, document: Document) -> None:
         """Show the answer in the plane in view, of the label that waits first."""
@@ -82,9 +102,10 @@ class Sheet:
         with self._showing():
             self.result.layer.data = labels.astype(np.uint16)
 
-    def arm(self, document: Document, label: int, include: bool) -> None:
-        """Make clicks, strokes and the brush mean this."""
+    def arm(self, document: Document, label: int, include: bool, role: Role) -> None:
+        """Make clicks, strokes, regions and the brush mean this."""
         with self._showing():
+            self.regions.arm(document, label, role)
             self.prompts.arm(document, label, include)
             self.scribbles.arm(label, include)
             self.result.arm(label)

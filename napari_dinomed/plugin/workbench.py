@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_dinomed.annotation.arranging import merged, moved
 from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.region import Role
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.encoders import remember, remembered
 from napari_dinomed.plugin.exchange import Exchange
@@ -48,9 +49,14 @@ if TYPE_CHECKING:
 _TOOLS = {
     "point": ("prompts", "add"),
     "scribble": ("scribbles", "paint"),
+    "box": ("regions", "add_rectangle"),
+    "lasso": ("regions", "add_polygon_lasso"),
     "brush": ("result", "paint"),
     "erase": ("result", "erase"),
 }
+
+
+_REGION_TOOLS = ("box", "lasso")
 
 
 class Workbench:
@@ -90,7 +96,9 @@ class Workbench:
         self.image: Image | None = None
         self.sheet: Sheet | None = None
         self.label = 1
-        self.include = True
+        self.include = self.is_inside = True
+        # To include through all slices is seldom meant, to limit nearly always.
+        self._through = {Role.INCLUDE: False, Role.EXCLUDE: True, Role.INSIDE: True}
         self.turns = Turns(deliver)
         self.exchange = Exchange(self, deliver)
         self._engine = engine
@@ -300,8 +308,40 @@ class Workbench:
         """Choose what the next click, stroke or touch of the brush means."""
         self.label = self.label if label is None else label
         self.include = self.include if include is None else include
+        if include is not None and self._tool in _REGION_TOOLS:
+            self.is_inside = False
+        self._arm()
+
+    def aim_inside(self) -> None:
+        """Make the next region say what the label is inside of."""
+        self.is_inside = True
+        self._arm()
+
+    def go_through(self, is_through: bool) -> None:
+        """Make such regions as the next one go through all slices, or through one."""
+        self._through[self.role] = is_through
+        self._arm()
+
+    @property
+    def draws_regions(self) -> bool:
+        """Whether a box or a lasso is in hand."""
+        return self._tool in _REGION_TOOLS
+
+    @property
+    def role(self) -> Role:
+        """What the next region says."""
+        if self.is_inside:
+            return Role.INSIDE
+        return Role.INCLUDE if self.include else Role.EXCLUDE
+
+    @property
+    def is_through(self) -> bool:
+        """Whether it goes through all slices."""
+        return self._through[self.role]
+
+    def _arm(self) -> None:
         if self.session is not None and self.sheet is not None:
-            self.sheet.arm(self.session.document, self.label, self.include)
+            self.sheet.arm(self.session.document, self.label, self.include, self.role)
         self.aim_changed.emit(self.label, self.include)
 
     def point(self) -> None:
@@ -311,6 +351,14 @@ class Workbench:
     def scribble(self) -> None:
         """Draw strokes that teach."""
         self._take_up("scribble")
+
+    def box(self) -> None:
+        """Draw a box around something."""
+        self._take_up("box")
+
+    def lasso(self) -> None:
+        """Draw round something."""
+        self._take_up("lasso")
 
     def brush(self) -> None:
         """Paint the label itself."""
@@ -328,6 +376,7 @@ class Workbench:
             self.viewer.layers.selection.active = layer
             layer.mode = mode
             self._on_mode()
+            self._arm()
 
     def _on_mode(self) -> None:
         """Say which tool napari is set to; none of ours if it is another one."""
@@ -528,7 +577,9 @@ class Workbench:
         (axis,) = hidden
         index = layer.world_to_data(dims.point[before:])[axis]
         last = self.session.volume.array.shape[axis] - 1
-        self.session.computing.look_at(View(axis, min(max(round(index), 0), last)))
+        view = View(axis, min(max(round(index), 0), last))
+        self.session.computing.look_at(view)
+        self.sheet.look_at(view, self.session.document)
 
     def act(self, work: Callable[[Session], None]) -> None:
         """An act of the user; what it may not do is said."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.turns import Stepwise
 
     See = Callable[[Box, int], View]
+    Allow = Callable[[Cells], torch.Tensor]
     Weigh = Callable[[Cells, torch.Tensor], torch.Tensor]
 
 # Room around what the look before found, as a share of its length along each axis, at each
@@ -85,15 +86,19 @@ class Search:
     weigh
         From cells and cues to a probability (z, y, x).
     whole
-        Box of all voxels.
+        Box of the voxels in which the object is.
     most
         Cells of a look at most.
+    allow
+        From cells to the share (z, y, x) of each that may belong; all of it if None. What
+        may not is the outside that cues compare with.
     """
 
     see: See
     weigh: Weigh
     whole: Box
     most: int
+    allow: Allow | None = None
 
     def first(self, marks: Marks) -> Stepwise[Found]:
         """The answer to marks that nothing was answered before."""
@@ -148,7 +153,10 @@ class Search:
         view = self.see(box, self.most)
         belief = None if before is None else before.on(view.cells)
         seen = cues(view, marks, belief)
-        return Found(view.cells, held_by_marks(self.weigh(view.cells, seen), seen))
+        probability = held_by_marks(self.weigh(view.cells, seen), seen)
+        if self.allow is not None:
+            probability = probability * self.allow(view.cells)
+        return Found(view.cells, probability)
 
     def _box(
         self, found: Found, marks: Marks, room: float, also: NDArray[np.int64] | None = None
