@@ -151,6 +151,27 @@ class SegmentVolume:
 
 
 @dataclass(frozen=True)
+class SuggestClick:
+    """Ask where the next click on a label would tell most.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    answer
+        What its answer was asked by; one label is wanted.
+    """
+
+    volume: str
+    answer: SegmentVolume
+
+    @property
+    def encoding(self) -> int:
+        """As for `SegmentVolume`."""
+        return self.answer.encoding
+
+
+@dataclass(frozen=True)
 class ProposeLabels:
     """Find, without a click, what a taught model knows.
 
@@ -219,6 +240,7 @@ Request = (
     | CloseVolume
     | EncodeVolume
     | SegmentVolume
+    | SuggestClick
     | ProposeLabels
     | TeachModel
     | FetchWeights
@@ -408,6 +430,19 @@ class Segmented:
         return _pasted(self.start, self.labels, shape)
 
 
+@dataclass(frozen=True)
+class Suggested:
+    """Result of `SuggestClick`.
+
+    Parameters
+    ----------
+    voxel
+        Where (z, y, x); None where nothing is in doubt.
+    """
+
+    voxel: tuple[int, int, int] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Proposed:
     """Result of `ProposeLabels`: labels of the box that just holds them.
@@ -529,6 +564,7 @@ Result = (
     | Opened
     | Encoded
     | Segmented
+    | Suggested
     | Proposed
     | Taught
     | Closed
@@ -548,13 +584,14 @@ _TYPES: dict[str, type[Any]] = {
             CloseVolume,
             EncodeVolume,
             SegmentVolume,
+            SuggestClick,
             ProposeLabels,
             TeachModel,
             FetchWeights,
             Prepare,
         ),
         *(Progress, Begun, Notice, SliceLabels),
-        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed),
+        *(Described, Opened, Encoded, Segmented, Suggested, Proposed, Taught, Closed),
         *(Fetched, Prepared),
         *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )

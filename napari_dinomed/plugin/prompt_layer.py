@@ -14,11 +14,13 @@ from napari_dinomed.plugin.layers import placement_of, shape_over
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.prompts import Voxel
 
 NAME = "Prompts"
+RING = "Next click"
 _SYMBOLS = {True: "disc", False: "x"}
 # Of a point on the screen, whatever the zoom. napari draws the least, too, at the volume's
 # corner where no point lies in the slice: as small as can be.
@@ -93,7 +95,9 @@ class PromptLayer:
         acts = dict(self.layer._drag_modes)
         add, select = acts[modes["add"]], acts[modes["select"]]
 
-        def add_or_select(layer: Points, event: Any) -> Iterator[None]:
+        def add_or_select(layer: Points, event: Any) -> Iterator[None] | None:
+            if len(event.dims_displayed) > 2:
+                return None
             under = layer.get_value(
                 event.position,
                 view_direction=event.view_direction,
@@ -184,6 +188,19 @@ class PromptLayer:
             colors = {label.id: (*label.color, 1.0) for label in document.labels}
             self.layer.face_color = np.array([colors[p.label] for p in points])
             self.layer.symbol = [_SYMBOLS[p.include] for p in points]
+
+
+def ring_at(voxel: Voxel, over: Layer) -> Points:
+    """A layer that has a ring around a voxel, and does nothing."""
+    return Points(
+        np.array([voxel], dtype=float),
+        name=RING,
+        size=2 * max(4.0, min(over.data.shape[-2:]) * _SHARE),
+        symbol="ring",
+        face_color="yellow",
+        border_width=0,
+        **placement_of(over),
+    )
 
 
 def _voxel(place: Any) -> tuple[int, int, int]:

@@ -9,9 +9,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Layer, Points
 
-from napari_dinomed.plugin.prompt_layer import PromptLayer
+from napari_dinomed.plugin.prompt_layer import PromptLayer, ring_at
 from napari_dinomed.plugin.region_layer import RegionLayer
 from napari_dinomed.plugin.result_layer import ResultLayer
 from napari_dinomed.plugin.scribble_layer import ScribbleLayer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.annotation.region import Role
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.plugin.region_layer import Outline
@@ -45,6 +46,7 @@ class Sheet:
     def __init__(self, viewer: ViewerModel, image: Image, document: Document) -> None:
         self.is_showing = False
         self._viewer = viewer
+        self._pointer: Points | None = None
         self.result = ResultLayer(image)
         self.scribbles = ScribbleLayer(image)
         self.regions = RegionLayer(image)
@@ -110,6 +112,20 @@ class Sheet:
             self.scribbles.arm(label, include)
             self.result.arm(label)
 
+    def point_at(self, voxel: Voxel | None) -> None:
+        """Put a ring around a voxel, until the next is pointed at; None takes it away."""
+        layers, image = self._viewer.layers, self.result.layer
+        with self._showing():
+            if self._pointer is not None and self._pointer in layers:
+                layers.remove(self._pointer)
+            self._pointer = None
+            if voxel is None:
+                return
+            active = layers.selection.active
+            self._pointer = ring_at(voxel, image)
+            layers.append(self._pointer)
+            layers.selection.active = active
+
     def keep_up(self) -> None:
         """Have all layers in the viewer, above every image."""
         with self._showing():
@@ -124,6 +140,7 @@ class Sheet:
 
     def remove(self) -> None:
         """Take the layers out of the viewer."""
+        self.point_at(None)
         with self._showing():
             for layer in self.layers:
                 if layer in self._viewer.layers:

@@ -27,6 +27,7 @@ from napari_dinomed.plugin.mouse import Mouse
 from napari_dinomed.plugin.planes import SliceAmongLabels
 from napari_dinomed.plugin.preferences import keeps_beside_image
 from napari_dinomed.plugin.sheet import Sheet
+from napari_dinomed.plugin.surface import Surface
 from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.session.activity import Activity, View
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.session.computing import Asks, Deliver
 
@@ -93,6 +95,7 @@ class Workbench:
         self._measuring: Measuring | None = None
         self._mouse: Mouse | None = None
         self._solid: SliceAmongLabels | None = None
+        self._surface: Surface | None = None
         self.image: Image | None = None
         self.sheet: Sheet | None = None
         self.label = 1
@@ -162,6 +165,7 @@ class Workbench:
         self._keys.bind(sheet, image)
         self._mouse = Mouse(self.viewer, image, sheet.layers, self._label_at)
         self._solid = SliceAmongLabels(self.viewer, image)
+        self._surface = Surface(self.viewer, sheet.result.layer, self.go_to)
         for layer in sheet.layers:
             layer.events.mode.connect(self._on_mode)
         self._on_view()
@@ -224,10 +228,10 @@ class Workbench:
         if self.image is not None:
             self._keys.free(self.image)
             self.image.events.data.disconnect(self._on_other_voxels)
-        for part in (self._measuring, self._mouse, self._solid):
+        for part in (self._measuring, self._mouse, self._solid, self._surface):
             if part is not None:
                 part.end()
-        self._mouse = self._solid = None
+        self._mouse = self._solid = self._surface = None
         self.session = self.image = self.sheet = self._hearing = self._measuring = None
         if session is not None:
             for signal in (
@@ -401,6 +405,29 @@ class Workbench:
         """Make it again."""
         self.act(lambda session: session.redo())
 
+    def suggest(self) -> None:
+        """Go to where a click on the label in use would tell most, and mark it."""
+
+        def go(voxel: Voxel) -> None:
+            self.go_to(voxel)
+            if self.sheet is not None:
+                self.sheet.point_at(voxel)
+
+        self.act(lambda session: session.suggest(self.label, go))
+
+    def go_to(self, voxel: Voxel) -> None:
+        """Show the planes through a voxel, it in their middle."""
+        if self.sheet is None:
+            return
+        viewer, layer = self.viewer, self.sheet.result.layer
+        place = np.asarray(layer.data_to_world(voxel))
+        before = viewer.dims.ndim - 3
+        for axis, at in enumerate(place):
+            viewer.dims.set_point(before + axis, at)
+        if viewer.dims.ndisplay == 2:
+            row, column = (place[axis - before] for axis in viewer.dims.displayed)
+            viewer.scene.camera.center = (0.0, row, column)
+
     def new_label(self) -> None:
         """Add a label and aim at it."""
 
@@ -531,6 +558,7 @@ class Workbench:
     def _show(self, before: Document, after: Document) -> None:
         if self.session is None or self.sheet is None:
             return
+        self.sheet.point_at(None)
         self.sheet.show(before, after)
         self._aim_at_something()
         self.document_changed.emit(after)

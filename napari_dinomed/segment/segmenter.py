@@ -24,6 +24,7 @@ from napari_dinomed.segment.limits import allowed
 from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.one_object.method import ObjectFinder
 from napari_dinomed.segment.readout import ReadoutFinder
+from napari_dinomed.segment.suggest import next_place
 from napari_dinomed.segment.tokens import to_voxels
 from napari_dinomed.segment.turns import Early
 
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.annotation.mask import Mask
-    from napari_dinomed.annotation.prompts import Mark, Painted, Prompts
+    from napari_dinomed.annotation.prompts import Mark, Painted, Prompts, Voxel
     from napari_dinomed.segment.all_alike.appearance import AlikeField
     from napari_dinomed.segment.heads import Head
     from napari_dinomed.segment.one_object.method import ObjectField
     from napari_dinomed.segment.regions import Box
+    from napari_dinomed.segment.suggest import Doubt
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.segment.turns import Lessons, Stepwise
     from napari_dinomed.volume import Volume
@@ -69,6 +71,9 @@ class Finder(Protocol[Answer]):
     @property
     def seeds(self) -> NDArray[np.integer[Any]] | None:
         """Voxels (n, 3) that what is found is connected to; None where it need not be."""
+
+    def doubt(self) -> Stepwise[Doubt]:
+        """What is to be known of where the answer may be wrong, step by step."""
 
     def plane(self, answer: Answer, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of a plane, not refined."""
@@ -206,6 +211,15 @@ class Segmenter:
             canvas.settle(one.label, all_marks(one.finder.painted, one.finder.clicks))
         yield canvas.finish()
 
+    def suggest(self, fields: Fields) -> Stepwise[Voxel | None]:
+        """The voxel (z, y, x) where a click on the only label would tell most."""
+        (label,) = self.labels
+        finder = self._finder(label, fields, None)
+        doubt = yield from finder.doubt()
+        clicked = np.array([voxel for voxel, _ in finder.clicks], dtype=np.int64)
+        limits = self.prompts.limits(label.id)
+        return next_place(doubt, self.threshold, clicked.reshape(-1, 3), limits)
+
     def _shown_early(
         self, label: Label, finder: Finder[Answer], view: tuple[int, int] | None
     ) -> Generator[PlaneLabels | Lessons | None, None, Answer]:
@@ -273,7 +287,9 @@ class Segmenter:
                 f"Include something of {label.name} first, or read it automatically: "
                 "exclusions alone tell this readout nothing."
             )
-        return ReadoutFinder(self.scene.banks, HEADS[self.head], clicked, painted)
+        spacing = np.array(self.scene.volume.geometry.spacing)
+        kind = HEADS[self.head]
+        return ReadoutFinder(self.scene.banks, kind, clicked, painted, spacing)
 
     @property
     def is_seen_early(self) -> bool:

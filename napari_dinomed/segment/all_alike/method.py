@@ -31,6 +31,7 @@ from napari_dinomed.segment.all_alike.thin import means_thin
 from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.limits import forbidden_at
 from napari_dinomed.segment.painted_slices.lesson import Lesson
+from napari_dinomed.segment.suggest import Doubt
 from napari_dinomed.segment.tokens import to_voxels
 from napari_dinomed.segment.turns import Early
 
@@ -141,6 +142,19 @@ class AlikeFinder:
     def answer(self) -> Stepwise[Answer]:
         """The answer to all marks, built on the one before the last click."""
         return (yield from self.field.turns.answer(self, AlikeFinder._find))
+
+    def doubt(self) -> Stepwise[Doubt]:
+        """How sure the answer is of each cell."""
+        answer = yield from self.answer()
+        field = self.field
+        logit = answer.logit + self._at_edges(answer.logit, _WHOLE)
+        reading = torch.sigmoid(torch.from_numpy(logit)).numpy()
+        return Doubt(
+            reading[None],
+            field.spacing,
+            lambda voxels: voxels // field.step,
+            field.centres,
+        )
 
     @property
     def seeds(self) -> None:

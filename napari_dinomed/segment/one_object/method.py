@@ -7,7 +7,7 @@ them (automatic), or all but those of the other way to read tokens (k-NN or line
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from napari_dinomed.segment.one_object.looks import Basis, Looks
 from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.one_object.search import Found, Search
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, start_of
+from napari_dinomed.segment.suggest import Doubt
 from napari_dinomed.segment.turns import Turns
 from napari_dinomed.volume.channels import WHITE
 
@@ -157,6 +158,22 @@ class ObjectFinder:
         """The answer to all marks, built on the one before the last click."""
         turns = self.field.turns[self.readout]
         return (yield from turns.answer(self, ObjectFinder._find))
+
+    def doubt(self) -> Stepwise[Doubt]:
+        """How sure the answer is, and whether the other readouts agree."""
+        found = yield from self.answer()
+        cells = found.cells
+        readings = [found.probability]
+        for readout in WITHOUT:
+            if readout != self.readout:
+                other = yield from replace(self, readout=readout).answer()
+                readings.append(other.on(cells))
+
+        def middles(places: NDArray[np.int64]) -> NDArray[np.int64]:
+            voxels = [cells.middles(axis)[places[:, axis]] for axis in range(3)]
+            return np.rint(np.stack(voxels, axis=1)).astype(np.int64)
+
+        return Doubt(torch.stack(readings).numpy(), cells.edges, cells.holding, middles)
 
     def plane(self, found: Found, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of the plane across an axis at an index."""
