@@ -15,6 +15,7 @@ from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompt, Stroke
 from napari_dinomed.annotation.region import Region, Role
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.finish.lessons import taught_by_paint
 from napari_dinomed.plugin.painting import boxes_of, edits_of
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.sheet import Sheet
     from napari_dinomed.plugin.turns import Turns
     from napari_dinomed.session.session import Session
@@ -50,6 +52,10 @@ class Aims(Protocol):
     @property
     def is_through(self) -> bool:
         """Whether it goes through all slices."""
+
+    @property
+    def paint_teaches(self) -> bool:
+        """Whether what is painted becomes prompts at once."""
 
     def aim(self, label: int) -> None:
         """Aim at another label."""
@@ -303,16 +309,26 @@ class Hearing:
             self._refused("Labels that are done are locked; they stayed as they were.")
         if not value:
             erased = document.with_erasure(mask, self._aims.label)
-            self._session.change(erased, "eraser")
+            self._session.change(self._taught(erased, self._aims.label), "eraser")
             return
         if not document.has(value):
             document = document.with_new_label(document.find(self._aims.label).meaning)
             value = document.next_id - 1
-        self._session.change(
-            document.with_edit(mask, value), f"paint on {document.find(value).name}"
-        )
+        painted = self._taught(document.with_edit(mask, value), value)
+        self._session.change(painted, f"paint on {document.find(value).name}")
         if value != self._aims.label:
             self._aims.aim(value)
+
+    def _taught(self, document: Document, label: int) -> Document:
+        """A document in which what was painted teaches, if it is to and says anything."""
+        if not self._aims.paint_teaches:
+            return document
+        try:
+            spacing = self._session.volume.geometry.spacing
+            return taught_by_paint(document, label, spacing)
+        except DinomedError:
+            # An outline put right, or a label that is done: paint alone.
+            return document
 
     def _take_each(
         self, edits: list[tuple[int, Mask]], take: Callable[[int, Mask], None]

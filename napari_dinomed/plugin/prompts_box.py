@@ -71,6 +71,13 @@ class PromptsBox(QGroupBox):
             "All slices",
             "Boxes and lassos go through all slices; else through the one in view",
         )
+        self.teaches = told(
+            QCheckBox("Teaches"),
+            "Teaches",
+            "What brush and eraser correct becomes prompts at once, always",
+        )
+        self.teaches.setChecked(workbench.paint_teaches)
+        self.teaches.clicked.connect(lambda checked: workbench.teach_always(checked))
         self.through.clicked.connect(lambda checked: workbench.go_through(checked))
         self.undo = button("Undo", "Take back the last step", workbench.undo)
         self.redo = button("Redo", "Make it again", workbench.redo)
@@ -98,7 +105,7 @@ class PromptsBox(QGroupBox):
         # Of twelve columns, so that four, three and two buttons fill a row.
         rows: tuple[tuple[tuple[QWidget, int], ...], ...] = (
             tuple((tool, 3) for tool in list(self._tools.values())[:4]),
-            ((self.brush, 3), (self.eraser, 3), (self.through, 6)),
+            ((self.brush, 3), (self.eraser, 3), (self.teaches, 3), (self.through, 3)),
             ((self.include, 4), (self.exclude, 4), (self.inside, 4)),
             # What is undone next is read more often than what could come back.
             ((self.undo, 8), (self.redo, 4)),

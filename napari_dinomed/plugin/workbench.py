@@ -28,6 +28,7 @@ from napari_dinomed.plugin.planes import SliceAmongLabels
 from napari_dinomed.plugin.preferences import keeps_beside_image
 from napari_dinomed.plugin.sheet import Sheet
 from napari_dinomed.plugin.surface import Surface
+from napari_dinomed.plugin.teaching import paint_teaches, remember_paint_teaches
 from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.session.activity import Activity, View
@@ -102,6 +103,7 @@ class Workbench:
         self.include = self.is_inside = True
         # To include through all slices is seldom meant, to limit nearly always.
         self._through = {Role.INCLUDE: False, Role.EXCLUDE: True, Role.INSIDE: True}
+        self.paint_teaches = paint_teaches()
         self.turns = Turns(deliver)
         self.exchange = Exchange(self, deliver)
         self._engine = engine
@@ -325,6 +327,11 @@ class Workbench:
         """Make such regions as the next one go through all slices, or through one."""
         self._through[self.role] = is_through
         self._arm()
+
+    def teach_always(self, always: bool) -> None:
+        """Make what brush and eraser correct prompts at once, from now on; or do not."""
+        self.paint_teaches = always
+        self.attempt(lambda: remember_paint_teaches(always))
 
     @property
     def draws_regions(self) -> bool:

@@ -228,8 +228,8 @@ def _corrected(
     depth = depth_inside(changed, cell, cells.edges)
     reach = depth * (_REACH_ADDING if adds else _REACH_REMOVING)
     distance = cells.distance(last[None]).numpy()
-    # What excludes a place that was not found corrects nothing: nothing changes far off.
-    is_right = not adds and bool(old[cell] <= _BELONGS)
+    # What says of a place what was found there corrects nothing: nothing changes far off.
+    is_right = adds == bool(old[cell] > _BELONGS)
     everywhere = 0.0 if is_right else _EVERYWHERE
     share = torch.from_numpy(correction_share(distance, reach, count, everywhere))
     return Found(cells, old + share * (joined - old))
