@@ -10,6 +10,7 @@ import pytest
 from napari_dinomed.engine.messages import SegmentVolume, SuggestClick
 from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.planes import Plane, show_plane
+from napari_dinomed.plugin.surface import first_under
 
 
 def names(bench):
@@ -80,35 +81,15 @@ def test_where_nothing_is_in_doubt_it_is_said(bench, click, loop, engine):
     assert "Next click" not in names(bench)
 
 
-def press_in_3d(bench, voxel, moved=0):
-    """A press on the canvas, looking along z from the first slice on."""
+def test_the_first_voxel_of_a_label_under_the_mouse_in_3d(bench, click):
+    click(bench, 8, 24, 30)
+    show_plane(bench.viewer, Plane.SOLID)
     layer = bench.sheet.result.layer
-    at = np.array(layer.data_to_world((-20, *voxel)))
     event = SimpleNamespace(
-        type="mouse_press",
-        button=1,
-        modifiers=(),
-        pos=np.zeros(2),
-        position=tuple(at),
+        position=tuple(np.array(layer.data_to_world((-20, 25, 31)))),
         view_direction=np.array([1.0, 0, 0]),
         dims_displayed=list(bench.viewer.dims.displayed),
     )
-    for callback in list(bench.viewer.mouse_drag_callbacks):
-        steps = callback(bench.viewer, event)
-        for event.type in ("mouse_press", *("mouse_move",) * moved, "mouse_release"):
-            next(steps, None)
-            event.pos = event.pos + moved * 4
-
-
-def test_a_click_on_a_label_in_3d_goes_to_its_surface(bench, click, image):
-    click(bench, 8, 24, 30)
-    show_plane(bench.viewer, Plane.SOLID)
-    press_in_3d(bench, (25, 31))
-    assert bench.viewer.dims.current_step == (6, 25, 31)
-    assert image.plane.position[0] == pytest.approx(6)
-    press_in_3d(bench, (40, 50))
-    press_in_3d(bench, (23, 29), moved=2)
-    assert bench.viewer.dims.current_step == (6, 25, 31)
-    show_plane(bench.viewer, Plane.AXIAL)
-    press_in_3d(bench, (23, 29))
-    assert bench.viewer.dims.current_step == (6, 25, 31)
+    assert first_under(layer, event) == (6, 25, 31)
+    layer.visible = False
+    assert first_under(layer, event) is None
