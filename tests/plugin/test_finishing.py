@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import numpy as np
 import pytest
-from napari.layers import Points, Shapes
+from napari.layers import Points
 
 from napari_dinomed.engine.messages import SegmentVolume
 from napari_dinomed.errors import DinomedError, FinishError
@@ -266,7 +266,7 @@ def test_an_outline_is_drawn_on_a_layer_of_its_own(bench, finishing, settle, loo
     drawn, active = listen(drawing.drawn), bench.viewer.layers.selection.active
     drawing.begin(Drawn.OUTLINE)
     loop.run()
-    (layer,) = (one for one in bench.viewer.layers if isinstance(one, Shapes))
+    (layer,) = (one for one in bench.viewer.layers if one.name == "Lasso")
     assert bench.viewer.layers[-1] == layer
     np.testing.assert_array_equal(layer.scale, bench.image.scale)
     assert drawing.values() == {}
