@@ -165,9 +165,9 @@ class Workbench:
         self._listen(session)
         measuring = self._measure(session)
         self._keys.bind(sheet, image)
+        self._surface = Surface(self.viewer, sheet.result.layer, self.go_to)
         self._mouse = Mouse(self.viewer, image, sheet.layers, self._label_at)
         self._solid = SliceAmongLabels(self.viewer, image)
-        self._surface = Surface(self.viewer, sheet.result.layer, self.go_to)
         for layer in sheet.layers:
             layer.events.mode.connect(self._on_mode)
         self._on_view()
