@@ -14,6 +14,8 @@ from napari_dinomed.engine.messages import (
     ProposeLabels,
     Segmented,
     SegmentVolume,
+    SuggestClick,
+    Suggested,
     open_request,
 )
 from napari_dinomed.errors import EngineError
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.annotation.mask import Mask
-    from napari_dinomed.annotation.prompts import Prompts
+    from napari_dinomed.annotation.prompts import Prompts, Voxel
     from napari_dinomed.engine.engine import Engine
     from napari_dinomed.engine.messages import Event, Request
     from napari_dinomed.features.stack import Planes
@@ -83,6 +85,14 @@ class Job:
         """What a taught model finds; errors as `Header.require_sight`."""
         proposed: Proposed = self.engine.run(ProposeLabels(_NAME, str(model)))
         return proposed
+
+    def suggest(
+        self, labels: tuple[Label, ...], prompts: Prompts, head: str = Readout.AUTO
+    ) -> Voxel | None:
+        """Where a click on the only label would tell most; errors as `make_segmenter`."""
+        request = SegmentVolume(_NAME, prompts, labels, head, preview=False)
+        suggested: Suggested = self.engine.run(SuggestClick(_NAME, request))
+        return suggested.voxel
 
     def segment(
         self,

@@ -27,6 +27,8 @@ from napari_dinomed.engine.messages import (
     SegmentVolume,
     SliceLabels,
     Stage,
+    SuggestClick,
+    Suggested,
     to_plain,
 )
 from napari_dinomed.engine.place import HERE, Place
@@ -72,6 +74,7 @@ class FakeEngine:
     shape: tuple[int, ...] = ()
     place: Place = HERE
     where: str = "CPU on this machine"
+    suggests: tuple[int, int, int] | None = (3, 20, 40)
 
     def submit(self, request, on_event=None) -> Call:
         to_plain(request)  # what cannot be sent fails here as it would on the wire
@@ -106,6 +109,8 @@ class FakeEngine:
             return Described("CPU", (filters, small))
         if isinstance(request, EncodeVolume):
             return self._encode(request, on_event)
+        if isinstance(request, SuggestClick):
+            return Suggested(self.suggests)
         assert isinstance(request, SegmentVolume)
         return self._segment(request, on_event)
 

@@ -9,6 +9,7 @@ Who may change a voxel:
   a label that is done.
 * The answer to a label's prompts changes that label alone. It takes free voxels, and those
   of another label only where the user, since the last answer, clicked inside of that one.
+* Where a region says that a label is not, no answer puts it.
 * What a hand has set, an answer never changes: what was painted stays, and what was erased
   from a label does not come back to it before the user says so there.
 """
@@ -34,7 +35,8 @@ from napari_dinomed.annotation.labels import (
 )
 from napari_dinomed.annotation.mask import EMPTY, Mask
 from napari_dinomed.annotation.packing import PackedMask
-from napari_dinomed.annotation.prompts import Point, Prompt, Prompts, Stroke, Voxel
+from napari_dinomed.annotation.prompts import Prompt, Prompts, Stroke, Voxel, mask_of
+from napari_dinomed.annotation.region import Region
 from napari_dinomed.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -227,21 +229,26 @@ class Document:
         ------
         DocumentError
             Where its label is done, or it includes voxels of a label that is.
+        PromptError
+            Where a region and another prompt contradict each other.
         """
         self.require_open(prompt.label)
-        marked = _mask_of(prompt)
-        prompts = self.prompts
+        label, prompts = prompt.label, self.prompts
         if isinstance(prompt, Stroke):
-            done = {label.id for label in self.labels if label.is_done}
+            done = {known.id for known in self.labels if known.is_done}
             prompts = prompts.unpainted(prompt.mask, done)
-        changed = replace(self, prompts=prompts.plus(prompt))
+        prompts = prompts.plus(prompt)
+        prompts.require_agreement()
+        changed = replace(self, prompts=prompts)
         if prompt.include:
-            changed = changed._claiming(prompt.label, marked)
-            changed = changed._included(prompt.label, marked)
-        else:
-            excluded = self.mask(prompt.label) & marked
-            changed = replace(changed, hand=self.hand - excluded)._set(excluded, 0)
-        return changed.asking(prompt.label)
+            marked = prompts.allowed(mask_of(prompt), label)
+            changed = changed._claiming(label, marked)
+            return changed._included(label, marked).asking(label)
+        own = self.mask(label)
+        is_limit = isinstance(prompt, Region)
+        excluded = own - prompts.allowed(own, label) if is_limit else own & mask_of(prompt)
+        changed = replace(changed, hand=self.hand - excluded)._set(excluded, 0)
+        return changed.asking(label)
 
     def _claiming(self, label: int, marked: Mask) -> Document:
         """Marks inside other labels' voxels are claims on what lies around them."""
@@ -277,7 +284,7 @@ class Document:
         ]
         self.require_open(*concerned)
         marked = {
-            n: _union(_mask_of(p) for p in prompts.of(n) if p.include)
+            n: _union(mask_of(p) for p in prompts.of(n) if p.include)
             for n in {claim.label for claim in self.claims}
         }
         claims = tuple(c for c in self.claims if c.voxel in marked[c.label])
@@ -295,9 +302,10 @@ class Document:
 
     @property
     def _answerable(self) -> set[int]:
-        """Labels that have prompts, and of which something is included or proposed."""
+        """Labels that have prompts, and of which enough is said, or something proposed."""
         prompted = {prompt.label for prompt in self.prompts.all}
-        return set(self.prompts.included_labels()) | (prompted & set(self.starts))
+        begun = self.prompts.begun(self.labels)
+        return begun | (prompted & set(self.starts))
 
     def asks_as(self, other: Document, label: int) -> bool:
         """Whether a label waits here for the same answer as in another document."""
@@ -316,6 +324,7 @@ class Document:
         claims = [claim for claim in self.claims if claim.label == label]
         left = tuple(claim for claim in self.claims if claim.label != label)
         waiting = tuple(n for n in self.waiting if n != label)
+        answer = self.prompts.allowed(answer, label)
         taken = answer - self.hand - self.erased.get(label, EMPTY)
         masks = dict(self.masks)
         for other in self.labels:
@@ -509,12 +518,6 @@ def _without_empty(masks: Mapping[int, Mask]) -> dict[int, Mask]:
 
 def _union(masks: Iterable[Mask]) -> Mask:
     return reduce(or_, masks, EMPTY)
-
-
-def _mask_of(prompt: Prompt) -> Mask:
-    if isinstance(prompt, Point):
-        return Mask.of_voxels(np.array([prompt.voxel]))
-    return prompt.mask
 
 
 def _any_voxel(mask: Mask) -> Voxel:

@@ -1,7 +1,7 @@
-"""What the user says of a volume: points and strokes that belong to a label, or do not.
+"""What the user says of a volume: points, strokes and regions of a label.
 
-In: clicks and painted voxels (z, y, x), in the order in which they were made. Out: marks,
-as those who answer read them.
+In: clicks, painted voxels (z, y, x) and outlines, in the order in which they were made.
+Out: marks, and voxels that cannot belong, as those who answer read them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_dinomed.annotation.labels import LabelId
+from napari_dinomed.annotation.labels import LabelId, Meaning
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.packing import PackedMask
+from napari_dinomed.annotation.region import Region, Role
 from napari_dinomed.errors import PromptError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from numpy.typing import NDArray
+
+    from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.annotation.region import Box
 
 Voxel = tuple[int, int, int]
 Mark = tuple[Voxel, bool]
@@ -45,7 +49,7 @@ class Stroke:
     include: bool = True
 
 
-Prompt = Point | Stroke
+Prompt = Point | Stroke | Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +109,21 @@ class Prompts:
         """The strokes, in order."""
         return tuple(prompt for prompt in self.all if isinstance(prompt, Stroke))
 
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The boxes and lassos, in order."""
+        return tuple(prompt for prompt in self.all if isinstance(prompt, Region))
+
     def plus(self, prompt: Prompt) -> Prompts:
-        """These prompts and one more."""
-        return Prompts((*self.all, prompt))
+        """These prompts and one more.
+
+        What a label is said to be inside of takes the place of what was said of the same
+        slices along the same axis: a box is drawn anew where it was wrong.
+        """
+        kept = self.all
+        if isinstance(prompt, Region) and prompt.role is Role.INSIDE:
+            kept = tuple(p for p in kept if not _is_replaced(p, prompt))
+        return Prompts((*kept, prompt))
 
     def of(self, label: int) -> tuple[Prompt, ...]:
         """What was said of one label."""
@@ -116,6 +132,10 @@ class Prompts:
     def without_label(self, label: int) -> Prompts:
         """These prompts less everything said of a label."""
         return Prompts(tuple(prompt for prompt in self.all if prompt.label != label))
+
+    def without(self, gone: Callable[[Prompt], bool]) -> Prompts:
+        """These prompts less some."""
+        return Prompts(tuple(p for p in self.all if not gone(p)))
 
     def without_points(self, gone: Callable[[Point], bool]) -> Prompts:
         """These prompts less some clicks."""
@@ -148,6 +168,29 @@ class Prompts:
         """Labels that at least one prompt includes, ascending."""
         return tuple(sorted({prompt.label for prompt in self.all if prompt.include}))
 
+    def begun(self, labels: Iterable[Label]) -> set[int]:
+        """Labels of which enough is said: something included, or what an object is in."""
+        inside = {one.label for one in self.regions if one.role is Role.INSIDE}
+        objects = {label.id for label in labels if label.meaning is Meaning.OBJECT}
+        return set(self.included_labels()) | (inside & objects)
+
+    def limits(self, label: int) -> tuple[Region, ...]:
+        """What says where a label cannot be."""
+        return tuple(one for one in self.regions if one.label == label and one.limits)
+
+    def forbidden(self, label: int, box: Box) -> NDArray[np.bool_]:
+        """Voxels of a box (z, y, x) that cannot belong to a label."""
+        found = np.zeros([part.stop - part.start for part in box], dtype=np.bool_)
+        for limit in self.limits(label):
+            found |= limit.forbidden(box)
+        return found
+
+    def allowed(self, mask: Mask, label: int) -> Mask:
+        """The voxels of a mask that can belong to a label."""
+        for limit in self.limits(label):
+            mask = limit.cut(mask)
+        return mask
+
     def marks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Marked voxels (n, 3) and their classes (n,): a label, or 0 for an exclusion.
 
@@ -156,9 +199,10 @@ class Prompts:
         latest = _latest(self.points)
         covered = Mask.of_voxels(np.array(list(latest), np.int64).reshape(-1, 3))
         said = [(np.array([voxel]), target) for voxel, target in reversed(latest.items())]
-        for stroke in reversed(self.strokes):
-            said.append(((stroke.mask - covered).voxels(), _target(stroke)))
-            covered = covered | stroke.mask
+        for prompt in reversed(tuple(self._painted)):
+            mask = self._mask_of(prompt)
+            said.append(((mask - covered).voxels(), _target(prompt)))
+            covered = covered | mask
         said.reverse()
         voxels = [np.zeros((0, 3), np.int64), *(part for part, _ in said)]
         counts = [len(part) for part, _ in said]
@@ -177,15 +221,38 @@ class Prompts:
             if point.include or point.label == label
         )
         voxels, belongs = [NOT_PAINTED.voxels], [NOT_PAINTED.belongs]
-        for stroke in self.strokes:
-            if stroke.include or stroke.label == label:
-                part = stroke.mask.voxels()
+        for prompt in self._painted:
+            if prompt.include or prompt.label == label:
+                part = self._mask_of(prompt).voxels()
                 voxels.append(part)
-                belongs.append(np.full(len(part), stroke.include and stroke.label == label))
+                belongs.append(np.full(len(part), prompt.include and prompt.label == label))
         return clicked, Painted(np.concatenate(voxels), np.concatenate(belongs))
+
+    @property
+    def _painted(self) -> Iterator[Stroke | Region]:
+        """What marks many voxels at once, in order: strokes, and regions that include."""
+        for prompt in self.all:
+            if isinstance(prompt, Stroke) or (
+                isinstance(prompt, Region) and prompt.include
+            ):
+                yield prompt
+
+    def _mask_of(self, prompt: Stroke | Region) -> Mask:
+        """The voxels that a prompt marks, less those that cannot belong."""
+        mask = prompt.mask
+        return self.allowed(mask, prompt.label) if prompt.include else mask
+
+    def require_agreement(self) -> None:
+        """Raise `PromptError` where regions leave nothing of what a prompt includes."""
+        for prompt in self.all:
+            is_limited = prompt.include and self.limits(prompt.label)
+            if is_limited and not self.allowed(mask_of(prompt), prompt.label):
+                raise PromptError(_GAINSAID[isinstance(prompt, Point)])
 
     def require_inside(self, shape: tuple[int, ...]) -> None:
         """Raise `PromptError` where a prompt lies outside a volume of this shape."""
+        for region in self.regions:
+            region.require_inside(shape)
         for voxel in self._corners():
             if any(not 0 <= v < n for v, n in zip(voxel, shape, strict=True)):
                 raise PromptError(
@@ -212,6 +279,29 @@ class Prompts:
 
 def _target(prompt: Prompt) -> int:
     return prompt.label if prompt.include else 0
+
+
+# Whether it is a click.
+_GAINSAID = {
+    True: "A click includes what a region says is not of the label. Delete the click, or "
+    "the region.",
+    False: "All of a stroke or region lies where another region says that the label is "
+    "not. Delete one of the two.",
+}
+
+
+def mask_of(prompt: Prompt) -> Mask:
+    """The voxels that a prompt marks."""
+    if isinstance(prompt, Point):
+        return Mask.of_voxels(np.array([prompt.voxel]))
+    return prompt.mask
+
+
+def _is_replaced(old: Prompt, new: Region) -> bool:
+    if not isinstance(old, Region):
+        return False
+    said = (old.role, old.label, old.axis, old.span)
+    return said == (Role.INSIDE, new.label, new.axis, new.span)
 
 
 def _latest(points: Iterable[Point]) -> dict[Voxel, int]:

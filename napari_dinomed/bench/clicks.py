@@ -57,3 +57,14 @@ def next_click(
         place = tuple(random.choice(np.argwhere(depth >= depth.max() / 2)))
     z, y, x = (int(p) + s.start for p, s in zip(place, box, strict=True))
     return Point((z, y, x), label, include=bool(truth[z, y, x]))
+
+
+def random_click(
+    truth: NDArray[np.bool_], mask: NDArray[np.bool_], random: np.random.Generator
+) -> Point | None:
+    """Any voxel (z, y, x) of the error, each as likely; None where there is no error."""
+    wrong = np.flatnonzero(truth ^ mask)
+    if not len(wrong):
+        return None
+    z, y, x = (int(n) for n in np.unravel_index(random.choice(wrong), truth.shape))
+    return Point((z, y, x), 1, include=bool(truth[z, y, x]))

@@ -14,7 +14,6 @@ from napari_dinomed.annotation.labels import new_label
 from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.annotation.readout import Readout
-from napari_dinomed.bench.clicks import next_click
 from napari_dinomed.bench.metrics import (
     MOST_CLICKS,
     area_under,
@@ -23,11 +22,13 @@ from napari_dinomed.bench.metrics import (
     largest_loss,
     surface_dice,
 )
+from napari_dinomed.bench.users import deepest
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Meaning
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.bench.case import Case
+    from napari_dinomed.bench.users import NextClick
     from napari_dinomed.headless import Job
 
 Method = Callable[[Prompts], NDArray[np.bool_]]
@@ -89,6 +90,7 @@ def run_case(
     seed: int | None = None,
     on_mask: OnMask | None = None,
     start: NDArray[np.bool_] | None = None,
+    next_of: NextClick = deepest,
 ) -> Outcome:
     """Click up to so many times; a perfect mask ends it, its figures repeated.
 
@@ -106,6 +108,8 @@ def run_case(
         Told the case, the number of each click and the mask after it.
     start
         The mask before any click; empty if None.
+    next_of
+        Who clicks.
     """
     spacing = case.volume.geometry.spacing
     random = None if seed is None else np.random.default_rng(seed)
@@ -113,7 +117,7 @@ def run_case(
     prompts = Prompts()
     rows: list[tuple[float, float, float]] = []
     for number in range(1, clicks + 1):
-        point = next_click(case.truth, mask, spacing, random=random)
+        point = next_of(case, mask, prompts, random)
         if point is None:
             rows.append((*(rows[-1][:2] if rows else (1.0, 1.0)), 0.0))
             continue

@@ -14,6 +14,7 @@ from napari_dinomed.bench.case import load_case
 from napari_dinomed.bench.interactive import Outcome, mean_outcome, product, run_case
 from napari_dinomed.bench.labels import run_forest, run_labels
 from napari_dinomed.bench.transfer import run_transfer
+from napari_dinomed.bench.users import User, deepest, user_of
 from napari_dinomed.engine.messages import Progress, Stage
 from napari_dinomed.headless import prepare
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.bench.case import Case, CaseFiles
     from napari_dinomed.bench.interactive import Method, OnMask
+    from napari_dinomed.bench.users import NextClick
     from napari_dinomed.engine.messages import Event
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job
@@ -41,6 +43,8 @@ class Setup:
         Clicks per run.
     seeds
         Runs with jittered clicks; 0 for one run with exact clicks.
+    user
+        Who clicks on the product; on baselines, always the deepest.
     """
 
     encoder: str = "filters"
@@ -50,6 +54,7 @@ class Setup:
     device: str = "auto"
     clicks: int = 10
     seeds: int = 0
+    user: User = "deepest"
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,9 @@ def measure_files(
     for number, (name, method) in enumerate(methods.items()):
         on_event(Progress(number, len(methods), Stage.MEASURING, f"{files.name}: {name}"))
         shown = on_mask if name == PRODUCT else None
-        results.append(measure(files, case, method, setup, name, shown))
+        user = setup.user if name == PRODUCT else "deepest"
+        next_of = user_of(user, job, files.meaning, setup.head)
+        results.append(measure(files, case, method, setup, name, shown, next_of))
     return results
 
 
@@ -174,11 +181,19 @@ def measure(
     setup: Setup,
     name: str = PRODUCT,
     on_mask: OnMask | None = None,
+    next_of: NextClick = deepest,
 ) -> Measured:
     """Run a method on a case, once or for each seed; masks of the first run are shown."""
     seeds = [*range(setup.seeds)] or [None]
     runs = [
-        run_case(case, method, setup.clicks, seed, on_mask if not number else None)
+        run_case(
+            case,
+            method,
+            setup.clicks,
+            seed,
+            on_mask if not number else None,
+            next_of=next_of,
+        )
         for number, seed in enumerate(seeds)
     ]
     mean = runs[0] if len(runs) == 1 else mean_outcome(runs)

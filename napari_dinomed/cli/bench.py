@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_dinomed.bench.case import CaseFiles
     from napari_dinomed.bench.suite import Measured
 
+User = Literal["deepest", "random", "suggested"]
 Along = Literal["slices", "rows", "columns"]
 
 bench = typer.Typer(no_args_is_help=True, help="Measure on your own labels.")
@@ -50,6 +51,10 @@ def bench_interactive(
         bool, typer.Option("--jitter", help="Click off-centre, as people do.")
     ] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Runs with --jitter.")] = 3,
+    user: Annotated[
+        User,
+        typer.Option(help="Clicks into the largest error, anywhere in it, or where asked."),
+    ] = "deepest",
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Run what others do as well.")
     ] = False,
@@ -70,7 +75,7 @@ def bench_interactive(
     if plot is not None:
         require_plots()
     cases = clicked_cases(_bench_cases(suite, image, labels, label, all_like_this))
-    setup = Setup(encoder, planes, head, window, device, clicks, seeds * jitter)
+    setup = Setup(encoder, planes, head, window, device, clicks, seeds * jitter, user)
     results = []
     with progress_bar() as on_event:
         for files in cases:
@@ -388,7 +393,9 @@ def _bench_cases(
 
 
 def _print_outcomes(results: list[Measured]) -> None:
-    table = Table("case", "method", "Dice 1 / 3 / 5 / 10", "area", "loss", "s a click")
+    table = Table(
+        "case", "method", "Dice 1 / 3 / 5 / 10", "area", "to .85", "loss", "s a click"
+    )
     for result in results:
         figures = result.summary()
         after = " / ".join(f"{value:.3f}" for value in figures["dice_after"].values())
@@ -397,6 +404,7 @@ def _print_outcomes(results: list[Measured]) -> None:
             result.method,
             after,
             f"{figures['area']:.3f}",
+            str(figures["clicks_to"]["0.85"] or "–"),
             f"{figures['largest_loss']:.2f}",
             f"{figures['latency_p50']:.2f}",
         )

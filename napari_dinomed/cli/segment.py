@@ -60,6 +60,13 @@ def segment(
         list[str] | None,
         typer.Option(help="X,Y,Z=LABEL in world coordinates (RAS mm for NIfTI)."),
     ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="K,J,I:K,J,I=LABEL, corners on the file's own grid: LABEL is inside; "
+            "=-LABEL: none of it is. May be repeated."
+        ),
+    ] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="JSON file of prompts, or a saved document.")
     ] = None,
@@ -107,7 +114,7 @@ def segment(
     others = [read_volume(other) for other in also or []]
     require_places(targets, opened, [*others, *([prompts] if prompts else [])])
     opened = seen_with(opened, others)
-    known, given = _collect_prompts(opened, point or [], world or [], prompts)
+    known, given = _collect_prompts(opened, point or [], world or [], box or [], prompts)
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
     named = annotate(given, meaning, known)
     opened.require_content()
@@ -185,9 +192,7 @@ def _write_making(
 ) -> None:
     """Say, beside labels, how they were made."""
     from napari_dinomed.annotation.making import Features
-    from napari_dinomed.session.provenance import (
-        answered_at_once,
-    )
+    from napari_dinomed.session.provenance import answered_at_once, save_beside
 
     window, encoder = job.window, job.encoded.signature
     features = Features(encoder, window.low, window.high, planes)
@@ -199,9 +204,14 @@ def _collect_prompts(
     volume: volumes.Volume,
     points: list[str],
     world: list[str],
+    boxes: list[str],
     file: Path | None,
 ) -> tuple[tuple[Label, ...], Prompts]:
-    from napari_dinomed.session.written import point_from_text, prompts_from_file
+    from napari_dinomed.session.written import (
+        point_from_text,
+        prompts_from_file,
+        regions_from_text,
+    )
 
     known: tuple[Label, ...] = ()
     collected, geometry = Prompts(), volume.geometry
@@ -211,6 +221,9 @@ def _collect_prompts(
         collected = collected.plus(point_from_text(text, geometry, world=False))
     for text in world:
         collected = collected.plus(point_from_text(text, geometry, world=True))
+    for text in boxes:
+        for region in regions_from_text(text, geometry):
+            collected = collected.plus(region)
     if not collected:
-        raise PromptError("Expected at least one --point, --world or --prompts.")
+        raise PromptError("Expected at least one --point, --world, --box or --prompts.")
     return known, collected

@@ -49,6 +49,8 @@ from napari_dinomed.engine.messages import (
     SegmentVolume,
     SliceLabels,
     Stage,
+    SuggestClick,
+    Suggested,
     Taught,
     TeachModel,
 )
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from napari_dinomed.taught.teach import Seen
 
     Steps = Iterator[Event | Result | None]
+    OfEncoded = SegmentVolume | SuggestClick | ProposeLabels | TeachModel
 
 _POLL = 0.1
 
@@ -210,11 +213,13 @@ class Engine:
             request.generation,
         )
 
-    def _of_encoded(self, request: SegmentVolume | ProposeLabels | TeachModel) -> Steps:
+    def _of_encoded(self, request: OfEncoded) -> Steps:
         encoded = self._volume(request.volume).encoded
         self._require_present(request.volume, encoded, request.encoding)
         if isinstance(request, SegmentVolume):
             steps = self._answer(request, encoded)
+        elif isinstance(request, SuggestClick):
+            steps = self._suggest(request.answer, encoded)
         elif isinstance(request, ProposeLabels):
             steps = self._propose(request, encoded)
         else:
@@ -229,15 +234,7 @@ class Engine:
         begun = time.perf_counter()
         encoded.hold()
         encoding = encoded.encoding
-        segmenter = make_segmenter(
-            encoded.scene,
-            request.prompts,
-            request.labels,
-            request.head,
-            request.threshold,
-            request.wanted,
-            request.starts,
-        )
+        segmenter = _segmenter(request, encoded)
         yield None
         if not encoding.banks[0].ready.all():
             yield from _preview_slice(encoding, segmenter, request)
@@ -255,6 +252,22 @@ class Engine:
                 yield Segmented(found.start, found.labels, request.generation, seconds)
             else:
                 yield None
+
+    def _suggest(self, request: SegmentVolume, encoded: EncodedVolume) -> Steps:
+        encoded.hold()
+        segmenter = _segmenter(request, encoded)
+        planes = encoded.encoding.planes
+        if segmenter.asks_for_all_alike:
+            planes = encoded.with_filters
+        yield from self._completed(planes, request.view_index)
+        steps = segmenter.suggest(encoded.fields)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                yield Suggested(stop.value)
+                return
+            yield None
 
     def _propose(self, request: ProposeLabels, encoded: EncodedVolume) -> Steps:
         begun = time.perf_counter()
@@ -376,6 +389,18 @@ def _begin(
         for plan in plans_for(volume, encoder, request.planes)
     )
     return Encoding(encoder, tuple(planes), request.generation)
+
+
+def _segmenter(request: SegmentVolume, encoded: EncodedVolume) -> Segmenter:
+    return make_segmenter(
+        encoded.scene,
+        request.prompts,
+        request.labels,
+        request.head,
+        request.threshold,
+        request.wanted,
+        request.starts,
+    )
 
 
 def _preview_slice(

@@ -190,6 +190,27 @@ class SegmentVolume:
 
 
 @dataclass(frozen=True)
+class SuggestClick:
+    """Ask where the next click on a label would tell most.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    answer
+        What its answer was asked by; one label is wanted.
+    """
+
+    volume: str
+    answer: SegmentVolume
+
+    @property
+    def encoding(self) -> int:
+        """As for `SegmentVolume`."""
+        return self.answer.encoding
+
+
+@dataclass(frozen=True)
 class ProposeLabels:
     """Find, without a click, what a taught model knows.
 
@@ -267,6 +288,7 @@ Request = (
     | CloseVolume
     | EncodeVolume
     | SegmentVolume
+    | SuggestClick
     | ProposeLabels
     | TeachModel
     | FetchWeights
@@ -475,6 +497,19 @@ class Segmented:
         return _pasted(self.start, self.labels, shape)
 
 
+@dataclass(frozen=True)
+class Suggested:
+    """Result of `SuggestClick`.
+
+    Parameters
+    ----------
+    voxel
+        Where (z, y, x); None where nothing is in doubt.
+    """
+
+    voxel: tuple[int, int, int] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Proposed:
     """Result of `ProposeLabels`: labels of the box that just holds them.
@@ -598,6 +633,7 @@ Result = (
     | Kept
     | Encoded
     | Segmented
+    | Suggested
     | Proposed
     | Taught
     | Closed
@@ -619,13 +655,15 @@ _TYPES: dict[str, type[Any]] = {
             CloseVolume,
             EncodeVolume,
             SegmentVolume,
+            SuggestClick,
             ProposeLabels,
             TeachModel,
             FetchWeights,
             Prepare,
         ),
         *(Progress, Begun, Notice, SliceLabels),
-        *(Described, Opened, Lacking, Kept, Encoded, Segmented, Proposed, Taught, Closed),
+        *(Described, Opened, Lacking, Kept, Encoded, Segmented, Suggested, Proposed),
+        *(Taught, Closed),
         *(Fetched, Prepared),
         *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )

@@ -6,13 +6,16 @@ event is over, and what the layer shows made right where an act is refused.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from napari_dinomed.annotation.mask import Mask
-from napari_dinomed.annotation.prompts import Point, Stroke
+from napari_dinomed.annotation.prompts import Point, Prompt, Stroke
+from napari_dinomed.annotation.region import Region, Role
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.finish.lessons import taught_by_paint
 from napari_dinomed.plugin.painting import boxes_of, edits_of
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.sheet import Sheet
     from napari_dinomed.plugin.turns import Turns
     from napari_dinomed.session.session import Session
 
+# Of what napari tells of its points and shapes, what is not still going on.
+_DONE = ("added", "removed", "changed")
 _IN_3D = (
     "Clicks are placed in 2-D, where it is seen what they lie on. Press F5 to go back to "
     "slices."
@@ -38,6 +44,18 @@ class Aims(Protocol):
     @property
     def label(self) -> int:
         """The label that is aimed at."""
+
+    @property
+    def role(self) -> Role:
+        """What the next region says."""
+
+    @property
+    def is_through(self) -> bool:
+        """Whether it goes through all slices."""
+
+    @property
+    def paint_teaches(self) -> bool:
+        """Whether what is painted becomes prompts at once."""
 
     def aim(self, label: int) -> None:
         """Aim at another label."""
@@ -79,6 +97,7 @@ class Hearing:
         self._refused = refused
         self._is_over = False
         sheet.prompts.layer.events.data.connect(self._on_points)
+        sheet.regions.layer.events.data.connect(self._on_regions)
         sheet.scribbles.layer.events.paint.connect(self._on_scribble)
         sheet.result.layer.events.paint.connect(self._on_brush)
         sheet.result.layer.events.data.connect(self._on_replaced)
@@ -90,6 +109,7 @@ class Hearing:
         self._is_over = True
         sheet = self._sheet
         sheet.prompts.layer.events.data.disconnect(self._on_points)
+        sheet.regions.layer.events.data.disconnect(self._on_regions)
         sheet.scribbles.layer.events.paint.disconnect(self._on_scribble)
         sheet.result.layer.events.paint.disconnect(self._on_brush)
         sheet.result.layer.events.data.disconnect(self._on_replaced)
@@ -102,10 +122,14 @@ class Hearing:
     # Events: only what is to be done is noted
 
     def _on_points(self, event: Any) -> None:
-        if self._sheet.is_showing or event.action not in ("added", "removed", "changed"):
+        if self._sheet.is_showing or event.action not in _DONE:
             return
         is_flat = self._viewer.dims.ndisplay == 2
         self._soon(self._take_points if is_flat else self._refuse_points)
+
+    def _on_regions(self, event: Any) -> None:
+        if not self._sheet.is_showing and event.action in _DONE:
+            self._soon(self._take_regions)
 
     def _on_scribble(self, event: Any) -> None:
         if self._sheet.is_showing:
@@ -193,6 +217,49 @@ class Hearing:
         if any(not 0 <= v < n for v, n in zip(voxel, shape, strict=True)):
             raise DinomedError("That click was outside the volume; it was not taken.")
 
+    def _take_regions(self) -> None:
+        """Regions that were drawn, moved or deleted on the canvas."""
+        clicks = [one.outline for one in self._sheet.regions.shown() if one.is_click]
+        try:
+            self._change_regions()
+        except DinomedError as error:
+            self._refused(str(error))
+        self._sheet.show_regions(self._session.document, clicks[-1] if clicks else None)
+
+    def _change_regions(self) -> None:
+        session, regions = self._session, self._sheet.regions
+        known, shown = session.document.prompts.regions, regions.shown()
+        kept = {one.number: one for one in shown if not one.is_new}
+        for drawn in regions.drawn:
+            region = known[drawn.number]
+            now = kept.get(drawn.number)
+            if now is None:
+                self._replace(region, None, "delete a region")
+            elif now.outline != drawn.outline:
+                if region.axis != regions.axis:
+                    raise DinomedError(
+                        "Move a region in a plane like that it was drawn in."
+                    )
+                moved = replace(region, outline=now.outline)
+                self._replace(region, moved, "move a region")
+        for one in shown:
+            if one.is_new and not one.is_click:
+                session.add(self._region(one.outline))
+
+    def _replace(self, old: Prompt, new: Prompt | None, name: str) -> None:
+        session = self._session
+        left = session.document.prompts.without(lambda prompt: prompt is old)
+        document = session.document.with_prompts(left)
+        session.change(document if new is None else document.with_prompt(new), name)
+
+    def _region(self, outline: tuple[tuple[float, float], ...]) -> Region:
+        regions, shape = self._sheet.regions, self._session.volume.geometry.shape
+        axis, index = regions.axis, regions.index
+        span = (0, shape[axis]) if self._aims.is_through else (index, index + 1)
+        region = Region(outline, axis, span, index, self._aims.label, self._aims.role)
+        region.require_inside(shape)
+        return region
+
     def _take_strokes(self, edits: list[tuple[int, Mask]]) -> None:
         def take(value: int, mask: Mask) -> None:
             session = self._session
@@ -242,16 +309,26 @@ class Hearing:
             self._refused("Labels that are done are locked; they stayed as they were.")
         if not value:
             erased = document.with_erasure(mask, self._aims.label)
-            self._session.change(erased, "eraser")
+            self._session.change(self._taught(erased, self._aims.label), "eraser")
             return
         if not document.has(value):
             document = document.with_new_label(document.find(self._aims.label).meaning)
             value = document.next_id - 1
-        self._session.change(
-            document.with_edit(mask, value), f"paint on {document.find(value).name}"
-        )
+        painted = self._taught(document.with_edit(mask, value), value)
+        self._session.change(painted, f"paint on {document.find(value).name}")
         if value != self._aims.label:
             self._aims.aim(value)
+
+    def _taught(self, document: Document, label: int) -> Document:
+        """A document in which what was painted teaches, if it is to and says anything."""
+        if not self._aims.paint_teaches:
+            return document
+        try:
+            spacing = self._session.volume.geometry.spacing
+            return taught_by_paint(document, label, spacing)
+        except DinomedError:
+            # An outline put right, or a label that is done: paint alone.
+            return document
 
     def _take_each(
         self, edits: list[tuple[int, Mask]], take: Callable[[int, Mask], None]

@@ -12,6 +12,7 @@ class Action(StrEnum):
     TOGGLE = "toggle"
     UNDO = "undo"
     REDO = "redo"
+    SUGGEST = "suggest"
     NEW_LABEL = "new-label"
     DONE = "done"
     HIDE = "hide"
@@ -52,6 +53,7 @@ KEYMAP: dict[Action, Key] = {
     Action.TOGGLE: Key(("T",), "T", "switch between include and exclude"),
     Action.UNDO: Key(("Control-Z",), "Ctrl+Z", "take back the last step"),
     Action.REDO: Key(("Control-Shift-Z",), "Ctrl+Shift+Z", "make it again"),
+    Action.SUGGEST: Key(("Q",), "Q", "go to where your next click would tell most"),
     Action.NEW_LABEL: Key(("N",), "N", "begin a new label"),
     Action.DONE: Key(("Enter",), "Enter", "lock the label as it is, or open it again"),
     Action.HIDE: Key(("H",), "H", "show or hide the segmentation"),
@@ -66,9 +68,11 @@ KEYMAP: dict[Action, Key] = {
 }
 LABEL_KEYS = tuple("123456789")
 MOUSE = {
+    "Press and drag a click": "move it; Delete removes it",
+    "Click in 3-D": "go to that place on the label",
     "Wheel": "go through the slices",
     "Shift+wheel": "zoom",
     "Ctrl+right drag": "change the window, across its width, up and down its level; "
     "not with a brush in hand",
 }
-"""What the mouse does on the canvas beside clicking, on the three layers."""
+"""What the mouse does on the canvas beside making clicks, on the four layers."""

@@ -35,6 +35,7 @@ class Keys:
             Action.TOGGLE: lambda: bench.aim(include=not bench.include),
             Action.UNDO: bench.undo,
             Action.REDO: bench.redo,
+            Action.SUGGEST: bench.suggest,
             Action.NEW_LABEL: bench.new_label,
             Action.DONE: lambda: bench.toggle_done(bench.label),
             Action.HIDE: bench.toggle_result,

@@ -83,12 +83,14 @@ class SliceAmongLabels:
         self._usual = str(image.depiction)
         viewer.dims.events.ndisplay.connect(self._follow)
         viewer.dims.events.order.connect(self._follow)
+        viewer.dims.events.current_step.connect(self._follow)
         self._follow()
 
     def end(self) -> None:
         """Leave the image as it was."""
         self._viewer.dims.events.ndisplay.disconnect(self._follow)
         self._viewer.dims.events.order.disconnect(self._follow)
+        self._viewer.dims.events.current_step.disconnect(self._follow)
         self._image.depiction = self._usual
 
     def _follow(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from napari.layers import Points
@@ -12,11 +12,15 @@ from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.plugin.layers import placement_of, shape_over
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from collections.abc import Iterator
+
+    from napari.layers import Image, Layer
 
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.prompts import Voxel
 
 NAME = "Prompts"
+RING = "Next click"
 _SYMBOLS = {True: "disc", False: "x"}
 # Of a point on the screen, whatever the zoom. napari draws the least, too, at the volume's
 # corner where no point lies in the slice: as small as can be.
@@ -77,6 +81,36 @@ class PromptLayer:
         self.layer.canvas_size_limits = _SCREEN_PIXELS
         self._excludes = False
         self.layer.mouse_drag_callbacks.append(self._on_press)
+        self._let_clicks_move()
+
+    def _let_clicks_move(self) -> None:
+        """Have a press on a click take hold of it; elsewhere it makes a new one.
+
+        Where napari keeps its modes in another way than it does today, clicks are moved in
+        its own mode for that alone.
+        """
+        modes = {str(mode): mode for mode in getattr(self.layer, "_drag_modes", {})}
+        if not {"add", "select"} <= modes.keys():
+            return
+        acts = dict(self.layer._drag_modes)
+        add, select = acts[modes["add"]], acts[modes["select"]]
+
+        def add_or_select(layer: Points, event: Any) -> Iterator[None] | None:
+            if len(event.dims_displayed) > 2:
+                return None
+            under = layer.get_value(
+                event.position,
+                view_direction=event.view_direction,
+                dims_displayed=event.dims_displayed,
+                world=True,
+            )
+            if under is None:
+                # What was selected lends its looks to the next click.
+                self._arm()
+                return cast("Iterator[None]", add(layer, event))
+            return cast("Iterator[None]", select(layer, event))
+
+        self.layer._drag_modes = acts | {modes["add"]: add_or_select}
 
     def arm(self, document: Document, label: int, include: bool) -> None:
         """Make the next click mean this."""
@@ -154,6 +188,19 @@ class PromptLayer:
             colors = {label.id: (*label.color, 1.0) for label in document.labels}
             self.layer.face_color = np.array([colors[p.label] for p in points])
             self.layer.symbol = [_SYMBOLS[p.include] for p in points]
+
+
+def ring_at(voxel: Voxel, over: Layer) -> Points:
+    """A layer that has a ring around a voxel, and does nothing."""
+    return Points(
+        np.array([voxel], dtype=float),
+        name=RING,
+        size=2 * max(4.0, min(over.data.shape[-2:]) * _SHARE),
+        symbol="ring",
+        face_color="yellow",
+        border_width=0,
+        **placement_of(over),
+    )
 
 
 def _voxel(place: Any) -> tuple[int, int, int]:

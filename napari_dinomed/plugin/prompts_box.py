@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QGroupBox, QPushButton
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QGridLayout,
+    QGroupBox,
+    QPushButton,
+    QWidget,
+)
 
-from napari_dinomed.plugin.controls import button, toggle
+from napari_dinomed.annotation.region import Role
+from napari_dinomed.plugin.controls import button, toggle, told
 from napari_dinomed.plugin.keymap import KEYMAP, Action, Key
 
 if TYPE_CHECKING:
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PromptsBox(QGroupBox):
-    """Click, scribble, brush, eraser; include or exclude; undo and redo by name."""
+    """Click, scribble, box, lasso, brush, eraser; what they mean; undo and redo by name."""
 
     def __init__(self, workbench: Workbench) -> None:
         super().__init__("Tools")
@@ -26,6 +34,16 @@ class PromptsBox(QGroupBox):
         )
         self.scribbles = toggle(
             "Scribble", "Paint examples that the label is learnt from", workbench.scribble
+        )
+        self.box = toggle(
+            "Box",
+            "Draw a box: the label is inside, or all or nothing in it is",
+            workbench.box,
+        )
+        self.lasso = toggle(
+            "Lasso",
+            "Draw round something, as with a box; a click selects for Delete",
+            workbench.lasso,
         )
         self.brush = toggle(
             "Brush", "Paint the label itself; answers never change it", workbench.brush
@@ -43,11 +61,37 @@ class PromptsBox(QGroupBox):
             f"What is clicked does not belong to the label ({sides} switches)",
             lambda: aim(include=False),
         )
+        self.inside = toggle(
+            "Inside",
+            "The label is inside of what is drawn: nothing beyond belongs to it",
+            workbench.aim_inside,
+        )
+        self.through = told(
+            QCheckBox("All slices"),
+            "All slices",
+            "Boxes and lassos go through all slices; else through the one in view",
+        )
+        self.teaches = told(
+            QCheckBox("Teaches"),
+            "Teaches",
+            "What brush and eraser correct becomes prompts at once, always",
+        )
+        self.teaches.setChecked(workbench.paint_teaches)
+        self.teaches.clicked.connect(lambda checked: workbench.teach_always(checked))
+        self.through.clicked.connect(lambda checked: workbench.go_through(checked))
         self.undo = button("Undo", "Take back the last step", workbench.undo)
         self.redo = button("Redo", "Make it again", workbench.redo)
+        self._tools = {
+            "point": self.points,
+            "scribble": self.scribbles,
+            "box": self.box,
+            "lasso": self.lasso,
+            "brush": self.brush,
+            "erase": self.eraser,
+        }
         self._groups = [
-            self._exclusive(self.points, self.scribbles, self.brush, self.eraser),
-            self._exclusive(self.include, self.exclude),
+            self._exclusive(*self._tools.values()),
+            self._exclusive(self.include, self.exclude, self.inside),
         ]
         self._lay_out()
         workbench.bound.connect(self._on_bound)
@@ -58,15 +102,21 @@ class PromptsBox(QGroupBox):
 
     def _lay_out(self) -> None:
         layout = QGridLayout(self)
-        tools = (self.points, self.scribbles, self.brush, self.eraser)
-        for column, tool in enumerate(tools):
-            layout.addWidget(tool, 0, column)
+        # Of twelve columns, so that four, three and two buttons fill a row.
+        rows: tuple[tuple[tuple[QWidget, int], ...], ...] = (
+            tuple((tool, 3) for tool in list(self._tools.values())[:4]),
+            ((self.brush, 3), (self.eraser, 3), (self.teaches, 3), (self.through, 3)),
+            ((self.include, 4), (self.exclude, 4), (self.inside, 4)),
+            # What is undone next is read more often than what could come back.
+            ((self.undo, 8), (self.redo, 4)),
+        )
+        for row, widgets in enumerate(rows):
+            column = 0
+            for widget, width in widgets:
+                layout.addWidget(widget, row, column, 1, width)
+                column += width
+        for column in range(12):
             layout.setColumnStretch(column, 1)
-        layout.addWidget(self.include, 1, 0, 1, 2)
-        layout.addWidget(self.exclude, 1, 2, 1, 2)
-        # What is undone next is read more often than what could come back.
-        layout.addWidget(self.undo, 2, 0, 1, 3)
-        layout.addWidget(self.redo, 2, 3)
         for each in (self.undo, self.redo):
             each.setStyleSheet("text-align: left;")
 
@@ -82,19 +132,21 @@ class PromptsBox(QGroupBox):
 
     def _on_aim(self, label: int, include: bool) -> None:
         del label
-        (self.include if include else self.exclude).setChecked(True)
+        bench = self._workbench
+        draws, role = bench.draws_regions, bench.role
+        if draws and role is Role.INSIDE:
+            self.inside.setChecked(True)
+        else:
+            (self.include if include else self.exclude).setChecked(True)
+        self.inside.setEnabled(draws)
+        self.through.setEnabled(draws)
+        self.through.setChecked(bench.is_through)
 
     def _on_tool(self, tool: str) -> None:
-        tools = {
-            "point": self.points,
-            "scribble": self.scribbles,
-            "brush": self.brush,
-            "erase": self.eraser,
-        }
         group = self._groups[0]
         # None is lit where napari is set to something that is no tool of ours.
-        group.setExclusive(tool in tools)
-        for name, each in tools.items():
+        group.setExclusive(tool in self._tools)
+        for name, each in self._tools.items():
             each.setChecked(name == tool)
 
     def _on_document(self, document: Document) -> None:

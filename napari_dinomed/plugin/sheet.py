@@ -1,6 +1,6 @@
 """The layers of one document: the one place that turns a document into layers.
 
-In: documents, and early answers in a plane. Out: three layers above a viewer's images.
+In: documents, and early answers in a plane. Out: four layers above a viewer's images.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Layer, Points
 
-from napari_dinomed.plugin.prompt_layer import PromptLayer
+from napari_dinomed.plugin.prompt_layer import PromptLayer, ring_at
+from napari_dinomed.plugin.region_layer import RegionLayer
 from napari_dinomed.plugin.result_layer import ResultLayer
 from napari_dinomed.plugin.scribble_layer import ScribbleLayer
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.prompts import Voxel
+    from napari_dinomed.annotation.region import Role
     from napari_dinomed.engine.messages import SliceLabels
+    from napari_dinomed.plugin.region_layer import Outline
+    from napari_dinomed.session.activity import View
 
 
 class Sheet:
@@ -41,25 +46,42 @@ class Sheet:
     def __init__(self, viewer: ViewerModel, image: Image, document: Document) -> None:
         self.is_showing = False
         self._viewer = viewer
+        self._pointer: Points | None = None
         self.result = ResultLayer(image)
         self.scribbles = ScribbleLayer(image)
+        self.regions = RegionLayer(image)
         self.prompts = PromptLayer(image)
         self.result.show_all(document)
         self.scribbles.show_all(document)
+        self.regions.paint(document)
         self.prompts.paint(document)
         self.keep_up()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """From the lowest to the uppermost."""
-        return (self.result.layer, self.scribbles.layer, self.prompts.layer)
+        own = (self.result, self.scribbles, self.regions, self.prompts)
+        return tuple(one.layer for one in own)
 
     def show(self, before: Document, after: Document) -> None:
         """Show what differs between two documents."""
         with self._showing():
             self.result.show(before, after)
             self.scribbles.show(before, after)
+            self.regions.show(before, after)
             self.prompts.show(before, after)
+
+    def look_at(self, view: View, document: Document) -> None:
+        """Show what another plane shows of a document's regions."""
+        with self._showing():
+            self.regions.look_at(view, document)
+
+    def show_regions(self, document: Document, clicked: Outline | None) -> None:
+        """Show the regions as they are, that under a click as selected."""
+        with self._showing():
+            self.regions.paint(document)
+            if clicked is not None:
+                self.regions.select_at(clicked)
 
     def show_early(self, part: SliceLabels, document: Document) -> None:
         """Show the answer in the plane in view, of the label that waits first."""
@@ -82,12 +104,27 @@ class Sheet:
         with self._showing():
             self.result.layer.data = labels.astype(np.uint16)
 
-    def arm(self, document: Document, label: int, include: bool) -> None:
-        """Make clicks, strokes and the brush mean this."""
+    def arm(self, document: Document, label: int, include: bool, role: Role) -> None:
+        """Make clicks, strokes, regions and the brush mean this."""
         with self._showing():
+            self.regions.arm(document, label, role)
             self.prompts.arm(document, label, include)
             self.scribbles.arm(label, include)
             self.result.arm(label)
+
+    def point_at(self, voxel: Voxel | None) -> None:
+        """Put a ring around a voxel, until the next is pointed at; None takes it away."""
+        layers, image = self._viewer.layers, self.result.layer
+        with self._showing():
+            if self._pointer is not None and self._pointer in layers:
+                layers.remove(self._pointer)
+            self._pointer = None
+            if voxel is None:
+                return
+            active = layers.selection.active
+            self._pointer = ring_at(voxel, image)
+            layers.append(self._pointer)
+            layers.selection.active = active
 
     def keep_up(self) -> None:
         """Have all layers in the viewer, above every image."""
@@ -103,6 +140,7 @@ class Sheet:
 
     def remove(self) -> None:
         """Take the layers out of the viewer."""
+        self.point_at(None)
         with self._showing():
             for layer in self.layers:
                 if layer in self._viewer.layers:

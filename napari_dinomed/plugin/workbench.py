@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_dinomed.annotation.arranging import merged, moved
 from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.region import Role
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.encoders import remember, remembered
 from napari_dinomed.plugin.exchange import Exchange
@@ -31,6 +32,8 @@ from napari_dinomed.plugin.mouse import Mouse
 from napari_dinomed.plugin.planes import SliceAmongLabels
 from napari_dinomed.plugin.preferences import keeps_beside_image
 from napari_dinomed.plugin.sheet import Sheet
+from napari_dinomed.plugin.surface import Surface
+from napari_dinomed.plugin.teaching import paint_teaches, remember_paint_teaches
 from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.session.activity import Activity, View
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
+    from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.session.computing import Asks, Deliver
 
@@ -53,9 +57,14 @@ if TYPE_CHECKING:
 _TOOLS = {
     "point": ("prompts", "add"),
     "scribble": ("scribbles", "paint"),
+    "box": ("regions", "add_rectangle"),
+    "lasso": ("regions", "add_polygon_lasso"),
     "brush": ("result", "paint"),
     "erase": ("result", "erase"),
 }
+
+
+_REGION_TOOLS = ("box", "lasso")
 
 
 class Workbench:
@@ -94,10 +103,14 @@ class Workbench:
         self._measuring: Measuring | None = None
         self._mouse: Mouse | None = None
         self._solid: SliceAmongLabels | None = None
+        self._surface: Surface | None = None
         self.image: Image | None = None
         self.sheet: Sheet | None = None
         self.label = 1
-        self.include = True
+        self.include = self.is_inside = True
+        # To include through all slices is seldom meant, to limit nearly always.
+        self._through = {Role.INCLUDE: False, Role.EXCLUDE: True, Role.INSIDE: True}
+        self.paint_teaches = paint_teaches()
         self.turns = Turns(deliver)
         self.exchange = Exchange(self, deliver)
         self._engine = engine
@@ -159,6 +172,7 @@ class Workbench:
         self._listen(session)
         measuring = self._measure(session)
         self._keys.bind(sheet, image)
+        self._surface = Surface(self.viewer, sheet.result.layer, self.go_to)
         self._mouse = Mouse(self.viewer, image, sheet.layers, self._label_at)
         self._solid = SliceAmongLabels(self.viewer, image)
         for layer in sheet.layers:
@@ -224,10 +238,10 @@ class Workbench:
         if self.image is not None:
             self._keys.free(self.image)
             self.image.events.data.disconnect(self._on_other_voxels)
-        for part in (self._measuring, self._mouse, self._solid):
+        for part in (self._measuring, self._mouse, self._solid, self._surface):
             if part is not None:
                 part.end()
-        self._mouse = self._solid = None
+        self._mouse = self._solid = self._surface = None
         self.session = self.image = self.sheet = self._hearing = self._measuring = None
         if session is not None:
             for signal in (
@@ -310,8 +324,45 @@ class Workbench:
         """Choose what the next click, stroke or touch of the brush means."""
         self.label = self.label if label is None else label
         self.include = self.include if include is None else include
+        if include is not None and self._tool in _REGION_TOOLS:
+            self.is_inside = False
+        self._arm()
+
+    def aim_inside(self) -> None:
+        """Make the next region say what the label is inside of."""
+        self.is_inside = True
+        self._arm()
+
+    def go_through(self, is_through: bool) -> None:
+        """Make such regions as the next one go through all slices, or through one."""
+        self._through[self.role] = is_through
+        self._arm()
+
+    def teach_always(self, always: bool) -> None:
+        """Make what brush and eraser correct prompts at once, from now on; or do not."""
+        self.paint_teaches = always
+        self.attempt(lambda: remember_paint_teaches(always))
+
+    @property
+    def draws_regions(self) -> bool:
+        """Whether a box or a lasso is in hand."""
+        return self._tool in _REGION_TOOLS
+
+    @property
+    def role(self) -> Role:
+        """What the next region says."""
+        if self.is_inside:
+            return Role.INSIDE
+        return Role.INCLUDE if self.include else Role.EXCLUDE
+
+    @property
+    def is_through(self) -> bool:
+        """Whether it goes through all slices."""
+        return self._through[self.role]
+
+    def _arm(self) -> None:
         if self.session is not None and self.sheet is not None:
-            self.sheet.arm(self.session.document, self.label, self.include)
+            self.sheet.arm(self.session.document, self.label, self.include, self.role)
         self.aim_changed.emit(self.label, self.include)
 
     def point(self) -> None:
@@ -321,6 +372,14 @@ class Workbench:
     def scribble(self) -> None:
         """Draw strokes that teach."""
         self._take_up("scribble")
+
+    def box(self) -> None:
+        """Draw a box around something."""
+        self._take_up("box")
+
+    def lasso(self) -> None:
+        """Draw round something."""
+        self._take_up("lasso")
 
     def brush(self) -> None:
         """Paint the label itself."""
@@ -338,6 +397,7 @@ class Workbench:
             self.viewer.layers.selection.active = layer
             layer.mode = mode
             self._on_mode()
+            self._arm()
 
     def _on_mode(self) -> None:
         """Say which tool napari is set to; none of ours if it is another one."""
@@ -361,6 +421,29 @@ class Workbench:
     def redo(self) -> None:
         """Make it again."""
         self.act(lambda session: session.redo())
+
+    def suggest(self) -> None:
+        """Go to where a click on the label in use would tell most, and mark it."""
+
+        def go(voxel: Voxel) -> None:
+            self.go_to(voxel)
+            if self.sheet is not None:
+                self.sheet.point_at(voxel)
+
+        self.act(lambda session: session.suggest(self.label, go))
+
+    def go_to(self, voxel: Voxel) -> None:
+        """Show the planes through a voxel, it in their middle."""
+        if self.sheet is None:
+            return
+        viewer, layer = self.viewer, self.sheet.result.layer
+        place = np.asarray(layer.data_to_world(voxel))
+        before = viewer.dims.ndim - 3
+        for axis, at in enumerate(place):
+            viewer.dims.set_point(before + axis, at)
+        if viewer.dims.ndisplay == 2:
+            row, column = (place[axis - before] for axis in viewer.dims.displayed)
+            viewer.scene.camera.center = (0.0, row, column)
 
     def new_label(self) -> None:
         """Add a label and aim at it."""
@@ -492,6 +575,7 @@ class Workbench:
     def _show(self, before: Document, after: Document) -> None:
         if self.session is None or self.sheet is None:
             return
+        self.sheet.point_at(None)
         self.sheet.show(before, after)
         self._aim_at_something()
         self.document_changed.emit(after)
@@ -538,7 +622,9 @@ class Workbench:
         (axis,) = hidden
         index = layer.world_to_data(dims.point[before:])[axis]
         last = self.session.volume.array.shape[axis] - 1
-        self.session.computing.look_at(View(axis, min(max(round(index), 0), last)))
+        view = View(axis, min(max(round(index), 0), last))
+        self.session.computing.look_at(view)
+        self.sheet.look_at(view, self.session.document)
 
     def act(self, work: Callable[[Session], None]) -> None:
         """An act of the user; what it may not do is said."""

@@ -5,14 +5,16 @@ In: tokens of every slice, and marks. Out: the mean of what the planes say of ea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
 
 from napari_dinomed.segment.examples import gather_examples
+from napari_dinomed.segment.heads import HEADS
 from napari_dinomed.segment.marks import all_marks
+from napari_dinomed.segment.suggest import Doubt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,12 +46,15 @@ class ReadoutFinder:
         Clicked voxels in order, and whether they belong.
     painted
         Voxels under strokes, and whether they belong.
+    spacing
+        Size of a voxel along (z, y, x).
     """
 
     banks: tuple[TokenBank, ...]
     kind: type[Head]
     clicks: tuple[Mark, ...]
     painted: Painted
+    spacing: NDArray[np.float64]
 
     def answer(self) -> Stepwise[Readings]:
         """What is read of every token."""
@@ -65,6 +70,16 @@ class ReadoutFinder:
                 yield None
             readings.append(torch.stack(parts))
         return readings
+
+    def doubt(self) -> Stepwise[Doubt]:
+        """How sure the readout is of each voxel, and whether the other one agrees."""
+        (other,) = (kind for kind in HEADS.values() if kind is not self.kind)
+        readings = []
+        for finder in (self, replace(self, kind=other)):
+            _, probability = finder.placed((yield from finder.answer()))
+            readings.append(probability)
+        # Its cells are voxels.
+        return Doubt(np.stack(readings), self.spacing, _same, _same)
 
     @property
     def seeds(self) -> None:
@@ -83,3 +98,7 @@ class ReadoutFinder:
         ]
         probability = torch.stack(planes).mean(0).numpy()
         return tuple(slice(0, length) for length in probability.shape), probability
+
+
+def _same(places: NDArray[np.integer]) -> NDArray[np.int64]:
+    return places.astype(np.int64)

@@ -20,9 +20,11 @@ from napari_dinomed.segment.all_alike.method import AlikeFinder
 from napari_dinomed.segment.canvas import BoxLabels, Canvas
 from napari_dinomed.segment.examples import gather_examples
 from napari_dinomed.segment.heads import HEADS, KnnHead
+from napari_dinomed.segment.limits import allowed
 from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.one_object.method import ObjectFinder
 from napari_dinomed.segment.readout import ReadoutFinder
+from napari_dinomed.segment.suggest import next_place
 from napari_dinomed.segment.tokens import to_voxels
 from napari_dinomed.segment.turns import Early
 
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.annotation.mask import Mask
-    from napari_dinomed.annotation.prompts import Mark, Painted, Prompts
+    from napari_dinomed.annotation.prompts import Mark, Painted, Prompts, Voxel
     from napari_dinomed.segment.all_alike.appearance import AlikeField
     from napari_dinomed.segment.heads import Head
     from napari_dinomed.segment.one_object.method import ObjectField
     from napari_dinomed.segment.regions import Box
+    from napari_dinomed.segment.suggest import Doubt
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.segment.turns import Lessons, Stepwise
     from napari_dinomed.volume import Volume
@@ -68,6 +71,9 @@ class Finder(Protocol[Answer]):
     @property
     def seeds(self) -> NDArray[np.integer[Any]] | None:
         """Voxels (n, 3) that what is found is connected to; None where it need not be."""
+
+    def doubt(self) -> Stepwise[Doubt]:
+        """What is to be known of where the answer may be wrong, step by step."""
 
     def plane(self, answer: Answer, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of a plane, not refined."""
@@ -138,7 +144,7 @@ class Segmenter:
     prompts
         What the user marked.
     labels
-        Labels to be found, each including something, by ascending id.
+        Labels to be found, of each of which enough is said, by ascending id.
     head
         A `Readout`.
     threshold
@@ -161,8 +167,12 @@ class Segmenter:
         ids = torch.tensor([label.id for label in self.labels])
         columns = torch.searchsorted(head.classes_, ids)
         proba = head.predict_proba(bank.slice_tokens(index))[:, columns]
-        scores = torch.unflatten(proba.T, 1, bank.grid)
-        return self._decide(to_voxels(scores, bank.slice_shape))
+        scores = to_voxels(torch.unflatten(proba.T, 1, bank.grid), bank.slice_shape)
+        for label, score in zip(self.labels, scores, strict=True):
+            may = self._allowed_in_plane(label, 0, index)
+            if may is not None:
+                score *= torch.from_numpy(may)
+        return self._decide(scores)
 
     def label_volume(
         self, fields: Fields, view: tuple[int, int] | None
@@ -185,15 +195,15 @@ class Segmenter:
         found: list[_Found] = []
         for label in self.labels:
             finder = self._finder(label, fields, view)
-            answer = yield from self._shown_early(finder, view)
+            answer = yield from self._shown_early(label, finder, view)
             found.append(_Found(label, finder, answer))
             yield None
         if view is not None:
-            planes = [one.finder.plane(one.answer, *view) for one in found]
+            planes = [self._plane(one, *view) for one in found]
             yield PlaneLabels(*view, self._decide(torch.from_numpy(np.stack(planes))))
         canvas = Canvas(self._dtype, self.threshold)
         for one in found:
-            placed = one.finder.placed(one.answer)
+            placed = self._placed(one)
             yield None
             canvas.paint(one.label, placed, one.finder.seeds)
             yield None
@@ -201,8 +211,17 @@ class Segmenter:
             canvas.settle(one.label, all_marks(one.finder.painted, one.finder.clicks))
         yield canvas.finish()
 
+    def suggest(self, fields: Fields) -> Stepwise[Voxel | None]:
+        """The voxel (z, y, x) where a click on the only label would tell most."""
+        (label,) = self.labels
+        finder = self._finder(label, fields, None)
+        doubt = yield from finder.doubt()
+        clicked = np.array([voxel for voxel, _ in finder.clicks], dtype=np.int64)
+        limits = self.prompts.limits(label.id)
+        return next_place(doubt, self.threshold, clicked.reshape(-1, 3), limits)
+
     def _shown_early(
-        self, finder: Finder[Answer], view: tuple[int, int] | None
+        self, label: Label, finder: Finder[Answer], view: tuple[int, int] | None
     ) -> Generator[PlaneLabels | Lessons | None, None, Answer]:
         """A finder's answer; meanwhile the plane in view, where there is but one label."""
         steps = finder.answer()
@@ -217,8 +236,29 @@ class Segmenter:
             elif view is None or len(self.labels) > 1:
                 yield None
             else:
-                plane = torch.from_numpy(finder.plane(step.answer, *view))
-                yield PlaneLabels(*view, self._decide(plane[None]))
+                plane = self._plane(_Found(label, finder, step.answer), *view)
+                yield PlaneLabels(*view, self._decide(torch.from_numpy(plane[None])))
+
+    def _plane(self, one: _Found, axis: int, index: int) -> Floats:
+        """Probability (rows, columns) of a plane, 0 where a region says so."""
+        plane = one.finder.plane(one.answer, axis, index)
+        may = self._allowed_in_plane(one.label, axis, index)
+        return plane if may is None else plane * may
+
+    def _placed(self, one: _Found) -> tuple[Box, Floats]:
+        """A box and the probability of its voxels, 0 where a region says so."""
+        box, probability = one.finder.placed(one.answer)
+        limits = self.prompts.limits(one.label.id)
+        return box, probability * allowed(limits, box) if limits else probability
+
+    def _allowed_in_plane(self, label: Label, axis: int, index: int) -> Floats | None:
+        """1 where a label may be in a plane (rows, columns), else 0; None if anywhere."""
+        limits = self.prompts.limits(label.id)
+        if not limits:
+            return None
+        box = [slice(0, length) for length in self.scene.volume.array.shape]
+        box[axis] = slice(index, index + 1)
+        return allowed(limits, tuple(box)).squeeze(axis)
 
     @property
     def _dtype(self) -> type[np.unsignedinteger[Any]]:
@@ -235,17 +275,21 @@ class Segmenter:
         self, label: Label, fields: Fields, view: tuple[int, int] | None
     ) -> Finder[Any]:
         clicked, painted = self.prompts.marks_for(label.id)
-        start = self.starts.get(label.id, EMPTY)
+        start = self.prompts.allowed(self.starts.get(label.id, EMPTY), label.id)
+        limits = self.prompts.limits(label.id)
         if label.meaning is Meaning.OBJECT:
-            return ObjectFinder(fields.objects(), clicked, painted, self.head, start)
+            field = fields.objects()
+            return ObjectFinder(field, clicked, painted, self.head, start, limits)
         if self.head == Readout.AUTO:
-            return AlikeFinder(fields.alike(), clicked, painted, start, view)
+            return AlikeFinder(fields.alike(), clicked, painted, start, view, limits)
         if label.id not in self.prompts.included_labels():
             raise PromptError(
                 f"Include something of {label.name} first, or read it automatically: "
                 "exclusions alone tell this readout nothing."
             )
-        return ReadoutFinder(self.scene.banks, HEADS[self.head], clicked, painted)
+        spacing = np.array(self.scene.volume.geometry.spacing)
+        kind = HEADS[self.head]
+        return ReadoutFinder(self.scene.banks, kind, clicked, painted, spacing)
 
     @property
     def is_seen_early(self) -> bool:
@@ -309,15 +353,17 @@ def make_segmenter(
     prompts.require_inside(scene.volume.array.shape)
     known = {label.id for label in labels}
     prompts.require_labels(known)
+    prompts.require_agreement()
     unknown = sorted(set(wanted) - known)
     if unknown:
         raise PromptError(f"Expected labels of {sorted(known)}, got {unknown}.")
     starts = starts or {}
     told = {prompt.label for prompt in prompts.all} & set(starts)
-    asked = (told | set(prompts.included_labels())) & (set(wanted) or known)
+    asked = (told | prompts.begun(labels)) & (set(wanted) or known)
     if not asked:
         raise PromptError(
-            "Expected at least one prompt that includes something; got only exclusions."
+            "Expected at least one prompt that includes something, or a region that one "
+            "object is inside of; got neither."
         )
     chosen = sorted((one for one in labels if one.id in asked), key=lambda one: one.id)
     return Segmenter(scene, prompts, tuple(chosen), head, threshold, starts)

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from napari_dinomed.annotation.prompts import Mark
+    from napari_dinomed.annotation.region import Region
     from napari_dinomed.segment.all_alike.method import AlikeFinder
     from napari_dinomed.segment.one_object.method import ObjectFinder
 
-    Key = tuple[bytes, tuple[Mark, ...], bytes]
+    Key = tuple[bytes, tuple[Mark, ...], bytes, tuple[Region, ...]]
 
 Finder = TypeVar("Finder", "ObjectFinder", "AlikeFinder")
 Answer = TypeVar("Answer")
@@ -77,7 +78,7 @@ class Turns(Generic[Answer]):
 
 def _key(finder: ObjectFinder | AlikeFinder) -> Key:
     start = finder.start.to_bytes() if finder.start else b""
-    return (finder.painted.key, finder.clicks, start)
+    return (finder.painted.key, finder.clicks, start, finder.limits)
 
 
 def _was_answered(finder: ObjectFinder | AlikeFinder) -> bool:

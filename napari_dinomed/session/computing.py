@@ -27,6 +27,8 @@ from napari_dinomed.engine.messages import (
     Segmented,
     SegmentVolume,
     SliceLabels,
+    SuggestClick,
+    Suggested,
     TeachModel,
     open_request,
 )
@@ -378,8 +380,18 @@ class Computing:
         if encoding is None or self._answering or not self._document.waiting:
             return
         self._generation += 1
-        label, document = self._document.waiting[0], self._document
-        request = SegmentVolume(
+        label = self._document.waiting[0]
+        request = self._request(label, encoding.number)
+        self._answering = request.generation
+        self._act()
+        call = self._submit(request, partial(self._take_answer, label), self._lose_answer)
+        if self._answering == request.generation:
+            self._answer_call = call
+
+    def _request(self, label: int, encoding: int) -> SegmentVolume:
+        """What asks for the answer to a label."""
+        document = self._document
+        return SegmentVolume(
             self._name,
             document.prompts.until_last_of(label),
             document.labels,
@@ -390,13 +402,24 @@ class Computing:
             view_axis=self._view.axis,
             view_index=self._view.index,
             generation=self._generation,
-            encoding=encoding.number,
+            encoding=encoding,
         )
-        self._answering = request.generation
-        self._act()
-        call = self._submit(request, partial(self._take_answer, label), self._lose_answer)
-        if self._answering == request.generation:
-            self._answer_call = call
+
+    def suggest(self, label: int, take: Callable[[Suggested], None]) -> None:
+        """Ask where the next click on a label would tell most.
+
+        Raises
+        ------
+        DocumentError
+            Where an answer is on its way, or features are not there.
+        """
+        encoding = self._encoding
+        if not self.is_encoded or encoding is None:
+            raise DocumentError("Compute features first: nothing is known of any place.")
+        if self._answering:
+            raise DocumentError("Your last click is being answered: ask again after that.")
+        request = SuggestClick(self._name, self._request(label, encoding.number))
+        self._submit(request, take, lambda _: None)
 
     def _fits(self, encoding: _Encoding | None) -> bool:
         return encoding is not None and encoding.sight == self._sight()

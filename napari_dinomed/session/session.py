@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_dinomed.annotation.mask import Mask
-    from napari_dinomed.annotation.prompts import Prompt
-    from napari_dinomed.engine.messages import Proposed, Taught
+    from napari_dinomed.annotation.prompts import Prompt, Voxel
+    from napari_dinomed.engine.messages import Proposed, Suggested, Taught
     from napari_dinomed.session.autosave import Autosave
     from napari_dinomed.session.computing import Asks, Deliver
     from napari_dinomed.volume import Volume
@@ -302,6 +302,30 @@ class Session:
         """One more prompt; errors as `Document.with_prompt`."""
         named = name_of(prompt, self.document)
         self.change(self.document.with_prompt(prompt), named)
+
+    def suggest(self, label: int, take: Callable[[Voxel], None]) -> None:
+        """Ask where the next click on a label would tell most; told if nothing has changed.
+
+        Raises
+        ------
+        DocumentError
+            Where nothing was said of it yet, it is done, or no answer can be had now.
+        """
+        document = self.document
+        document.require_open(label)
+        name = document.find(label).name
+        if label in document.waiting or not document.prompts.of(label):
+            raise DocumentError(f"Click on {name} first, and wait for the answer.")
+
+        def told(suggested: Suggested) -> None:
+            if self.document is not document:
+                return
+            if suggested.voxel is None:
+                self.noticed.emit(f"Nothing of {name} is in doubt.")
+            else:
+                take(suggested.voxel)
+
+        self.computing.suggest(label, told)
 
     def undo(self) -> None:
         """Take back the last step."""

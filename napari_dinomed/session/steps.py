@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_dinomed.annotation.prompts import Point
+from napari_dinomed.annotation.region import Region, Role
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
@@ -21,9 +22,16 @@ def ordinal(number: int) -> str:
 
 def name_of(prompt: Prompt, document: Document) -> str:
     """What it is to add a prompt to a document."""
+    label = document.find(prompt.label).name
+    if isinstance(prompt, Region) and prompt.role is Role.INSIDE:
+        return f"where {label} is inside"
     kind = type(prompt)
     said = document.prompts.of(prompt.label)
-    number = 1 + sum(isinstance(p, kind) and p.include == prompt.include for p in said)
-    what = "click" if kind is Point else "stroke"
+    number = 1 + sum(isinstance(p, kind) and _side(p) == _side(prompt) for p in said)
+    what = {Point: "click", Region: "region"}.get(kind, "stroke")
     side = "" if prompt.include else "excluding "
-    return f"{ordinal(number)} {side}{what} on {document.find(prompt.label).name}"
+    return f"{ordinal(number)} {side}{what} on {label}"
+
+
+def _side(prompt: Prompt) -> object:
+    return prompt.role if isinstance(prompt, Region) else prompt.include

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from napari_dinomed.annotation.labels import Label, LabelId, Meaning, new_label
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts, Stroke, Voxel
+from napari_dinomed.annotation.region import Region, Role
 from napari_dinomed.errors import PromptError
 from napari_dinomed.io.source import require_regular
 from napari_dinomed.session.file import load_document
@@ -35,9 +36,18 @@ class _Scribble:
 
 
 @dataclass(frozen=True)
+class _Box:
+    first: Voxel
+    last: Voxel
+    label: LabelId
+    role: Role = Role.INSIDE
+
+
+@dataclass(frozen=True)
 class _Written:
     points: tuple[Point, ...] = ()
     scribbles: tuple[_Scribble, ...] = ()
+    boxes: tuple[_Box, ...] = ()
 
 
 def annotate(
@@ -96,12 +106,72 @@ def point_from_text(text: str, geometry: Geometry, world: bool) -> Point:
     )
 
 
+def regions_from_text(text: str, geometry: Geometry) -> tuple[Region, ...]:
+    """A box written ``K,J,I:K,J,I=LABEL``: the label is inside of it.
+
+    A minus before LABEL says that nothing in it belongs.
+
+    Parameters
+    ----------
+    text
+        What the user typed: opposite corners, both in it, on the file's own grid.
+    geometry
+        The volume's grid.
+
+    Raises
+    ------
+    PromptError
+        Where the text cannot be read or a corner lies outside the volume.
+    """
+    places, _, label = text.partition("=")
+    try:
+        first, last = (
+            tuple(int(n) for n in corner.split(",")) for corner in places.split(":")
+        )
+        signed = int(label)
+    except ValueError as error:
+        raise PromptError(
+            f"Expected a box like K,J,I:K,J,I=LABEL (or =-LABEL to exclude), got {text!r}."
+        ) from error
+    role = Role.INSIDE if signed > 0 else Role.EXCLUDE
+    written = {"first": first, "last": last, "label": abs(signed), "role": role}
+    return _regions(_checked(_Box, written), geometry)
+
+
+def _regions(box: _Box, geometry: Geometry) -> tuple[Region, ...]:
+    """A box of three axes as regions; what it is inside of takes two of them."""
+    corners = _canonical([box.first, box.last], geometry)
+    low, high = corners.min(0), corners.max(0)
+    if box.role is not Role.INSIDE:
+        return (_prism(low, high, 0, (int(low[0]), int(high[0]) + 1), box),)
+    return tuple(_prism(low, high, axis, (0, geometry.shape[axis]), box) for axis in (0, 1))
+
+
+def _prism(
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    axis: int,
+    span: tuple[int, int],
+    box: _Box,
+) -> Region:
+    """A rectangle from voxel to voxel, through slices along an axis."""
+    (a, b), (c, d) = (
+        (float(low[side]) - 0.5, float(high[side]) + 0.5)
+        for side in range(3)
+        if side != axis
+    )
+    middle = int(low[axis] + high[axis]) // 2
+    outline = ((a, c), (a, d), (b, d), (b, c))
+    return Region(outline, axis, span, middle, box.label, box.role)
+
+
 def prompts_from_file(path: Path, volume: Volume) -> tuple[tuple[Label, ...], Prompts]:
     """Labels that a file describes, and its prompts: from a document, or from JSON.
 
     In plain JSON, ``{"points": [...], "scribbles": [...]}``, a point has ``voxel`` (k, j,
-    i on the file's grid), ``label`` and ``include``; a scribble has ``voxels`` instead.
-    It describes no labels.
+    i on the file's grid), ``label`` and ``include``; a scribble has ``voxels`` instead. In
+    ``boxes``, each has opposite corners ``first`` and ``last``, ``label``, and as ``role``
+    ``inside``, ``include`` or ``exclude``. It describes no labels.
 
     Raises
     ------
@@ -131,7 +201,8 @@ def prompts_from_file(path: Path, volume: Volume) -> tuple[tuple[Label, ...], Pr
         Point((z, y, x), p.label, p.include)
         for p, (z, y, x) in zip(written.points, voxels, strict=True)
     )
-    return (), Prompts((*strokes, *points))
+    regions = (region for box in written.boxes for region in _regions(box, geometry))
+    return (), Prompts((*strokes, *regions, *points))
 
 
 def _canonical(voxels: Sequence[Voxel], geometry: Geometry) -> NDArray[np.int64]:

@@ -10,12 +10,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from napari_dinomed.annotation.arranging import merged
+from napari_dinomed.annotation.by_hand import reshaped
 from napari_dinomed.annotation.document import Claim, Document
 from napari_dinomed.annotation.history import History
 from napari_dinomed.annotation.labels import Meaning, State
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
+from napari_dinomed.annotation.region import Region, Role
 from napari_dinomed.errors import DocumentError, PromptError
+from napari_dinomed.finish.lessons import taught_by_paint
 from napari_dinomed.volume import NamedLabel
 
 SHAPE = (4, 8, 9)
@@ -30,6 +34,10 @@ def box(*bounds) -> Mask:
 LEFT = box((0, 4), (1, 7), (0, 5))
 RIGHT = box((0, 4), (1, 7), (3, 9))
 IN_LEFT, IN_RIGHT, IN_BOTH = (1, 3, 1), (1, 3, 7), (1, 3, 4)
+
+
+def region(label, role=Role.INSIDE) -> Region:
+    return Region(((0, 0), (0, 5), (7, 5), (7, 0)), 0, (0, 4), 1, label, role)
 
 
 def clicked(document, voxel, label, include=True):
@@ -155,6 +163,22 @@ def test_choices_take_nothing_from_a_label_without_prompts(two):
     assert painted.asking(1).mask(1) == painted.mask(1)
 
 
+def test_a_new_object_eats_no_finished_one_and_undo_gives_the_neighbour_back():
+    """Open or done; and what was claimed of an open one comes back, voxel by voxel."""
+    one = clicked(Document.begun(), IN_LEFT, 1).answered(1, LEFT)
+    for state in State:
+        known = replace(one.find(1), state=state)
+        kept = one.with_label(known).with_new_label()
+        grown = clicked(kept, IN_RIGHT, 2).answered(2, LEFT | RIGHT)
+        assert grown.mask(1) is kept.mask(1)
+        assert grown.mask(2) == RIGHT - LEFT
+    history = History(one.with_new_label())
+    history = history.then(clicked(history.present, IN_BOTH, 2), "click")
+    history = history.answered(2, RIGHT)
+    assert history.present.mask(1) == LEFT - RIGHT
+    assert history.undone().present.mask(1) == LEFT
+
+
 def test_a_label_that_is_done_changes_for_nobody(two):
     done = two.with_label(replace(two.find(1), state=State.DONE))
     for act in (
@@ -162,6 +186,12 @@ def test_a_label_that_is_done_changes_for_nobody(two):
         lambda: clicked(done, IN_LEFT, 2),
         lambda: done.without_label(1),
         lambda: done.with_edit(RIGHT, 1),
+        lambda: done.with_prompt(region(1)),
+        lambda: done.with_prompt(region(2, Role.INCLUDE)),
+        lambda: reshaped(done, 1, RIGHT),
+        lambda: merged(done, 1, 2),
+        lambda: merged(done, 2, 1),
+        lambda: taught_by_paint(done, 1, (1.0, 1.0, 1.0)),
         lambda: done.with_prompts(Prompts()),
     ):
         with pytest.raises(DocumentError, match="done and locked"):
@@ -170,6 +200,9 @@ def test_a_label_that_is_done_changes_for_nobody(two):
     assert done.with_erasure(LEFT | RIGHT, 2).mask(1) is two.mask(1)
     assert clicked(done, IN_RIGHT, 2).answered(2, LEFT | RIGHT).mask(1) is two.mask(1)
     assert clicked(done, IN_LEFT, 2, include=False).mask(1) is two.mask(1)
+    assert reshaped(done, 2, LEFT | RIGHT).mask(1) is two.mask(1)
+    assert done.with_proposals({1: RIGHT, 2: LEFT | RIGHT}).mask(1) is two.mask(1)
+    assert done.with_prompt(region(2, Role.EXCLUDE)).mask(1) is two.mask(1)
 
 
 def test_removing_a_label_removes_its_voxels_and_grows_no_other(two):
@@ -314,7 +347,7 @@ class Editing(RuleBasedStateMachine):
         before = self.document
         try:
             after = make(before)
-        except DocumentError:
+        except (DocumentError, PromptError):
             return before
         for label in before.labels:
             if label.is_done and after.has(label.id):
@@ -347,8 +380,45 @@ class Editing(RuleBasedStateMachine):
         assert after.mask(label) & before.hand == own
         erased = before.erased.get(label)
         assert erased is None or not after.mask(label) & erased
+        found = after.mask(label) - after.hand
+        assert before.prompts.allowed(found, label) == found
         self.history = self.history.answered(label, answer | other)
         assert self.document == after
+
+    @rule(number=numbers, area=areas, role=st.sampled_from(Role), through=st.booleans())
+    def draw(self, number, area, role, through):
+        label = self.pick(number)
+        z, (rows, columns) = area.box[0].start, area.box[1:]
+        (a, b), (c, d) = ((part.start, part.stop) for part in (rows, columns))
+        outline = ((a, c), (a, d), (b, d), (b, c))
+        span = (0, SHAPE[0]) if through else (z, z + 1)
+        region = Region(outline, 0, span, z, label, role)
+        self.step(lambda d: d.with_prompt(region))
+
+    @rule(number=numbers)
+    def take_back_all_that_was_said(self, number):
+        label = self.pick(number)
+        self.step(lambda d: d.with_prompts(d.prompts.without(lambda p: p.label == label)))
+
+    @rule(number=numbers, area=areas)
+    def finish(self, number, area):
+        label = self.pick(number)
+        self.step(lambda d: reshaped(d, label, area))
+
+    @rule(number=numbers, area=areas)
+    def propose(self, number, area):
+        label = self.pick(number)
+        self.step(lambda d: d.with_proposals({label: area}))
+
+    @rule(number=numbers, other=numbers)
+    def merge(self, number, other):
+        label, into = self.pick(number), self.pick(other)
+        self.step(lambda d: merged(d, label, into))
+
+    @rule(number=numbers)
+    def teach(self, number):
+        label = self.pick(number)
+        self.step(lambda d: taught_by_paint(d, label, (2.0, 1.0, 1.0)))
 
     @rule(number=numbers, area=areas, erase=st.booleans())
     def edit(self, number, area, erase):

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from napari.layers import Shapes
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QDoubleSpinBox, QWidget
@@ -111,7 +110,7 @@ def test_an_outline_is_previewed_as_soon_as_it_is_drawn(box, bench, qtbot, loop)
     choose(box, "cut")
     press(box.preview)
     loop.run()
-    (layer,) = (one for one in bench.viewer.layers if isinstance(one, Shapes))
+    (layer,) = (one for one in bench.viewer.layers if one.name == "Lasso")
     assert "draw round" in box.told.text().lower()
     corners = [(8, 15, 30.5), (8, 35, 30.5), (8, 35, 50), (8, 15, 50)]
     layer.add(np.array(corners, dtype=float), shape_type="polygon")

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import numpy as np
 import pytest
-from napari.layers import Points, Shapes
+from napari.layers import Points
 
 from napari_dinomed.engine.messages import SegmentVolume
 from napari_dinomed.errors import DinomedError, FinishError
@@ -14,6 +14,7 @@ from napari_dinomed.finish import find_tool
 from napari_dinomed.finish.tools import Drawn
 from napari_dinomed.plugin.drawing import Drawing
 from napari_dinomed.plugin.finishing import Finishing
+from napari_dinomed.settings import load_settings
 from tests.plugin.test_workbench import INSIDE, assert_shown, document, listen, shown
 
 GROW, HOLES, LARGEST = map(find_tool, ("grow", "fill-holes", "keep-largest"))
@@ -235,12 +236,37 @@ def test_paint_teaches_in_one_step(bench, finishing, brush, settle, cube):
     assert "Nothing was painted on Label 1" in failed[0]
 
 
+def test_paint_teaches_always_where_it_is_chosen(bench, brush, settle, cube):
+    assert not bench.paint_teaches
+    bench.teach_always(True)
+    assert load_settings().paint_teaches
+    brush(bench, ((8, 9), (30, 37), (28, 35)), 1)
+    settle()
+    added = document(bench).prompts.points[-1]
+    assert (added.voxel, added.include) == ((8, 33, 31), True)
+    assert bench.session.history.undoes == "paint on Label 1"
+    brush(bench, ((10, 11), (22, 27), (28, 33)), 0)
+    settle()
+    assert not document(bench).prompts.points[-1].include
+    # A line of one voxel teaches nothing, and is painted all the same.
+    count = len(document(bench).prompts.points)
+    brush(bench, ((2, 3), (2, 3), (3, 12)), 1)
+    settle()
+    assert len(document(bench).prompts.points) == count
+    assert (2, 2, 5) in document(bench).mask(1)
+    bench.undo()
+    bench.undo()
+    bench.undo()
+    assert document(bench).mask(1) == cube
+    assert len(document(bench).prompts.points) == 1
+
+
 def test_an_outline_is_drawn_on_a_layer_of_its_own(bench, finishing, settle, loop, cube):
     drawing = Drawing(bench)
     drawn, active = listen(drawing.drawn), bench.viewer.layers.selection.active
     drawing.begin(Drawn.OUTLINE)
     loop.run()
-    (layer,) = (one for one in bench.viewer.layers if isinstance(one, Shapes))
+    (layer,) = (one for one in bench.viewer.layers if one.name == "Lasso")
     assert bench.viewer.layers[-1] == layer
     np.testing.assert_array_equal(layer.scale, bench.image.scale)
     assert drawing.values() == {}

@@ -34,7 +34,7 @@ from tests.fakes import FakeEngine
 from tests.io import made
 
 INSIDE, OTHER = (8, 24, 30), (3, 10, 40)
-OWN = ["Segmentation", "Scribbles", "Prompts"]
+OWN = ["Segmentation", "Scribbles", "Regions", "Prompts"]
 
 
 def names(workbench):

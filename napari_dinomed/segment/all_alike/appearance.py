@@ -201,6 +201,12 @@ class AlikeField(WorkingGrid):
         """Scores (z, y, x) of the cells in the sample."""
         return scores.reshape(-1)[self._drawn].astype(np.float64)
 
+    @cached_property
+    def drawn_voxels(self) -> NDArray[np.int64]:
+        """Voxels (n, 3) in the middle of the cells in the sample."""
+        cells = np.column_stack(np.unravel_index(self._drawn, self.shape))
+        return self.centres(cells)
+
     def part_of_slice(self, index: int, part: tuple[slice, slice]) -> torch.Tensor:
         """What a part of a slice looks like to a network, (parts, rows, columns).
 

@@ -29,7 +29,9 @@ from napari_dinomed.segment.all_alike.depths import depths, radius_of, typical_r
 from napari_dinomed.segment.all_alike.share import chosen_share, spread
 from napari_dinomed.segment.all_alike.thin import means_thin
 from napari_dinomed.segment.correct import correction_share, depth_inside
+from napari_dinomed.segment.limits import forbidden_at
 from napari_dinomed.segment.painted_slices.lesson import Lesson
+from napari_dinomed.segment.suggest import Doubt
 from napari_dinomed.segment.tokens import to_voxels
 from napari_dinomed.segment.turns import Early
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Mark, Painted
+    from napari_dinomed.annotation.region import Region
     from napari_dinomed.segment.all_alike.appearance import AlikeField
     from napari_dinomed.segment.regions import Box
     from napari_dinomed.segment.turns import Stepwise
@@ -56,6 +59,8 @@ _SPAN = (0.5, 99.5)
 _MOST_PAINTED = 24
 # Painted voxels from which a network learns, and those that there must be of each side.
 _MUCH_PAINTED, _LEAST_OF_EACH = 1000, 50
+# Cells on which a cut can be measured.
+_LEAST_COUNTED = 200
 # Gaussians are cut off at so many standard deviations.
 _REACH = 3.0
 
@@ -123,6 +128,8 @@ class AlikeFinder:
         What was proposed, which marks correct; empty if nothing was.
     view
         Axis and index of the plane in view, which is answered first; None if there is none.
+    limits
+        What says where the label is not: the share that it takes up is one of the rest.
     """
 
     field: AlikeField
@@ -130,10 +137,24 @@ class AlikeFinder:
     painted: Painted = NOT_PAINTED
     start: Mask = EMPTY
     view: tuple[int, int] | None = None
+    limits: tuple[Region, ...] = ()
 
     def answer(self) -> Stepwise[Answer]:
         """The answer to all marks, built on the one before the last click."""
         return (yield from self.field.turns.answer(self, AlikeFinder._find))
+
+    def doubt(self) -> Stepwise[Doubt]:
+        """How sure the answer is of each cell."""
+        answer = yield from self.answer()
+        field = self.field
+        logit = answer.logit + self._at_edges(answer.logit, _WHOLE)
+        reading = torch.sigmoid(torch.from_numpy(logit)).numpy()
+        return Doubt(
+            reading[None],
+            field.spacing,
+            lambda voxels: voxels // field.step,
+            field.centres,
+        )
 
     @property
     def seeds(self) -> None:
@@ -255,14 +276,20 @@ class AlikeFinder:
         if is_thin:
             thin, trust = field.thin.score, options.lines
             marked = np.array([field.mean_around(thin, voxel) for voxel, _ in marks])
-            scores = field.drawn(thin)
+            scores = self._counted(field.drawn(thin))
         else:
             looks = np.array([field.around(voxel) for voxel, _ in marks])
             trust = options.sections if field.has_membranes else options.things
             direction = field.direction(looks, belongs, trust.near(share))
-            marked, scores = looks @ direction, field.sample @ direction
+            marked = looks @ direction
+            scores = self._counted(field.sample @ direction)
         share = chosen_share(scores, marked, belongs, share, trust, options)
         return _Reading(direction, *self._cut_for(scores, share), share)
+
+    def _counted(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores (n,) of the cells of the sample that may belong, where there are many."""
+        may = ~forbidden_at(self.limits, self.field.drawn_voxels)
+        return scores[may] if may.sum() >= _LEAST_COUNTED else scores
 
     def _cut_for(self, scores: NDArray[np.float64], share: float) -> tuple[float, float]:
         """Cut and unit of scores (n,) of the sample, for a share of the volume."""
@@ -286,7 +313,8 @@ class AlikeFinder:
         if min(belongs.sum(), (~belongs).sum()) < _LEAST_OF_EACH:
             return answer
         scores = field.taught(belongs)
-        logit = _logit(scores, *self._cut_for(field.drawn(scores), answer.share))
+        drawn = self._counted(field.drawn(scores))
+        logit = _logit(scores, *self._cut_for(drawn, answer.share))
         return replace(answer, logit=self._smoothed(logit))
 
     @property

@@ -7,7 +7,7 @@ them (automatic), or all but those of the other way to read tokens (k-NN or line
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from napari_dinomed.annotation.mask import EMPTY, Mask
 from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.segment.kept import Kept
+from napari_dinomed.segment.limits import allowed, middle_of, room_for
 from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cells import Cells
@@ -27,6 +28,7 @@ from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Found, Search
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, start_of
+from napari_dinomed.segment.suggest import Doubt
 from napari_dinomed.segment.turns import Turns
 from napari_dinomed.volume.channels import WHITE
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Mark, Painted
+    from napari_dinomed.annotation.region import Region
     from napari_dinomed.segment.regions import Box
     from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.segment.turns import Stepwise
@@ -140,6 +143,9 @@ class ObjectFinder:
         A key of `WITHOUT`.
     start
         What the object was proposed to be, which marks correct; empty if it was not.
+    limits
+        What says where the object is not. Where nothing is marked or proposed, it is looked
+        for around the middle of what it is inside of.
     """
 
     field: ObjectField
@@ -147,11 +153,28 @@ class ObjectFinder:
     painted: Painted = NOT_PAINTED
     readout: str = Readout.AUTO
     start: Mask = EMPTY
+    limits: tuple[Region, ...] = ()
 
     def answer(self) -> Stepwise[Found]:
         """The answer to all marks, built on the one before the last click."""
         turns = self.field.turns[self.readout]
         return (yield from turns.answer(self, ObjectFinder._find))
+
+    def doubt(self) -> Stepwise[Doubt]:
+        """How sure the answer is, and whether the other readouts agree."""
+        found = yield from self.answer()
+        cells = found.cells
+        readings = [found.probability]
+        for readout in WITHOUT:
+            if readout != self.readout:
+                other = yield from replace(self, readout=readout).answer()
+                readings.append(other.on(cells))
+
+        def middles(places: NDArray[np.int64]) -> NDArray[np.int64]:
+            voxels = [cells.middles(axis)[places[:, axis]] for axis in range(3)]
+            return np.rint(np.stack(voxels, axis=1)).astype(np.int64)
+
+        return Doubt(torch.stack(readings).numpy(), cells.edges, cells.holding, middles)
 
     def plane(self, found: Found, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of the plane across an axis at an index."""
@@ -170,7 +193,9 @@ class ObjectFinder:
         return box, found.on(Cells.finest(box, found.cells.spacing)).numpy()
 
     def _find(self, before: Found | None) -> Stepwise[Found]:
-        search = Search(self.field.see, self._weigh, self.field.whole, self.field.options)
+        allow = self._allow if self.limits else None
+        whole = room_for(self.limits, self.field.whole)
+        search = Search(self.field.see, self._weigh, whole, self.field.options, allow)
         if before is None and not self.start:
             return (yield from search.first(self._marks))
         if before is None:
@@ -214,12 +239,25 @@ class ObjectFinder:
     @property
     def seeds(self) -> NDArray[np.integer]:
         """Voxels (n, 3) that the object is connected to."""
-        marks = all_marks(self.painted, self.clicks)
-        included = marks.voxels[marks.belongs]
         if not self.start:
-            return included
+            return self._marks.included if self._is_only_limited else self._included
+        marks = all_marks(self.painted, self.clicks)
+        included = self._included
         excluded = marks.voxels[~marks.belongs].astype(np.int64)
         return np.concatenate([self._heart(excluded), included])
+
+    @property
+    def _included(self) -> NDArray[np.integer]:
+        marks = all_marks(self.painted, self.clicks)
+        return np.asarray(marks.voxels[marks.belongs])
+
+    @property
+    def _is_only_limited(self) -> bool:
+        """Whether all that is known of the object's place is what it is inside of."""
+        return bool(self.limits) and not (self.start or len(self._included))
+
+    def _allow(self, cells: Cells) -> torch.Tensor:
+        return cells.mean_of(torch.from_numpy(allowed(self.limits, cells.box)))
 
     @property
     def _all(self) -> tuple[Mark, ...]:
@@ -235,6 +273,8 @@ class ObjectFinder:
         included, excluded = (side.reshape(-1, 3).astype(np.int64) for side in sides)
         if self.start:
             included = np.concatenate([self._heart(excluded), included])
+        elif not len(included):
+            included = middle_of(self.limits, self.field.spacing)[None]
         return Marks(included, excluded)
 
     def _heart(self, excluded: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.turns import Stepwise
 
     See = Callable[[Box, int], View]
+    Allow = Callable[[Cells], torch.Tensor]
     Weigh = Callable[[Cells, torch.Tensor], torch.Tensor]
 
 # Probability from which a cell belongs.
@@ -69,15 +70,19 @@ class Search:
     weigh
         From cells and cues to a probability (z, y, x).
     whole
-        Box of all voxels.
+        Box of the voxels in which the object is.
     options
         The numbers that it goes by.
+    allow
+        From cells to the share (z, y, x) of each that may belong; all of it if None. What
+        may not is the outside that cues compare with.
     """
 
     see: See
     weigh: Weigh
     whole: Box
     options: SearchOptions = field(default_factory=SearchOptions)
+    allow: Allow | None = None
 
     def first(self, marks: Marks) -> Stepwise[Found]:
         """The answer to marks that nothing was answered before."""
@@ -132,7 +137,10 @@ class Search:
         view = self.see(box, self.options.most_cells)
         belief = None if before is None else before.on(view.cells)
         seen = cues(view, marks, belief)
-        return Found(view.cells, held_by_marks(self.weigh(view.cells, seen), seen))
+        probability = held_by_marks(self.weigh(view.cells, seen), seen)
+        if self.allow is not None:
+            probability = probability * self.allow(view.cells)
+        return Found(view.cells, probability)
 
     def _box(
         self, found: Found, marks: Marks, room: float, also: NDArray[np.int64] | None = None
@@ -209,8 +217,8 @@ def _corrected(
     depth = depth_inside(changed, cell, cells.edges)
     reach = depth * (options.reach_adding if adds else options.reach_removing)
     distance = cells.distance(last[None]).numpy()
-    # What excludes a place that was not found corrects nothing: nothing changes far off.
-    is_right = not adds and bool(old[cell] <= _BELONGS)
+    # What says of a place what was found there corrects nothing: nothing changes far off.
+    is_right = adds == bool(old[cell] > _BELONGS)
     everywhere = 0.0 if is_right else options.everywhere
     share = torch.from_numpy(correction_share(distance, reach, count, everywhere))
     return Found(cells, old + share * (joined - old))

@@ -1,0 +1,66 @@
+"""Where the next click would tell most."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_dinomed.annotation.region import Region, Role
+from napari_dinomed.segment.suggest import Doubt, next_place
+from tests.conftest import ball
+
+SHAPE = (12, 40, 40)
+OBJECT = ball(SHAPE, (6, 12, 12), 8, (2, 1, 1))
+LOBE = ball(SHAPE, (6, 12, 26), 5, (2, 1, 1))
+NO_CLICK = np.zeros((0, 3), int)
+
+
+def doubt(probability, *others, step=1):
+    def middles(cells):
+        return cells * step + step // 2
+
+    readings = np.stack([probability, *others]).astype(np.float32)
+    return Doubt(readings, np.array([2.0, 1, 1]), lambda voxels: voxels // step, middles)
+
+
+def found(spill=0.6):
+    """An object that is sure, and a lobe that is found with a doubt."""
+    return np.where(OBJECT, 0.98, np.where(LOBE, spill, 0.02))
+
+
+def test_it_lies_in_the_middle_of_what_is_in_doubt():
+    z, y, x = next_place(doubt(found()), 0.5, NO_CLICK)
+    assert LOBE[z, y, x]
+    assert np.abs(np.subtract((z, y, x), (6, 12, 26))).max() <= 3
+
+
+def test_a_reading_that_disagrees_is_a_doubt():
+    sure, other = np.where(OBJECT | LOBE, 0.98, 0.02), np.where(OBJECT, 0.98, 0.02)
+    place = next_place(doubt(sure, other), 0.5, NO_CLICK)
+    assert LOBE[place]
+
+
+def test_what_was_clicked_is_not_asked_again():
+    far = ball(SHAPE, (6, 32, 30), 4, (2, 1, 1))
+    probability = np.where(far, 0.7, found())
+    first = next_place(doubt(probability), 0.5, NO_CLICK)
+    second = next_place(doubt(probability), 0.5, np.array([first]))
+    assert LOBE[first]
+    assert far[second]
+
+
+def test_cells_may_be_larger_than_voxels():
+    place = next_place(doubt(found(), step=4), 0.5, NO_CLICK)
+    assert LOBE[tuple(np.array(place) // 4)]
+
+
+def test_nothing_is_asked_where_a_region_answers():
+    across = ((-0.5, -0.5), (-0.5, 20.5), (39.5, 20.5), (39.5, -0.5))
+    inside = Region(across, 0, (0, 12), 6, 1, Role.INSIDE)
+    place = next_place(doubt(found()), 0.5, NO_CLICK, (inside,))
+    assert place is None or not LOBE[place]
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_where_all_is_sure_there_is_no_place(value):
+    assert next_place(doubt(np.full(SHAPE, value)), 0.5, NO_CLICK) is None
