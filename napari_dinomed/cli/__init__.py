@@ -15,6 +15,7 @@ from napari_dinomed.cli import (
     finish,
     housekeeping,
     segment,
+    surface,
     taught,
     volumes,
 )
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(segment.segment)
 app.command()(finish.finish)
+app.command()(surface.surface)
 app.command()(segment.info)
 app.command()(segment.demo)
 app.command()(taught.teach)
