@@ -19,6 +19,7 @@ class Action(StrEnum):
     CORONAL = "coronal"
     SAGITTAL = "sagittal"
     SOLID = "solid"
+    FOUR = "four"
     WINDOW = "window"
     HELP = "help"
 
@@ -57,6 +58,9 @@ KEYMAP: dict[Action, Key] = {
     Action.CORONAL: Key(("F6",), "F6", "show coronal slices", True),
     Action.SAGITTAL: Key(("F7",), "F7", "show sagittal slices", True),
     Action.SOLID: Key(("F8",), "F8", "show labels in 3-D, with the slice among them", True),
+    Action.FOUR: Key(
+        ("F9",), "F9", "show three planes and 3-D at once, or one view again", True
+    ),
     Action.WINDOW: Key(("W",), "W", "show the next window of grey values", True),
     Action.HELP: Key(("F1",), "F1", "list the keys, and what each control does", True),
 }

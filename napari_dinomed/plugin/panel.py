@@ -21,6 +21,7 @@ from napari_dinomed.plugin.bridge import Bridge
 from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.engines import APPLICATION
 from napari_dinomed.plugin.finish_box import FinishBox
+from napari_dinomed.plugin.four_up_window import FourUpWindow
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
 from napari_dinomed.plugin.looks import keep_focus_seen, tighten
@@ -84,6 +85,10 @@ class Panel(QWidget):
         self.workbench.recovered.connect(self._forget_error)
         # Last: it begins with the first image, which the others must hear of.
         self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
+        self.four_up = FourUpWindow(self, self.workbench, self._bridge.deliver)
+        self.workbench.turned.connect(
+            lambda: self.view_box.four.setChecked(self.four_up.is_open)
+        )
         self._lay_out()
         keep_focus_seen(self, napari_viewer)
         show_orientation(napari_viewer)

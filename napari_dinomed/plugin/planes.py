@@ -83,19 +83,22 @@ class SliceAmongLabels:
         self._usual = str(image.depiction)
         viewer.dims.events.ndisplay.connect(self._follow)
         viewer.dims.events.order.connect(self._follow)
+        viewer.dims.events.current_step.connect(self._follow)
         self._follow()
 
     def end(self) -> None:
         """Leave the image as it was."""
         self._viewer.dims.events.ndisplay.disconnect(self._follow)
         self._viewer.dims.events.order.disconnect(self._follow)
+        self._viewer.dims.events.current_step.disconnect(self._follow)
         self._image.depiction = self._usual
 
     def _follow(self) -> None:
         dims, image = self._viewer.dims, self._image
         is_solid = dims.ndisplay == 3 and image.ndim == 3 and dims.ndim >= 3
         if not is_solid:
-            image.depiction = self._usual
+            if str(image.depiction) != self._usual:
+                image.depiction = self._usual
             return
         # napari takes a plane's place along the axes as they are displayed.
         displayed = [axis - (dims.ndim - 3) for axis in dims.order[-3:]]

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QGroupBox,
+    QHBoxLayout,
     QMenu,
     QMessageBox,
     QVBoxLayout,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _DOCUMENT = ".dinomed.json"
 _DOCUMENTS = f"Documents (*{_DOCUMENT})"
+_SURFACE = ".stl"
+_SURFACES = "Surfaces (*.stl *.obj *.ply)"
 _TABLE = ".csv"
 _TABLES = f"Tables (*{_TABLE})"
 
@@ -61,6 +64,11 @@ class ResultBox(QGroupBox):
             "Statistics…",
             "Write volume, grey values and prompts of each label to a CSV file",
             self._save_statistics,
+        )
+        self.surface = button(
+            "Surface…",
+            "Write the smooth surface of the label in use: STL, OBJ or PLY, in the world",
+            self._save_surface,
         )
         self.save_inside = button(
             "Save into the store",
@@ -100,8 +108,10 @@ class ResultBox(QGroupBox):
         below.addRow("Readout", self.heads)
         grid = QGridLayout()
         grid.addWidget(self.take_over, 0, 0, 1, 2)
-        grid.addWidget(self.save, 1, 0)
-        grid.addWidget(self.statistics, 1, 1)
+        out = QHBoxLayout()
+        for each in (self.save, self.surface, self.statistics):
+            out.addWidget(each)
+        grid.addLayout(out, 1, 0, 1, 2)
         grid.addWidget(self.save_inside, 2, 0, 1, 2)
         grid.addLayout(below, 3, 0, 1, 2)
         grid.addWidget(self.go_on, 4, 0)
@@ -187,6 +197,17 @@ class ResultBox(QGroupBox):
             target = target.with_name(target.name + _TABLE)
         if path and self._may_replace(Path(path), target):
             self._workbench.exchange.save_statistics(target)
+
+    def _save_surface(self) -> None:
+        suggested = self._workbench.exchange.suggested_path(_SURFACE)
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the surface", str(suggested), _SURFACES
+        )
+        target = Path(path)
+        if path and not target.suffix:
+            target = target.with_suffix(_SURFACE)
+        if path and self._may_replace(Path(path), target):
+            self._workbench.exchange.save_surface(target)
 
     def _go_on(self) -> None:
         """Offer the labels layers that are there, and files."""

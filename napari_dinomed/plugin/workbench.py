@@ -76,6 +76,7 @@ class Workbench:
     turned = Signal()
     """The viewer shows another plane, or 3-D."""
     asked_for_help = Signal()
+    asked_for_four = Signal()
     acted = Signal(Activity)
     said = Signal(str)
     failed = Signal(str)
@@ -100,7 +101,7 @@ class Workbench:
         self._tool = "point"
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
         self._window = 0
-        self._keys = Keys(self)
+        self.keys = Keys(self)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_mode)
@@ -151,8 +152,8 @@ class Workbench:
         )
         self._listen(session)
         measuring = self._measure(session)
-        self._keys.bind(sheet, image)
-        self._mouse = Mouse(self.viewer, image, sheet.layers, self._label_at)
+        self.keys.bind(sheet, image)
+        self._mouse = Mouse(self.viewer, image, sheet.layers, self.label_at)
         self._solid = SliceAmongLabels(self.viewer, image)
         for layer in sheet.layers:
             layer.events.mode.connect(self._on_mode)
@@ -194,6 +195,7 @@ class Workbench:
             self.tool_changed,
             self.turned,
             self.asked_for_help,
+            self.asked_for_four,
             self.acted,
             self.said,
             self.failed,
@@ -208,13 +210,13 @@ class Workbench:
         dims.events.order.disconnect(self._on_view)
         dims.events.order.disconnect(self._on_turned)
         dims.events.ndisplay.disconnect(self._on_turned)
-        self._keys.end()
+        self.keys.end()
 
     def _let_go(self) -> Sheet | None:
         """End the session; its layers, where there were any."""
         session, sheet, hearing = self.session, self.sheet, self._hearing
         if self.image is not None:
-            self._keys.free(self.image)
+            self.keys.free(self.image)
             self.image.events.data.disconnect(self._on_other_voxels)
         for part in (self._measuring, self._mouse, self._solid):
             if part is not None:
@@ -503,7 +505,7 @@ class Workbench:
         document = self.require().document
         self.aim(self.label if document.has(self.label) else document.labels[-1].id)
 
-    def _label_at(self, place: Any, **about: Any) -> str:
+    def label_at(self, place: Any, **about: Any) -> str:
         """Name of the label at a place in the world; empty where there is none."""
         session, sheet = self.session, self.sheet
         if session is None or sheet is None:
