@@ -37,6 +37,8 @@ class Settings:
         Encoders (``file:PATH``) that the user chose on this machine, the last first.
     encoders
         The encoder chosen last, by kind of volume.
+    recent
+        Files and folders of volumes that were worked on, the last first.
     """
 
     cache_limit: int = 20 * _GIB
@@ -46,6 +48,7 @@ class Settings:
     models: tuple[str, ...] = ()
     weight_files: tuple[str, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
+    recent: tuple[str, ...] = ()
 
     def accepting(self, licence: str) -> Settings:
         """These settings with one more licence accepted."""
@@ -91,6 +94,7 @@ def load_settings() -> Settings:
             models=tuple(values.get("models", ())),
             weight_files=tuple(values.get("weight_files", ())),
             encoders=dict(values.get("encoders", {})),
+            recent=tuple(map(str, values.get("recent", ()))),
         )
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DinomedError(

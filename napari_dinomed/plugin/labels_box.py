@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_dinomed.plugin.controls import button, told
 from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.labels_table import MEANINGS, Column, LabelsModel, rows_of
+from napari_dinomed.plugin.legend_menu import LegendButton
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,8 +62,16 @@ class LabelsBox(QGroupBox):
             "Remove the label, its prompts and its voxels (Delete, in the list)",
             self._remove,
         )
+        self.legend = LegendButton(workbench)
         buttons = QHBoxLayout()
-        for each in (self.add, self.merge, self.up, self.down, self.remove):
+        for each in (
+            self.add,
+            self.legend.button,
+            self.merge,
+            self.up,
+            self.down,
+            self.remove,
+        ):
             buttons.addWidget(each)
         layout = QVBoxLayout(self)
         layout.addWidget(self.table)

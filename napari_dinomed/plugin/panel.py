@@ -29,6 +29,7 @@ from napari_dinomed.plugin.manual import show_manual
 from napari_dinomed.plugin.model_box import ModelBox
 from napari_dinomed.plugin.orientation import show_orientation
 from napari_dinomed.plugin.prompts_box import PromptsBox
+from napari_dinomed.plugin.recent import remember_recent
 from napari_dinomed.plugin.result_box import ResultBox
 from napari_dinomed.plugin.sight_box import SightBox
 from napari_dinomed.plugin.start_box import StartBox
@@ -70,7 +71,7 @@ class Panel(QWidget):
         self.labels_box = LabelsBox(self.workbench)
         self.prompts_box = PromptsBox(self.workbench)
         self.finish_box = FinishBox(self.workbench, self._bridge.deliver)
-        self.result_box = ResultBox(self.workbench)
+        self.result_box = ResultBox(self.workbench, self._bridge.deliver)
         self.sight_box = SightBox(self.workbench)
         self.model_box = ModelBox(self.workbench)
         self.start_box = StartBox(self.workbench)
@@ -85,6 +86,7 @@ class Panel(QWidget):
         self.workbench.recovered.connect(self._forget_error)
         # Last: it begins with the first image, which the others must hear of.
         self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
+        remember_recent(self.workbench)
         self.four_up = FourUpWindow(self, self.workbench, self._bridge.deliver)
         self.workbench.turned.connect(
             lambda: self.view_box.four.setChecked(self.four_up.is_open)

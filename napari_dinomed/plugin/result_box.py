@@ -23,11 +23,14 @@ from superqt import QLabeledDoubleSlider
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.io import label_formats
 from napari_dinomed.plugin.controls import button, narrow, told
+from napari_dinomed.plugin.next_case import NextCase
+from napari_dinomed.session.cases import TABLE
 from napari_dinomed.settings import load_settings, save_settings
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
+    from napari_dinomed.session.computing import Deliver
 
 _DOCUMENT = ".dinomed.json"
 _DOCUMENTS = f"Documents (*{_DOCUMENT})"
@@ -40,9 +43,16 @@ _TABLES = f"Tables (*{_TABLE})"
 class ResultBox(QGroupBox):
     """Readout, threshold, and files in and out."""
 
-    def __init__(self, workbench: Workbench) -> None:
+    def __init__(self, workbench: Workbench, deliver: Deliver) -> None:
         super().__init__("Result")
         self._workbench = workbench
+        self.cases = NextCase(workbench, deliver)
+        self.next = button(
+            "Next case",
+            f"Save the labels, add their figures to {TABLE} beside the image, and open the "
+            "next volume of its folder",
+            self._go_to_next,
+        )
         self.heads = narrow(QComboBox())
         for readout in Readout:
             self.heads.addItem(readout.text, readout.value)
@@ -109,7 +119,7 @@ class ResultBox(QGroupBox):
         grid = QGridLayout()
         grid.addWidget(self.take_over, 0, 0, 1, 2)
         out = QHBoxLayout()
-        for each in (self.save, self.surface, self.statistics):
+        for each in (self.save, self.next, self.surface, self.statistics):
             out.addWidget(each)
         grid.addLayout(out, 1, 0, 1, 2)
         grid.addWidget(self.save_inside, 2, 0, 1, 2)
@@ -197,6 +207,13 @@ class ResultBox(QGroupBox):
             target = target.with_name(target.name + _TABLE)
         if path and self._may_replace(Path(path), target):
             self._workbench.exchange.save_statistics(target)
+
+    def _go_to_next(self) -> None:
+        target = self.cases.target
+        session = self._workbench.session
+        has_labels = session is not None and bool(session.document.masks)
+        if target is None or not has_labels or self._may_replace(Path(), target):
+            self.cases.go()
 
     def _save_surface(self) -> None:
         suggested = self._workbench.exchange.suggested_path(_SURFACE)
