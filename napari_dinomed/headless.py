@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     OnEvent = Callable[[Event], None]
 
-_NAME = "volume"
+VOLUME = "volume"
+"""The name that an engine has the volume of a job under."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +53,20 @@ class Job:
     @property
     def banks(self) -> tuple[TokenBank, ...]:
         """The features, those of slices along z first."""
-        return self.engine.banks(_NAME)
+        return self.engine.banks(VOLUME)
 
     @property
     def seen(self) -> Seen:
         """How a taught model sees the volume."""
-        return self.engine.seen(_NAME)
+        return self.engine.seen(VOLUME)
 
     def close(self) -> None:
         """Forget the volume and its features; those on disk stay."""
-        self.engine.run(CloseVolume(_NAME))
+        self.engine.run(CloseVolume(VOLUME))
 
     def propose(self, model: Path) -> Proposed:
         """What a taught model finds; errors as `Header.require_sight`."""
-        proposed: Proposed = self.engine.run(ProposeLabels(_NAME, str(model)))
+        proposed: Proposed = self.engine.run(ProposeLabels(VOLUME, str(model)))
         return proposed
 
     def segment(
@@ -78,7 +79,7 @@ class Job:
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Labels (z, y, x) of the whole volume; errors as `make_segmenter`."""
         request = SegmentVolume(
-            _NAME,
+            VOLUME,
             prompts,
             labels,
             head,
@@ -125,7 +126,7 @@ def prepare(
         Where the volume has no content, or the encoder cannot be had.
     """
     engine = engine or Engine()
-    engine.run(open_request(_NAME, volume))
+    engine.run(open_request(VOLUME, volume))
     chosen = choose_window(volume, window)
-    request = EncodeVolume(_NAME, encoder, chosen, device=device, planes=planes)
+    request = EncodeVolume(VOLUME, encoder, chosen, device=device, planes=planes)
     return Job(engine, volume, chosen, engine.run(request, on_event))

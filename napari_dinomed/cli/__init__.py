@@ -11,6 +11,7 @@ from napari_dinomed import __version__
 from napari_dinomed.cli import (
     adapt,
     bench,
+    compare,
     doctor,
     finish,
     housekeeping,
@@ -37,6 +38,7 @@ app.command()(taught.teach)
 app.command()(taught.apply)
 app.command()(adapt.adapt)
 app.add_typer(taught.model, name="model")
+app.command()(compare.compare)
 app.add_typer(volumes.volumes, name="volumes")
 app.command()(housekeeping.encoders)
 app.command()(housekeeping.engine)

@@ -22,9 +22,11 @@ from napari_dinomed.engine.messages import (
     Cancel,
     EncodeVolume,
     Envelope,
+    EstimateEncoding,
     Failed,
     FetchWeights,
     Hello,
+    JudgeEncoding,
     Ping,
     Pong,
     Prepare,
@@ -43,6 +45,10 @@ if TYPE_CHECKING:
     Steps = Iterator[Event | Result | None]
 
 _log = logging.getLogger(__name__)
+
+
+# What nobody holds still for.
+_UNHURRIED = (FetchWeights, Prepare, EstimateEncoding, JudgeEncoding)
 
 
 @dataclass(eq=False)
@@ -64,7 +70,7 @@ class Job:
             return 1
         if isinstance(self.request, EncodeVolume):
             return 2 if self.has_begun and not self.request.urgent else 0
-        return 3 if isinstance(self.request, FetchWeights | Prepare) else 0
+        return 3 if isinstance(self.request, _UNHURRIED) else 0
 
 
 class Server:

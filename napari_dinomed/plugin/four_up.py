@@ -71,8 +71,9 @@ class FourUp:
         for viewer in self.viewers:
             viewer.dims.events.current_step.disconnect(self._slots[id(viewer)])
         self._session.changed.disconnect(self._on_changed, missing_ok=True)
-        for view in (*self.planes, self.solid):
+        for view in self.planes:
             view.end()
+        self.solid.end()
 
     def go_to(self, voxel: Sequence[int]) -> None:
         """Show a voxel (z, y, x) in all views."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import time
 
 import numpy as np
 import pytest
@@ -31,6 +32,15 @@ class Loop:
                 return
             self.waiting.popleft()()
         raise AssertionError("the loop does not come to rest")
+
+    def wait(self, until):
+        """Run what threads deliver until something is so."""
+        end = time.monotonic() + 30
+        self.run()
+        while not until():
+            assert time.monotonic() < end, "it did not happen"
+            time.sleep(0.005)
+            self.run()
 
 
 @pytest.fixture

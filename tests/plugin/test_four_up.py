@@ -107,15 +107,14 @@ def test_windows_and_opacity_go_together(four, bench):
     assert four.planes[1].sheet.result.layer.contour == 2
 
 
-def test_surfaces_follow_the_labels(four, bench, loop, qtbot):
+def test_surfaces_follow_the_labels(four, bench, loop):
     click(four.planes[0], (5, 20, 9))
     surfaces = four.solid.viewer.layers
 
     def shown():
-        loop.run()
         return [layer.name for layer in surfaces if layer.name != "ball"]
 
-    qtbot.waitUntil(lambda: shown() == ["Label 1"])
+    loop.wait(lambda: shown() == ["Label 1"])
     bench.change_label(1, name="spleen", color=(0.0, 0.0, 1.0))
     loop.run()
     assert shown() == ["spleen"]
@@ -124,10 +123,10 @@ def test_surfaces_follow_the_labels(four, bench, loop, qtbot):
     np.testing.assert_allclose(middle, np.argwhere(bench.result()).mean(0), atol=0.5)
     bench.undo()
     bench.undo()
-    qtbot.waitUntil(lambda: shown() == [])
+    loop.wait(lambda: shown() == [])
 
 
-def test_surfaces_that_did_not_change_are_not_made_again(bench, loop, qtbot, monkeypatch):
+def test_surfaces_that_did_not_change_are_not_made_again(bench, loop, monkeypatch):
     made = []
     monkeypatch.setattr(
         "napari_dinomed.session.surfacing.shown_surface",
@@ -138,12 +137,12 @@ def test_surfaces_that_did_not_change_are_not_made_again(bench, loop, qtbot, mon
     loop.run()
     first = bench.session.document
     surfacing.follow(first)
-    qtbot.waitUntil(lambda: len(made) == 1)
+    loop.wait(lambda: len(made) == 1)
     surfacing.follow(first.with_new_label())
     bench.aim(1)
     second = first.with_new_label().with_edit(first.mask(1), 2)
     surfacing.follow(second)
-    qtbot.waitUntil(lambda: len(made) == 2)
+    loop.wait(lambda: len(made) == 2)
     surfacing.end()
     assert made == [first.mask(1).count] * 2
 

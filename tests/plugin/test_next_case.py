@@ -20,6 +20,13 @@ from napari_dinomed.plugin.recent import fill_recent, forget_recent, recent, rem
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.session.cases import TABLE
 from tests.fakes import FakeEngine
+from tests.plugin.test_window import pytestmark as pytestmark_of_window
+
+
+def needs_display(test):
+    for mark in pytestmark_of_window:
+        test = mark(test)
+    return test
 
 
 @pytest.fixture
@@ -53,23 +60,18 @@ def begun(folder, loop, monkeypatch):
     workbench.close()
 
 
-def label_and_go(workbench, loop, qtbot):
+def label_and_go(workbench, loop):
     workbench.sheet.prompts.layer.add([(5, 20, 9)])
     loop.run()
     old = workbench.session
     NextCase(workbench, loop.deliver).go()
-
-    def is_over():
-        loop.run()
-        return workbench.session is not old
-
-    qtbot.waitUntil(is_over)
+    loop.wait(lambda: workbench.session is not old)
 
 
-def test_it_saves_measures_and_opens_the_next(begun, folder, loop, qtbot):
+def test_it_saves_measures_and_opens_the_next(begun, folder, loop):
     workbench, said = begun
-    label_and_go(workbench, loop, qtbot)
-    label_and_go(workbench, loop, qtbot)
+    label_and_go(workbench, loop)
+    label_and_go(workbench, loop)
     labels, _ = read_labels(folder / "case1-labels.nii.gz")
     assert (labels == 1).sum() == 5**3
     with (folder / TABLE).open() as file:
@@ -84,19 +86,14 @@ def test_it_saves_measures_and_opens_the_next(begun, folder, loop, qtbot):
     assert workbench.image is not None
 
 
-def test_what_cannot_be_saved_is_not_left(begun, folder, loop, qtbot):
+def test_what_cannot_be_saved_is_not_left(begun, folder, loop):
     workbench, said = begun
     (folder / TABLE).write_text("x,y\n")
     workbench.sheet.prompts.layer.add([(5, 20, 9)])
     loop.run()
     session = workbench.session
     NextCase(workbench, loop.deliver).go()
-
-    def is_said():
-        loop.run()
-        return bool(said) and "other columns" in said[-1]
-
-    qtbot.waitUntil(is_said)
+    loop.wait(lambda: said and "other columns" in said[-1])
     assert workbench.session is session
 
 
@@ -107,6 +104,7 @@ def test_an_image_of_no_file_has_no_next(bench, loop):
     assert "came from none" in said[-1]
 
 
+@needs_display
 def test_volumes_worked_on_are_offered_again(begun, folder, qtbot):
     assert recent() == [folder / "case1.nrrd"]
     opened, menu = [], QMenu()
@@ -119,6 +117,7 @@ def test_volumes_worked_on_are_offered_again(begun, folder, qtbot):
     forget_recent()
 
 
+@needs_display
 def test_the_menu_of_open_has_them(begun, qtbot):
     menu = opening.opening_menu(None, begun[0])
     qtbot.addWidget(menu)
@@ -126,6 +125,7 @@ def test_the_menu_of_open_has_them(begun, qtbot):
     assert "Recent" in texts
 
 
+@needs_display
 def test_a_legend_goes_out_and_comes_in_again(bench, loop, tmp_path, qtbot):
     legend = LegendButton(bench)
     qtbot.addWidget(legend.button)
