@@ -106,7 +106,9 @@ class FakeEngine:
             )
             return Described("CPU", (filters, small))
         if isinstance(request, EstimateEncoding):
-            return Estimated(request.encoder, "CPU", 30, 95.0, 2 * 10**9, 3 * 10**8)
+            return Estimated(
+                request.encoder, "CPU", 30, 95.0, 2 * 10**9, 3 * 10**8, 4 * 10**9, 10**11
+            )
         if isinstance(request, JudgeEncoding):
             return Judged({n: {"probe": 0.8, "knn": 0.7} for n in request.masks})
         if isinstance(request, EncodeVolume):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -38,7 +38,8 @@ def compare(
     array, grid = read_labels(labels)
     require_same_grid(volume, grid)
     names = encoder or [name for name in CATALOG if is_present(name)]
-    engine, masks, rows = Engine(), Mask.split(array), []
+    engine, masks = Engine(), Mask.split(array)
+    rows: list[dict[str, Any]] = []
     for name in names:
         begun = time.monotonic()
         with progress_bar() as show:

@@ -7,13 +7,17 @@ encoded, near the middle of the volume, and from how many are on disk already.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from typing import TYPE_CHECKING
+
+import psutil
 
 from napari_dinomed.engine.encoding import plans_for
 from napari_dinomed.engine.messages import Estimated
 from napari_dinomed.features.stack import SliceStack
 from napari_dinomed.features.store import feature_signature, slices_kept
+from napari_dinomed.settings import cache_folder
 from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
 if TYPE_CHECKING:
@@ -56,7 +60,17 @@ def estimated(
         seconds_a_pixel * pixels,
         numbers * _BYTES_PER_NUMBER + voxels * BYTES_PER_VOXEL,
         missing * _BYTES_PER_NUMBER,
+        psutil.virtual_memory().available,
+        _free_disk(),
     )
+
+
+def _free_disk() -> int:
+    """Bytes that are left where features are kept."""
+    folder = cache_folder()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _timed(stack: SliceStack, encoder: Encoder, plan: SlicePlan) -> float:

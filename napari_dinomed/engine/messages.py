@@ -499,6 +499,8 @@ class Estimated:
         For all of them, as two took.
     memory, disk
         Bytes, of all features with what labels need; and of those that are to be kept.
+    free_memory, free_disk
+        Bytes that the engine's machine has left for them.
     """
 
     encoder: str
@@ -507,6 +509,8 @@ class Estimated:
     seconds: float
     memory: int
     disk: int
+    free_memory: int
+    free_disk: int
 
 
 @dataclass(frozen=True)

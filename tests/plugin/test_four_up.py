@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.plugin.four_up import FourUp
 from napari_dinomed.plugin.four_up_window import lines_through
+from napari_dinomed.plugin.panel import Panel
 from napari_dinomed.plugin.planes import Plane, plane_in
 from napari_dinomed.session.surfacing import Surfacing
+from tests.fakes import FakeEngine
+from tests.plugin.conftest import needs_display
 
 
 @pytest.fixture
@@ -170,3 +175,39 @@ def test_lines_cross_in_the_place(four, bench):
             across = np.arange(len(at)) != number
             np.testing.assert_allclose(begin[across], at[across], rtol=1e-5)
             assert begin[number] < at[number] < end[number]
+
+
+@needs_display
+def test_a_real_click_in_another_plane(make_napari_viewer, qtbot, image):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_layer(image)
+    panel = Panel(viewer, FakeEngine())
+    viewer.window.add_dock_widget(panel)
+    viewer.window.resize(1280, 720)
+    main, native = viewer.window._qt_window, viewer.window._qt_viewer.canvas.native
+    least = main.minimumSizeHint()
+    QTest.keyClick(native, Qt.Key.Key_F9)
+    views = panel.four_up
+    assert views.is_open
+    assert panel.view_box.four.isChecked()
+    qtbot.wait(200)
+    assert main.width() == 1280
+    assert main.minimumSizeHint().height() <= max(720, least.height())
+    coronal = views.canvases[1].canvas.native
+    middle = coronal.rect().center()
+    QTest.mouseMove(coronal, middle)
+    QTest.mouseClick(coronal, Qt.MouseButton.RightButton, pos=middle)
+    QTest.mouseClick(coronal, Qt.MouseButton.LeftButton, pos=middle)
+    session = panel.workbench.session
+    qtbot.waitUntil(lambda: len(session.document.prompts.points) == 2)
+    assert [one.include for one in session.document.prompts.points] == [False, True]
+    z, y, x = session.document.prompts.points[-1].voxel
+    np.testing.assert_allclose((z, x), (8, 28), atol=2)
+    assert y == viewer.dims.current_step[1]
+    # The key is heard there, too.
+    QTest.keyClick(coronal, Qt.Key.Key_F9)
+    assert not views.is_open
+    assert not panel.view_box.four.isChecked()
+    QTest.keyClick(native, Qt.Key.Key_F9)
+    panel.shut_down()
+    assert not views.is_open

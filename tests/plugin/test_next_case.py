@@ -20,13 +20,7 @@ from napari_dinomed.plugin.recent import fill_recent, forget_recent, recent, rem
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.session.cases import TABLE
 from tests.fakes import FakeEngine
-from tests.plugin.test_window import pytestmark as pytestmark_of_window
-
-
-def needs_display(test):
-    for mark in pytestmark_of_window:
-        test = mark(test)
-    return test
+from tests.plugin.conftest import needs_display
 
 
 @pytest.fixture
