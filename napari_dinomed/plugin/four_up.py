@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.computing import Deliver
 
+_AXES = 3
 OTHERS = (Plane.CORONAL, Plane.SAGITTAL)
 
 
@@ -83,7 +84,8 @@ class FourUp:
 
     def _follow(self, moved: ViewerModel, *_: Any) -> None:
         """Have the others show what one view does."""
-        if self._is_moving:
+        # Without the image, before that is heard of, a viewer has two axes.
+        if self._is_moving or moved.dims.ndim < _AXES:
             return
         self._is_moving = True
         try:
@@ -103,5 +105,6 @@ class FourUp:
 
 
 def _show(viewer: ViewerModel, place: Sequence[float]) -> None:
-    before = viewer.dims.ndim - 3
-    viewer.dims.set_point(range(before, before + 3), list(place))
+    before = viewer.dims.ndim - _AXES
+    if before >= 0:
+        viewer.dims.set_point(range(before, before + _AXES), list(place))

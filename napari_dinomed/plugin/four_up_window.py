@@ -44,6 +44,7 @@ class FourUpWindow:
     def __init__(self, inside: QWidget, bench: Workbench, deliver: Deliver) -> None:
         self._inside, self._bench, self._deliver = inside, bench, deliver
         self.four: FourUp | None = None
+        self._is_wanted = False
         self.canvases: tuple[QtViewer, ...] = ()
         self._column: QSplitter | None = None
         self._hairs: tuple[CrossHair, ...] = ()
@@ -57,10 +58,11 @@ class FourUpWindow:
 
     def toggle(self) -> None:
         """Show four views, or napari's own again."""
-        if self.is_open:
-            self.close()
-        else:
+        self._is_wanted = not self.is_open
+        if self._is_wanted:
             self._bench.attempt(self.open)
+        else:
+            self.close()
         self._bench.turned.emit()
 
     def open(self) -> None:
@@ -118,9 +120,8 @@ class FourUpWindow:
 
     def _on_bound(self) -> None:
         """Another image came, or the image went."""
-        was_open = self.is_open
         self.close()
-        if was_open and self._bench.session is not None:
+        if self._is_wanted and self._bench.session is not None:
             self.open()
 
     def _move_hairs(self, place: Any) -> None:

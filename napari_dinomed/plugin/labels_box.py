@@ -49,7 +49,7 @@ class LabelsBox(QGroupBox):
         self.model = LabelsModel(lambda n, name: workbench.change_label(n, name=name))
         self.table = LabelsTable(self.model)
         key = KEYMAP[Action.NEW_LABEL]
-        self.add = button("New label", f"{key.does} ({key.shown})", workbench.new_label)
+        self.add = button("New", f"{key.does} ({key.shown})", workbench.new_label)
         self.merge = button(
             "Merge…", "Give the label's voxels to another label", self._ask_merge
         )

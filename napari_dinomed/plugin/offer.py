@@ -1,4 +1,4 @@
-"""The offer to fetch weights: how large, under what licence, what for; or how without net."""
+"""The offer to fetch weights: how large, on what terms, what for; or how without net."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DINO = "dinov3"
 SMALLEST = "dinov3-s"
 _BYTES_PER_WEIGHT = 4
 _BRINGS = (
-    "What they bring: features that were learnt from 1.7 billion pictures. Whether they are "
-    "better on your volume, Compare… measures on labels of your own."
+    "What they bring: features that were learnt from 1.7 billion pictures. Whether they "
+    "are better on your volume, Compare… measures on labels of your own."
 )
 
 

@@ -149,6 +149,7 @@ class Panel(QWidget):
 
     def shut_down(self) -> None:
         """Leave the viewer, and the engine with the last panel; a second time is none."""
+        self.four_up.close()
         self._leave(Workbench.close)
 
     def _say(self, text: str) -> None:

@@ -119,15 +119,17 @@ class ResultBox(QGroupBox):
         grid = QGridLayout()
         grid.addWidget(self.take_over, 0, 0, 1, 2)
         out = QHBoxLayout()
-        for each in (self.save, self.next, self.surface, self.statistics):
+        for each in (self.save, self.surface, self.statistics):
             out.addWidget(each)
         grid.addLayout(out, 1, 0, 1, 2)
         grid.addWidget(self.save_inside, 2, 0, 1, 2)
         grid.addLayout(below, 3, 0, 1, 2)
         grid.addWidget(self.go_on, 4, 0)
         grid.addWidget(self.split, 4, 1)
-        grid.addWidget(self.save_copy, 5, 0)
-        grid.addWidget(self.open_copy, 5, 1)
+        copies = QHBoxLayout()
+        for each in (self.save_copy, self.open_copy, self.next):
+            copies.addWidget(each)
+        grid.addLayout(copies, 5, 0, 1, 2)
         for rare in (self.take_over, self.save_inside):
             rare.hide()
         layout = QVBoxLayout(self)

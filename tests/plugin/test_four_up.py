@@ -197,8 +197,9 @@ def test_a_real_click_in_another_plane(make_napari_viewer, qtbot, image):
     middle = coronal.rect().center()
     QTest.mouseMove(coronal, middle)
     QTest.mouseClick(coronal, Qt.MouseButton.RightButton, pos=middle)
-    QTest.mouseClick(coronal, Qt.MouseButton.LeftButton, pos=middle)
     session = panel.workbench.session
+    qtbot.waitUntil(lambda: len(session.document.prompts.points) == 1)
+    QTest.mouseClick(coronal, Qt.MouseButton.LeftButton, pos=middle)
     qtbot.waitUntil(lambda: len(session.document.prompts.points) == 2)
     assert [one.include for one in session.document.prompts.points] == [False, True]
     z, y, x = session.document.prompts.points[-1].voxel
