@@ -15,6 +15,7 @@ class Action(StrEnum):
     NEW_LABEL = "new-label"
     DONE = "done"
     HIDE = "hide"
+    OUTLINE = "outline"
     AXIAL = "axial"
     CORONAL = "coronal"
     SAGITTAL = "sagittal"
@@ -54,6 +55,7 @@ KEYMAP: dict[Action, Key] = {
     Action.NEW_LABEL: Key(("N",), "N", "begin a new label"),
     Action.DONE: Key(("Enter",), "Enter", "lock the label as it is, or open it again"),
     Action.HIDE: Key(("H",), "H", "show or hide the segmentation"),
+    Action.OUTLINE: Key(("O",), "O", "outline or fill the segmentation"),
     Action.AXIAL: Key(("F5",), "F5", "show axial slices", True),
     Action.CORONAL: Key(("F6",), "F6", "show coronal slices", True),
     Action.SAGITTAL: Key(("F7",), "F7", "show sagittal slices", True),

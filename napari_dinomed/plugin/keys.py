@@ -39,6 +39,7 @@ class Keys:
             Action.NEW_LABEL: bench.new_label,
             Action.DONE: lambda: bench.toggle_done(bench.label),
             Action.HIDE: bench.toggle_result,
+            Action.OUTLINE: bench.toggle_outline,
             Action.AXIAL: partial(show_plane, viewer, Plane.AXIAL),
             Action.CORONAL: partial(show_plane, viewer, Plane.CORONAL),
             Action.SAGITTAL: partial(show_plane, viewer, Plane.SAGITTAL),

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from napari_dinomed.session.computing import Asks, Deliver
 
 
+# Pixels of an outline: one is hard to see on a scan.
+_OUTLINE = 2
 # By the name of a tool: whose layer it works on, and that layer's mode.
 _TOOLS = {
     "point": ("prompts", "add"),
@@ -478,6 +480,12 @@ class Workbench:
         if self.sheet is not None:
             layer = self.sheet.result.layer
             layer.visible = not layer.visible
+
+    def toggle_outline(self) -> None:
+        """Show the segmentation as outlines, or filled again."""
+        if self.sheet is not None:
+            layer = self.sheet.result.layer
+            layer.contour = 0 if layer.contour else _OUTLINE
 
     # Inside
 
