@@ -53,6 +53,7 @@ class FourUp:
             viewer.dims.events.current_step.connect(self._slots[id(viewer)])
         self._session.changed.connect(self._on_changed)
         self.solid.picked.connect(self.go_to)
+        bench.viewer.events.theme.connect(self._on_theme)
         self._follow(bench.viewer)
 
     @property
@@ -72,6 +73,7 @@ class FourUp:
         for viewer in self.viewers:
             viewer.dims.events.current_step.disconnect(self._slots[id(viewer)])
         self._session.changed.disconnect(self._on_changed, missing_ok=True)
+        self._bench.viewer.events.theme.disconnect(self._on_theme)
         for view in self.planes:
             view.end()
         self.solid.end()
@@ -96,6 +98,10 @@ class FourUp:
         finally:
             self._is_moving = False
         self.moved.emit(self.place)
+
+    def _on_theme(self) -> None:
+        for viewer in self.viewers[1:]:
+            viewer.theme = self._bench.viewer.theme
 
     def _on_changed(self, before: Document, after: Document) -> None:
         """A click is a place to look at, whichever view it was made in."""
