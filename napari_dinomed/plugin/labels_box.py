@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # Rows that are seen without scrolling: few enough that the tools below stay in view on a
 # screen of 720 lines.
 _FEWEST_ROWS, _MOST_ROWS = 3, 6
+# Between six buttons, in logical pixels: the panel is no wider for them.
+_BUTTON_GAP = 2
 # Between lines of text, in logical pixels.
 _LINE_GAP = 6
 
@@ -64,6 +66,7 @@ class LabelsBox(QGroupBox):
         )
         self.legend = LegendButton(workbench)
         buttons = QHBoxLayout()
+        buttons.setSpacing(_BUTTON_GAP)
         for each in (
             self.add,
             self.legend.button,
