@@ -17,8 +17,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.controls import button, told
 from napari_dinomed.plugin.costs import duration
+from napari_dinomed.plugin.engines import end_of
+from napari_dinomed.session.comparing import Comparing, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_dinomed.engine.messages import Progress
-    from napari_dinomed.session.comparing import Comparing, Row
+    from napari_dinomed.session.comparing import Row
+    from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.session.session import Session
 
 _COLUMNS = ("Encoder", "Dice of what was hidden", "Linear probe", "k-NN", "Features")
 _BAR = 1
@@ -153,3 +158,55 @@ class CompareDialog(QDialog):
         self._comparing.cancel()
         self._end()
         self.state.setText("Stopped.")
+
+
+def open_comparison(
+    parent: QWidget,
+    session: Session,
+    encoders: Mapping[str, str],
+    make_engine: Callable[[], Asks],
+    deliver: Deliver,
+    use: Callable[[str], None],
+) -> CompareDialog:
+    """Compare encoders on a session's labels, and show what comes.
+
+    Parameters
+    ----------
+    parent, session
+        The window, and whose labels.
+    encoders
+        Titles by name of those that are here; the session's own is one of them.
+    make_engine
+        Makes an engine of its own, so that clicks are answered meanwhile.
+    deliver
+        Runs a function soon, on the window's thread.
+    use
+        Told the name of the encoder that is taken.
+
+    Raises
+    ------
+    DinomedError
+        Where there is no label to compare by.
+    """
+    masks = trusted(session.document)
+    if not masks:
+        raise DinomedError(
+            "There is no label to compare by yet: click on something, or go on from labels "
+            "of a part."
+        )
+    own = session.document.choices.encoder
+    titles = {own: own.rpartition("/")[2], **encoders}
+    engine = make_engine()
+    window = session.computing.window
+    comparing = Comparing(session.volume, window, masks, list(titles), engine, deliver)
+    dialog = CompareDialog(parent, comparing, titles, use)
+
+    def leave() -> None:
+        comparing.cancel()
+        end_of(engine)
+
+    # Closed, or gone with its window.
+    dialog.destroyed.connect(leave)
+    dialog.show()
+    comparing.start()
+    return dialog

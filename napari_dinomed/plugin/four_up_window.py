@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from napari_dinomed.session.computing import Deliver
 
 _COLOR = (1.0, 0.85, 0.2, 0.8)
+# Any two sizes that are the same: splitters share out what there is.
+_ALIKE = 1000
 # Drawn after all layers.
 _ABOVE = 1_000_000
 
@@ -80,15 +82,7 @@ class FourUpWindow:
         self.four = FourUp(self._bench, self._deliver)
         _, *others = self.four.viewers
         self.canvases = (main, *(_canvas_of(viewer) for viewer in others))
-        beside, below, solid = self.canvases[1:]
-        self._column = QSplitter(Qt.Orientation.Vertical)
-        self._column.addWidget(beside)
-        self._column.addWidget(solid)
-        main.addWidget(below)
-        main.parentWidget().layout().addWidget(self._column, 1)
-        main.parentWidget().layout().setStretch(0, 1)
-        for splitter in (main, self._column):
-            splitter.setSizes([_ABOVE, _ABOVE])
+        self._lay_out(*self.canvases)
         self._hairs = tuple(
             CrossHair(canvas, viewer)
             for canvas, viewer in zip(self.canvases, self.four.viewers, strict=True)
@@ -98,6 +92,18 @@ class FourUpWindow:
         for viewer in self.four.viewers:
             # Once they have their sizes.
             self._deliver(partial(_fit, viewer))
+
+    def _lay_out(
+        self, main: QtViewer, beside: QtViewer, below: QtViewer, solid: QtViewer
+    ) -> None:
+        self._column = QSplitter(Qt.Orientation.Vertical)
+        self._column.addWidget(beside)
+        self._column.addWidget(solid)
+        main.addWidget(below)
+        main.parentWidget().layout().addWidget(self._column, 1)
+        main.parentWidget().layout().setStretch(0, 1)
+        for splitter in (main, self._column):
+            splitter.setSizes([_ALIKE, _ALIKE])
 
     def close(self) -> None:
         """Leave napari's own view alone in the window."""

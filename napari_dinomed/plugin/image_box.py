@@ -29,15 +29,14 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
-from napari_dinomed.plugin.compare_dialog import CompareDialog
+from napari_dinomed.plugin.compare_dialog import open_comparison
 from napari_dinomed.plugin.controls import button, narrow, told
 from napari_dinomed.plugin.costs import in_full, in_short
 from napari_dinomed.plugin.encoders import FILTERS, advice, known_of
-from napari_dinomed.plugin.engines import another, end_of
+from napari_dinomed.plugin.engines import another
 from napari_dinomed.plugin.offer import DINO, SMALLEST, may_fetch
 from napari_dinomed.plugin.opening import opening_menu
 from napari_dinomed.session.activity import Activity, Phase
-from napari_dinomed.session.comparing import Comparing, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,32 +209,14 @@ class ImageBox(QGroupBox):
         self._workbench.act(self._open_comparison)
 
     def _open_comparison(self, session: Session) -> QDialog:
-        masks = trusted(session.document)
-        if not masks:
-            raise DinomedError(
-                "There is no label to compare by yet: click on something, or go on from "
-                "labels of a part."
-            )
-        here = {n: info.title for n, info in self._encoders.items() if info.present}
-        own = session.document.choices.encoder
-        names = here | ({} if own in here else {own: own.rpartition("/")[2]})
-        # One of its own: clicks are answered meanwhile.
-        engine = self._another()
-        comparing = Comparing(
-            session.volume,
-            session.computing.window,
-            masks,
-            list(names),
-            engine,
+        return open_comparison(
+            self.window(),
+            session,
+            {n: info.title for n, info in self._encoders.items() if info.present},
+            self._another,
             self._deliver,
+            self._workbench.choose_encoder,
         )
-        dialog = CompareDialog(
-            self.window(), comparing, names, self._workbench.choose_encoder
-        )
-        dialog.finished.connect(lambda _: end_of(engine))
-        dialog.show()
-        comparing.start()
-        return dialog
 
     def _ask_for_file(self) -> str:
         path, _ = QFileDialog.getOpenFileName(
