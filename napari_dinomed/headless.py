@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     OnEvent = Callable[[Event], None]
 
-_NAME = "volume"
+VOLUME = "volume"
+"""The name that an engine has the volume of a job under."""
 
 
 class Runs(Protocol):
@@ -62,12 +63,12 @@ class Job:
     @property
     def banks(self) -> tuple[TokenBank, ...]:
         """The features, those of slices along z first."""
-        return self._here.banks(_NAME)
+        return self._here.banks(VOLUME)
 
     @property
     def seen(self) -> Seen:
         """How a taught model sees the volume."""
-        return self._here.seen(_NAME)
+        return self._here.seen(VOLUME)
 
     @property
     def _here(self) -> Engine:
@@ -79,19 +80,19 @@ class Job:
 
     def close(self) -> None:
         """Forget the volume and its features; those on disk stay."""
-        self.engine.run(CloseVolume(_NAME))
+        self.engine.run(CloseVolume(VOLUME))
 
     def propose(self, model: Path) -> Proposed:
         """What a taught model finds; errors as `Header.require_sight`."""
-        proposed: Proposed = self.engine.run(ProposeLabels(_NAME, str(model)))
+        proposed: Proposed = self.engine.run(ProposeLabels(VOLUME, str(model)))
         return proposed
 
     def suggest(
         self, labels: tuple[Label, ...], prompts: Prompts, head: str = Readout.AUTO
     ) -> Voxel | None:
         """Where a click on the only label would tell most; errors as `make_segmenter`."""
-        request = SegmentVolume(_NAME, prompts, labels, head, preview=False)
-        suggested: Suggested = self.engine.run(SuggestClick(_NAME, request))
+        request = SegmentVolume(VOLUME, prompts, labels, head, preview=False)
+        suggested: Suggested = self.engine.run(SuggestClick(VOLUME, request))
         return suggested.voxel
 
     def segment(
@@ -104,7 +105,7 @@ class Job:
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Labels (z, y, x) of the whole volume; errors as `make_segmenter`."""
         request = SegmentVolume(
-            _NAME,
+            VOLUME,
             prompts,
             labels,
             head,
@@ -151,9 +152,9 @@ def prepare(
         Where the volume has no content, or the encoder cannot be had.
     """
     engine = engine or _engine_here()
-    engine.run(open_request(_NAME, volume), on_event)
+    engine.run(open_request(VOLUME, volume), on_event)
     chosen = choose_window(volume, window)
-    request = EncodeVolume(_NAME, encoder, chosen, device=device, planes=planes)
+    request = EncodeVolume(VOLUME, encoder, chosen, device=device, planes=planes)
     return Job(engine, volume, chosen, engine.run(request, on_event))
 
 

@@ -39,6 +39,8 @@ class Settings:
         The encoder chosen last, by kind of volume.
     paint_teaches
         Whether what brush and eraser correct becomes prompts at once.
+    recent
+        Files and folders of volumes that were worked on, the last first.
     """
 
     cache_limit: int = 20 * _GIB
@@ -49,6 +51,7 @@ class Settings:
     weight_files: tuple[str, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
     paint_teaches: bool = False
+    recent: tuple[str, ...] = ()
 
     def accepting(self, licence: str) -> Settings:
         """These settings with one more licence accepted."""
@@ -95,6 +98,7 @@ def load_settings() -> Settings:
             weight_files=tuple(values.get("weight_files", ())),
             encoders=dict(values.get("encoders", {})),
             paint_teaches=bool(values.get("paint_teaches", False)),
+            recent=tuple(map(str, values.get("recent", ()))),
         )
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DinomedError(

@@ -19,6 +19,10 @@ from napari_dinomed.engine.messages import (
     Encoded,
     EncoderInfo,
     EncodeVolume,
+    Estimated,
+    EstimateEncoding,
+    Judged,
+    JudgeEncoding,
     Opened,
     OpenSource,
     OpenVolume,
@@ -107,6 +111,12 @@ class FakeEngine:
                 "dinov3-s", "DINOv3 S", 1536, 21, "DINOv3 License", False, None
             )
             return Described("CPU", (filters, small))
+        if isinstance(request, EstimateEncoding):
+            return Estimated(
+                request.encoder, "CPU", 30, 95.0, 2 * 10**9, 3 * 10**8, 4 * 10**9, 10**11
+            )
+        if isinstance(request, JudgeEncoding):
+            return Judged({n: {"probe": 0.8, "knn": 0.7} for n in request.masks})
         if isinstance(request, EncodeVolume):
             return self._encode(request, on_event)
         if isinstance(request, SuggestClick):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Okabe and Ito's palette, told apart with any colour vision.
-_PALETTE = (
+PALETTE = (
     (0.90, 0.62, 0.00),
     (0.34, 0.71, 0.91),
     (0.00, 0.62, 0.45),
@@ -80,7 +80,7 @@ class Label:
 
 def new_label(number: int, meaning: Meaning = Meaning.OBJECT) -> Label:
     """A label with the name and colour that go with its number."""
-    color = _PALETTE[(number - 1) % len(_PALETTE)]
+    color = PALETTE[(number - 1) % len(PALETTE)]
     return Label(number, f"Label {number}", color, meaning)
 
 

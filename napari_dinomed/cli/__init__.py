@@ -12,11 +12,13 @@ from napari_dinomed.cli import (
     adapt,
     bench,
     bench_long,
+    compare,
     doctor,
     finish,
     housekeeping,
     replay,
     segment,
+    surface,
     taught,
     volumes,
 )
@@ -32,12 +34,14 @@ app = typer.Typer(
 app.command()(segment.segment)
 app.command()(finish.finish)
 app.command()(replay.replay)
+app.command()(surface.surface)
 app.command()(segment.info)
 app.command()(segment.demo)
 app.command()(taught.teach)
 app.command()(taught.apply)
 app.command()(adapt.adapt)
 app.add_typer(taught.model, name="model")
+app.command()(compare.compare)
 app.add_typer(volumes.volumes, name="volumes")
 app.command()(housekeeping.encoders)
 app.command()(housekeeping.engine)

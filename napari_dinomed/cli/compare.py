@@ -1,107 +1,58 @@
-"""Models side by side: what each knows, and what each finds where the truth is known."""
+"""Which encoder suits a labelled volume: the comparison of the panel without a window."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 
-from napari_dinomed.bench.metrics import dice
-from napari_dinomed.cli.common import out, progress_bar
-from napari_dinomed.taught.header import read_header
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_dinomed.headless import Job
-    from napari_dinomed.taught.header import Header, Lesson
-
-_NOTHING = "–"
+from napari_dinomed.cli.common import Device, JsonFile, Volume, progress_bar, write_figures
+from napari_dinomed.cli.common import out as console
 
 
-def side_by_side(models: Sequence[Path]) -> Table:
-    """A table with a column for each model; labels are matched by their names."""
-    headers = [read_header(path) for path in models]
-    table = Table("", *(path.stem for path in models))
-    table.add_row("encoder", *(header.sight.encoder for header in headers))
-    table.add_row("identified by", *(header.sight.signature for header in headers))
-    table.add_row("kind", *(header.sight.modality for header in headers))
-    table.add_row(
-        "spacing",
-        *(" × ".join(f"{n:.3g}" for n in header.sight.spacing) for header in headers),
-    )
-    table.add_row("volumes", *(str(header.volumes) for header in headers))
-    names = {lesson.label.name: None for header in headers for lesson in header.lessons}
-    for name in names:
-        table.add_row(name, *(_told(_lesson(header, name)) for header in headers))
-    return table
-
-
-def print_trials(
-    models: Sequence[Path],
-    volumes: Sequence[tuple[str, str]],
-    encoder: str | None,
-    device: str,
+def compare(
+    image: Volume,
+    labels: Annotated[str, typer.Argument(help="Labels of the image, or of a part.")],
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="May be repeated; every encoder whose weights are here if none."),
+    ] = None,
+    device: Device = "auto",
+    json_file: JsonFile = None,
 ) -> None:
-    """Print Dice of what each model proposes in volumes whose labels are known.
+    """Hide a quarter of each label after another, and see which encoder finds it again."""
+    import time
 
-    Parameters
-    ----------
-    models
-        Files of models.
-    volumes
-        Files of images, each with the file of its labels.
-    encoder, device
-        As for `prepare`; the model's own encoder if None.
-    """
-    from napari_dinomed.batch.lessons import Labelled
-    from napari_dinomed.headless import prepare
+    from napari_dinomed.annotation.mask import Mask
+    from napari_dinomed.engine.engine import Engine
+    from napari_dinomed.engine.messages import JudgeEncoding
+    from napari_dinomed.features.catalog import CATALOG
+    from napari_dinomed.features.weights import is_present
+    from napari_dinomed.headless import VOLUME, prepare
+    from napari_dinomed.io import read_labels, read_volume
+    from napari_dinomed.session.comparing import mean_dice
+    from napari_dinomed.volume import require_same_grid
 
-    table = Table("volume", "label", *(path.stem for path in models))
-    for image, labels in volumes:
-        volume, truth, legend = Labelled(image, labels).read()
-        found: list[dict[str, NDArray[np.bool_]]] = []
-        for path in models:
-            sight = read_header(path).sight
-            with progress_bar() as on_event:
-                job = prepare(
-                    volume,
-                    encoder or sight.encoder,
-                    sight.window_name,
-                    device,
-                    on_event,
-                    sight.planes,
-                )
-                found.append(_found(job, path, volume.geometry.shape))
-        for label in legend:
-            own = truth == label.id
-            scores = (
-                f"{dice(own, one[label.name]):.2f}" if label.name in one else _NOTHING
-                for one in found
-            )
-            table.add_row(image.rpartition("/")[2], label.name, *scores)
-    out.print(table)
+    volume = read_volume(image)
+    array, grid = read_labels(labels)
+    require_same_grid(volume, grid)
+    names = encoder or [name for name in CATALOG if is_present(name)]
+    engine, masks = Engine(), Mask.split(array)
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        begun = time.monotonic()
+        with progress_bar() as show:
+            prepare(volume, name, device=device, on_event=show, engine=engine)
+            seconds = time.monotonic() - begun
+            judged = engine.run(JudgeEncoding(VOLUME, masks), show)
+        rows.append({"encoder": name, "seconds": seconds, "dice": mean_dice(judged)})
+    table = Table("encoder", "linear probe", "k-NN", "features in")
+    for row in sorted(rows, key=lambda row: -max(row["dice"].values(), default=0.0)):
+        dice = (f"{row['dice'].get(readout, float('nan')):.3f}" for readout in _SHOWN)
+        table.add_row(str(row["encoder"]), *dice, f"{row['seconds']:.1f} s")
+    console.print(table)
+    write_figures(json_file, rows)
 
 
-def _found(
-    job: Job, path: Path, shape: tuple[int, int, int]
-) -> dict[str, NDArray[np.bool_]]:
-    """Where a model finds each of its labels, by name."""
-    proposed = job.propose(path)
-    labels = proposed.paste(shape)
-    return {label.name: labels == label.id for label in proposed.legend}
-
-
-def _lesson(header: Header, name: str) -> Lesson | None:
-    return next((one for one in header.lessons if one.label.name == name), None)
-
-
-def _told(lesson: Lesson | None) -> str:
-    """How well a label is known, by volumes that were not taught."""
-    if lesson is None:
-        return _NOTHING
-    return f"Dice {lesson.mean_dice:.2f} of {lesson.volumes} volumes"
+_SHOWN = ("probe", "knn")

@@ -225,7 +225,7 @@ def model_compare(
     device: Device = "auto",
 ) -> None:
     """Set models side by side: what each knows, and how well it does on volumes."""
-    from napari_dinomed.cli.compare import print_trials, side_by_side
+    from napari_dinomed.cli.compare_models import print_trials, side_by_side
 
     pairs = list(zip(image or (), labels or (), strict=False))
     if len(image or ()) != len(labels or ()):

@@ -21,6 +21,7 @@ from napari_dinomed.engine.encoding import (
     plans_for,
     slices_done,
 )
+from napari_dinomed.engine.estimating import estimated
 from napari_dinomed.engine.memory import within_memory
 from napari_dinomed.engine.messages import (
     Begun,
@@ -31,9 +32,12 @@ from napari_dinomed.engine.messages import (
     Encoded,
     EncoderInfo,
     EncodeVolume,
+    EstimateEncoding,
     Event,
     Fetched,
     FetchWeights,
+    Judged,
+    JudgeEncoding,
     Notice,
     Opened,
     OpenSource,
@@ -70,6 +74,7 @@ from napari_dinomed.segment.segmenter import (
 )
 from napari_dinomed.segment.turns import Lessons
 from napari_dinomed.settings import load_settings, save_settings
+from napari_dinomed.taught.judge import judged
 from napari_dinomed.taught.model import read_model
 from napari_dinomed.taught.propose import proposed
 from napari_dinomed.taught.settle import settled
@@ -124,6 +129,8 @@ class Engine:
             return self._close(request)
         if isinstance(request, EncodeVolume):
             return self._encode(request)
+        if isinstance(request, EstimateEncoding):
+            return self._estimate(request)
         if isinstance(request, FetchWeights):
             return self._fetch(request)
         if isinstance(request, Prepare):
@@ -213,6 +220,13 @@ class Engine:
             request.generation,
         )
 
+    def _estimate(self, request: EstimateEncoding) -> Steps:
+        volume = self._volume(request.volume).volume
+        yield None
+        encoder = self._encoder(request.encoder, request.device)
+        yield from self._take_notices()
+        yield from estimated(volume, encoder, request)
+
     def _of_encoded(self, request: OfEncoded) -> Steps:
         encoded = self._volume(request.volume).encoded
         self._require_present(request.volume, encoded, request.encoding)
@@ -222,6 +236,8 @@ class Engine:
             steps = self._suggest(request.answer, encoded)
         elif isinstance(request, ProposeLabels):
             steps = self._propose(request, encoded)
+        elif isinstance(request, JudgeEncoding):
+            steps = self._judge(request, encoded)
         else:
             steps = self._teach(request, encoded)
         for step in steps:
@@ -302,6 +318,13 @@ class Engine:
             model = settling
         model.write(path)
         yield Taught(model.header)
+
+    def _judge(self, request: JudgeEncoding, encoded: EncodedVolume) -> Steps:
+        encoding = encoded.encoding
+        yield from self._completed(encoding.planes, 0)
+        channels = encoding.banks[0].channels - encoding.encoder.position_channels
+        for found in judged(encoding.banks, channels, request.masks):
+            yield None if found is None else Judged(found)
 
     def _completed(self, planes: tuple[PlaneTokens, ...], near: int) -> Steps:
         """Have all tokens, the slices near to one first."""

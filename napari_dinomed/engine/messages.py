@@ -253,6 +253,36 @@ class TeachModel:
 
 
 @dataclass(frozen=True)
+class EstimateEncoding:
+    """Ask what `EncodeVolume` will take here; a few slices are encoded to find out."""
+
+    volume: str
+    encoder: str
+    window: Window
+    device: str = "auto"
+    planes: Planes = "auto"
+
+
+@dataclass(frozen=True)
+class JudgeEncoding:
+    """Ask how well the features tell labels apart where they were not taught them.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    masks
+        Voxels of the labels.
+    encoding
+        As for `SegmentVolume`.
+    """
+
+    volume: str
+    masks: Mapping[LabelId, PackedMask]
+    encoding: int = 0
+
+
+@dataclass(frozen=True)
 class FetchWeights:
     """Download an encoder's weights.
 
@@ -291,6 +321,8 @@ Request = (
     | SuggestClick
     | ProposeLabels
     | TeachModel
+    | EstimateEncoding
+    | JudgeEncoding
     | FetchWeights
     | Prepare
 )
@@ -556,6 +588,41 @@ class Taught:
 
 
 @dataclass(frozen=True)
+class Estimated:
+    """Result of `EstimateEncoding`.
+
+    Parameters
+    ----------
+    encoder, device
+        Who encodes, and where, in words.
+    slices
+        That are to be computed; others are on disk.
+    seconds
+        For all of them, as two took.
+    memory, disk
+        Bytes, of all features with what labels need; and of those that are to be kept.
+    free_memory, free_disk
+        Bytes that the engine's machine has left for them.
+    """
+
+    encoder: str
+    device: str
+    slices: int
+    seconds: float
+    memory: int
+    disk: int
+    free_memory: int
+    free_disk: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Result of `JudgeEncoding`: Dice by label and readout; small labels are left out."""
+
+    dice: Mapping[LabelId, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class Closed:
     """Result of `CloseVolume`."""
 
@@ -636,6 +703,8 @@ Result = (
     | Suggested
     | Proposed
     | Taught
+    | Estimated
+    | Judged
     | Closed
     | Fetched
     | Prepared
@@ -658,13 +727,14 @@ _TYPES: dict[str, type[Any]] = {
             SuggestClick,
             ProposeLabels,
             TeachModel,
+            EstimateEncoding,
+            JudgeEncoding,
             FetchWeights,
             Prepare,
         ),
         *(Progress, Begun, Notice, SliceLabels),
         *(Described, Opened, Lacking, Kept, Encoded, Segmented, Suggested, Proposed),
-        *(Taught, Closed),
-        *(Fetched, Prepared),
+        *(Taught, Closed, Estimated, Judged, Fetched, Prepared),
         *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )
 }

@@ -22,9 +22,11 @@ from napari_dinomed.engine.messages import (
     Cancel,
     EncodeVolume,
     Envelope,
+    EstimateEncoding,
     Failed,
     FetchWeights,
     Hello,
+    JudgeEncoding,
     Ping,
     Pong,
     Prepare,
@@ -55,6 +57,10 @@ class Handles(Protocol):
         """As `Engine.handle`."""
 
 
+# What nobody holds still for.
+_UNHURRIED = (FetchWeights, Prepare, EstimateEncoding, JudgeEncoding)
+
+
 @dataclass(eq=False)
 class Job:
     """A request that is being carried out."""
@@ -74,7 +80,7 @@ class Job:
             return 1
         if isinstance(self.request, EncodeVolume):
             return 2 if self.has_begun and not self.request.urgent else 0
-        return 3 if isinstance(self.request, FetchWeights | Prepare) else 0
+        return 3 if isinstance(self.request, _UNHURRIED) else 0
 
 
 class Server:

@@ -64,6 +64,17 @@ def feature_signature(
     return digest.hexdigest()
 
 
+def slices_kept(signature: str, shape: tuple[int, int, int]) -> int:
+    """How many slices' tokens (channels, rows, columns) are on disk; touches nothing."""
+    folder = features_folder() / signature / _TOKENS / "c"
+    length = 2 * int(np.prod(shape, dtype=np.int64)) + _CHECKSUM_BYTES
+    try:
+        chunks = [slice_ / "0" / "0" / "0" for slice_ in folder.iterdir()]
+        return sum(chunk.is_file() and chunk.stat().st_size == length for chunk in chunks)
+    except OSError:
+        return 0
+
+
 class FeatureStore:
     """Tokens of one volume: half precision, one checksummed chunk per slice.
 

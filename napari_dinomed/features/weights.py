@@ -143,15 +143,15 @@ def fetch_weights(name: str, progress: Progress) -> Pin:
             f"accepted on this machine:\n{LICENCE_NOTICES[licence]}\nAccept it with "
             f"'napari-dinomed weights get {name} --accept-licence'."
         )
-    if load_settings().offline or _hub_is_offline():
-        raise WeightsError(f"Working offline. {_by_hand(spec)}")
+    if is_offline():
+        raise WeightsError(f"Working offline. {by_hand(spec)}")
     try:
         pin = _download(spec, progress)
     except WeightsError:
         raise
     except Exception as error:
         raise WeightsError(
-            f"The weights of {name} cannot be fetched: {error}. {_by_hand(spec)}"
+            f"The weights of {name} cannot be fetched: {error}. {by_hand(spec)}"
         ) from error
     _record(name, pin)
     return pin
@@ -300,14 +300,18 @@ class _Nowhere:
         """Nothing is held back."""
 
 
-def _by_hand(spec: EncoderSpec) -> str:
+def by_hand(spec: EncoderSpec) -> str:
+    """How weights come to a machine that is offline."""
     return (
         f"Bring {hub_address(spec)} from a machine with internet and run "
         f"'napari-dinomed weights add FILE --as {spec.name}'."
     )
 
 
-def _hub_is_offline() -> bool:
+def is_offline() -> bool:
+    """Whether nothing is to be fetched: by the settings, or as this process was begun."""
+    if load_settings().offline:
+        return True
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 

@@ -16,23 +16,47 @@ _STRUCTURES = {
     "brain": "Brain",
     "brain stem": "BrainStem",
     "brainstem": "BrainStem",
+    "colon": "Colon",
+    "duodenum": "Duodenum",
+    "esophagus": "Esophagus",
+    "gallbladder": "Gallbladder",
     "heart": "Heart",
+    "inferior vena cava": "InferiorVenaCava",
+    "larynx": "Larynx",
     "liver": "Liver",
     "mandible": "Mandible",
+    "oesophagus": "Esophagus",
+    "optic chiasm": "OpticChiasm",
     "pancreas": "Pancreas",
+    "portal vein": "PortalVein",
     "prostate": "Prostate",
+    "rectum": "Rectum",
+    "spinal cord": "SpinalCord",
     "spleen": "Spleen",
+    "stomach": "Stomach",
+    "thyroid": "Thyroid",
+    "trachea": "Trachea",
     "urinary bladder": "Bladder",
 }
 # Of these there are two.
 _PAIRED = {
+    "adrenal gland": "AdrenalGland",
+    "eye": "Eye",
     "hippocampus": "Hippocampus",
     "kidney": "Kidney",
     "lung": "Lung",
     "parotid": "ParotidGland",
     "parotid gland": "ParotidGland",
+    "submandibular gland": "SubmandibularGland",
 }
-_TUMOURS = {"neoplasm", "tumor", "tumour"}
+_ABNORMAL = {
+    "edema": "Edema",
+    "necrosis": "Necrosis",
+    "neoplasm": "Neoplasm",
+    "oedema": "Edema",
+    "tumor": "Neoplasm",
+    "tumour": "Neoplasm",
+}
 _SIDES = {"left": "Left", "l": "Left", "right": "Right", "r": "Right"}
 
 
@@ -60,6 +84,7 @@ def codes_for(name: str) -> SegmentCodes:
     if found is not None:
         side = getattr(codes.SCT, sides.pop()) if sides else None
         return SegmentCodes(codes.SCT.AnatomicalStructure, getattr(codes.SCT, found), side)
-    if plain in _TUMOURS and not sides:
-        return SegmentCodes(codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.Neoplasm)
+    if plain in _ABNORMAL and not sides:
+        abnormal = getattr(codes.SCT, _ABNORMAL[plain])
+        return SegmentCodes(codes.SCT.MorphologicallyAbnormalStructure, abnormal)
     return SegmentCodes(codes.SCT.Tissue, codes.SCT.Tissue)

@@ -50,3 +50,14 @@ class SharedEngine:
 
 APPLICATION = SharedEngine()
 """The engine of this process' windows; no process runs before a panel asks something."""
+
+
+def another() -> EngineClient:
+    """A client of an engine of its own, for what must not hold up the others."""
+    return APPLICATION.make()
+
+
+def end_of(engine: object) -> None:
+    """End a client that was made for one thing; the window does not wait for it."""
+    if isinstance(engine, EngineClient):
+        threading.Thread(target=engine.close, name="engine's end").start()

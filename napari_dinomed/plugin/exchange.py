@@ -14,8 +14,10 @@ from napari.layers import Labels
 
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.finish.surface import surface_of
 from napari_dinomed.io import read_labels, write_labels
 from napari_dinomed.io.atomic import write_text
+from napari_dinomed.io.meshes import require_mesh_suffix, world_of, write_mesh
 from napari_dinomed.io.ome_zarr import OmeZarrHeader
 from napari_dinomed.plugin.files import layer_name
 from napari_dinomed.plugin.layers import (
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.computing import Deliver
     from napari_dinomed.session.file import SavedDocument
@@ -205,6 +208,31 @@ class Exchange:
             self._bench.said.emit(f"Saved {path}")
 
         session.after_answers(Deferred(f"saving to {path.name}", save))
+
+    def save_surface(self, path: Path) -> None:
+        """Write the surface of the label in use, once its last click is answered."""
+
+        def begin(session: Session) -> None:
+            require_mesh_suffix(path)
+            label, geometry = self._bench.label, session.volume.geometry
+            said = f"Saved {path}"
+
+            def work(mask: Mask) -> None:
+                try:
+                    write_mesh(path, surface_of(mask, geometry), world_of(geometry))
+                except DinomedError as error:
+                    why = str(error)
+                    self._deliver(lambda: self._bench.failed.emit(why))
+                    return
+                self._deliver(lambda: self._bench.said.emit(said))
+
+            def save() -> None:
+                mask = session.document.mask(label)
+                threading.Thread(target=work, args=(mask,), name="surface").start()
+
+            session.after_answers(Deferred(f"saving to {path.name}", save, label))
+
+        self._bench.act(begin)
 
     def save_copy(self, path: Path) -> None:
         """Write the document to a file of the user's choice."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
+    QDialog,
     QFileDialog,
     QGridLayout,
     QGroupBox,
+    QHBoxLayout,
     QLabel,
-    QMessageBox,
     QProgressBar,
     QSizePolicy,
     QStackedWidget,
@@ -27,18 +28,26 @@ from napari_dinomed.engine.messages import (
     Progress,
 )
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.features.catalog import ADAPTER_SUFFIX, LICENCE_NOTICES
+from napari_dinomed.features.catalog import ADAPTER_SUFFIX
+from napari_dinomed.plugin.compare_dialog import open_comparison
 from napari_dinomed.plugin.controls import button, narrow, told
+from napari_dinomed.plugin.costs import in_full, in_short
 from napari_dinomed.plugin.encoders import FILTERS, advice, known_of
+from napari_dinomed.plugin.engines import another
+from napari_dinomed.plugin.offer import DINO, SMALLEST, may_fetch
 from napari_dinomed.plugin.opening import opening_menu
 from napari_dinomed.session.activity import Activity, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Image
 
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.engine.messages import Estimated
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.session.session import Session
 
 _FILE = "Weights from a file…"
 _NO_IMAGE = "Open an image to begin"
@@ -48,8 +57,15 @@ _ENCODES = "What describes the voxels; chosen once for all volumes of a kind"
 class ImageBox(QGroupBox):
     """The image, the encoder, and the button that computes features."""
 
-    def __init__(self, workbench: Workbench, engine: Asks, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        workbench: Workbench,
+        engine: Asks,
+        deliver: Deliver,
+        make_another: Callable[[], Asks] = another,
+    ) -> None:
         super().__init__("Image")
+        self._another = make_another
         self._workbench = workbench
         self._engine = engine
         self._deliver = deliver
@@ -64,6 +80,15 @@ class ImageBox(QGroupBox):
             "Compute", "Compute features now; else the first click does", self._compute
         )
         self.cancel = button("Cancel", "Stop computing; what is done is kept", self._cancel)
+        self.compare = button(
+            "Compare…",
+            "Try all encoders that are here on this volume's own labels, in the background",
+            self._compare,
+        )
+        self.offer = button("Get DINOv3…", "What it is, how large, and on what terms")
+        self.offer.clicked.connect(lambda: self._take_offer())
+        self.offer.hide()
+        self._estimated: Estimated | None = None
         self.bar, self.state = QProgressBar(), QLabel(_NO_IMAGE)
         self.advice = QLabel()
         self.advice.setWordWrap(True)
@@ -90,6 +115,10 @@ class ImageBox(QGroupBox):
         layout.addWidget(self.encoders, 1, 1)
         layout.addWidget(self._buttons, 1, 2)
         layout.addWidget(self._states, 2, 0, 1, 3)
+        choices = QHBoxLayout()
+        choices.addWidget(self.offer, 1)
+        choices.addWidget(self.compare, 1)
+        layout.addLayout(choices, 4, 0, 1, 3)
         layout.addWidget(self.advice, 3, 0, 1, 3)
 
     def _connect(self) -> None:
@@ -132,7 +161,7 @@ class ImageBox(QGroupBox):
         if session is not None:
             self._on_document(session.document)
         self.images.setEnabled(bool(images))
-        for widget in (self.compute, self.encoders):
+        for widget in (self.compute, self.encoders, self.compare, self.offer):
             widget.setEnabled(session is not None)
 
     def _ask_to_open(self) -> None:
@@ -156,7 +185,38 @@ class ImageBox(QGroupBox):
             name = self._ask_for_file()
         if name and self._is_ready(name):
             self._workbench.choose_encoder(name)
+            self._ask_for_estimate()
         self._on_document(session.document)
+
+    def _take_offer(self) -> None:
+        if self._is_ready(SMALLEST):
+            self._workbench.choose_encoder(SMALLEST)
+
+    def _ask_for_estimate(self) -> None:
+        """Have it said what features will take, before they are computed."""
+        self._estimated = None
+        if self._workbench.session is not None:
+            self._workbench.session.computing.estimate(self._show_estimate)
+
+    def _show_estimate(self, found: Estimated) -> None:
+        self._estimated = found
+        session = self._workbench.session
+        if session is not None and session.computing.activity.phase is Phase.BARE:
+            self.state.setText(in_short(found))
+            self.state.setToolTip(in_full(found))
+
+    def _compare(self) -> None:
+        self._workbench.act(self._open_comparison)
+
+    def _open_comparison(self, session: Session) -> QDialog:
+        return open_comparison(
+            self.window(),
+            session,
+            {n: info.title for n, info in self._encoders.items() if info.present},
+            self._another,
+            self._deliver,
+            self._workbench.choose_encoder,
+        )
 
     def _ask_for_file(self) -> str:
         path, _ = QFileDialog.getOpenFileName(
@@ -182,6 +242,8 @@ class ImageBox(QGroupBox):
             mark = "" if info.present else " (to be fetched)"
             self.encoders.addItem(f"{info.title}{mark}", info.name)
         self.encoders.addItem(_FILE, _FILE)
+        dino = [info.present for info in described.encoders if info.name.startswith(DINO)]
+        self.offer.setVisible(bool(dino) and not any(dino))
         session = self._workbench.session
         if session is not None:
             self._on_document(session.document)
@@ -192,7 +254,7 @@ class ImageBox(QGroupBox):
         if info is None or info.present:
             return True
         licence = info.licence_to_accept or ""
-        if licence and not self._accept(licence):
+        if not may_fetch(self, info):
             return False
         self._work(f"Fetching {info.title}")
         call = self._engine.submit(
@@ -203,12 +265,6 @@ class ImageBox(QGroupBox):
             lambda future: self._deliver(lambda: self._on_fetched(name, future))
         )
         return False
-
-    def _accept(self, licence: str) -> bool:
-        answer = QMessageBox.question(
-            self, licence, f"{LICENCE_NOTICES[licence]}\n\nDo you accept this licence?"
-        )
-        return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _on_fetching(self, event: Any) -> None:
         if isinstance(event, Progress):
@@ -241,7 +297,10 @@ class ImageBox(QGroupBox):
             self._rest()
         if activity.progress is not None:
             self._show_progress(activity.progress)
-        self._say(_in_words(activity, self._waits()))
+        text = _in_words(activity, self._waits())
+        if activity.phase is Phase.BARE and self._estimated and not self._waits():
+            text = in_short(self._estimated)
+        self._say(text)
         self.compute.setEnabled(not is_busy and self._workbench.session is not None)
 
     def _say(self, text: str) -> None:
@@ -280,7 +339,12 @@ class ImageBox(QGroupBox):
 
     def _on_bound(self) -> None:
         self._list_images()
-        if self._workbench.session is None:
+        self._estimated = None
+        session = self._workbench.session
+        # The filters take seconds, and are not worth a start of the engine before a click.
+        if session is not None and session.document.choices.encoder != FILTERS:
+            self._ask_for_estimate()
+        if session is None:
             self._rest()
             self._say(_NO_IMAGE)
             self.advice.hide()

@@ -16,10 +16,12 @@ class Action(StrEnum):
     NEW_LABEL = "new-label"
     DONE = "done"
     HIDE = "hide"
+    OUTLINE = "outline"
     AXIAL = "axial"
     CORONAL = "coronal"
     SAGITTAL = "sagittal"
     SOLID = "solid"
+    FOUR = "four"
     WINDOW = "window"
     ACCEPT = "accept"
     REJECT = "reject"
@@ -57,12 +59,16 @@ KEYMAP: dict[Action, Key] = {
     Action.NEW_LABEL: Key(("N",), "N", "begin a new label"),
     Action.DONE: Key(("Enter",), "Enter", "lock the label as it is, or open it again"),
     Action.HIDE: Key(("H",), "H", "show or hide the segmentation"),
+    Action.OUTLINE: Key(("O",), "O", "outline or fill the segmentation"),
     Action.AXIAL: Key(("F5",), "F5", "show axial slices", True),
     Action.CORONAL: Key(("F6",), "F6", "show coronal slices", True),
     Action.SAGITTAL: Key(("F7",), "F7", "show sagittal slices", True),
     Action.SOLID: Key(("F8",), "F8", "show labels in 3-D, with the slice among them", True),
+    Action.FOUR: Key(
+        ("F9",), "F9", "show three planes and 3-D at once, or one view again", True
+    ),
     Action.WINDOW: Key(("W",), "W", "show the next window of grey values", True),
-    Action.ACCEPT: Key(("F9",), "F9", "accept the case under review", True),
+    Action.ACCEPT: Key(("F10",), "F10", "accept the case under review", True),
     Action.REJECT: Key(("F12",), "F12", "reject the case under review", True),
     Action.HELP: Key(("F1",), "F1", "list the keys, and what each control does", True),
 }

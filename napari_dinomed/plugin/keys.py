@@ -11,6 +11,7 @@ from napari_dinomed.plugin.planes import Plane, show_plane
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari.components import ViewerModel
     from napari.layers import Image
 
     from napari_dinomed.plugin.sheet import Sheet
@@ -39,15 +40,21 @@ class Keys:
             Action.NEW_LABEL: bench.new_label,
             Action.DONE: lambda: bench.toggle_done(bench.label),
             Action.HIDE: bench.toggle_result,
+            Action.OUTLINE: bench.toggle_outline,
             Action.AXIAL: partial(show_plane, viewer, Plane.AXIAL),
             Action.CORONAL: partial(show_plane, viewer, Plane.CORONAL),
             Action.SAGITTAL: partial(show_plane, viewer, Plane.SAGITTAL),
             Action.SOLID: partial(show_plane, viewer, Plane.SOLID),
+            Action.FOUR: lambda: bench.asked_for_four.emit(),
             Action.WINDOW: bench.next_window,
             Action.ACCEPT: lambda: bench.judged.emit(True),
             Action.REJECT: lambda: bench.judged.emit(False),
             Action.HELP: lambda: bench.asked_for_help.emit(),
         }
+        self.bind_everywhere(viewer)
+
+    def bind_everywhere(self, viewer: ViewerModel) -> None:
+        """Have a viewer take the keys that work on any layer."""
         for action, key in KEYMAP.items():
             if key.is_everywhere:
                 self._bind(viewer, action)

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_dinomed.plugin.controls import button, told
 from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.labels_table import MEANINGS, Column, LabelsModel, rows_of
+from napari_dinomed.plugin.legend_menu import LegendButton
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 # Rows that are seen without scrolling: few enough that the tools below stay in view on a
 # screen of 720 lines.
 _FEWEST_ROWS, _MOST_ROWS = 3, 6
+# Between six buttons, in logical pixels: the panel is no wider for them.
+_BUTTON_GAP = 2
 # Between lines of text, in logical pixels.
 _LINE_GAP = 6
 
@@ -48,7 +51,7 @@ class LabelsBox(QGroupBox):
         self.model = LabelsModel(lambda n, name: workbench.change_label(n, name=name))
         self.table = LabelsTable(self.model)
         key = KEYMAP[Action.NEW_LABEL]
-        self.add = button("New label", f"{key.does} ({key.shown})", workbench.new_label)
+        self.add = button("New", f"{key.does} ({key.shown})", workbench.new_label)
         self.merge = button(
             "Merge…", "Give the label's voxels to another label", self._ask_merge
         )
@@ -61,8 +64,17 @@ class LabelsBox(QGroupBox):
             "Remove the label, its prompts and its voxels (Delete, in the list)",
             self._remove,
         )
+        self.legend = LegendButton(workbench)
         buttons = QHBoxLayout()
-        for each in (self.add, self.merge, self.up, self.down, self.remove):
+        buttons.setSpacing(_BUTTON_GAP)
+        for each in (
+            self.add,
+            self.legend.button,
+            self.merge,
+            self.up,
+            self.down,
+            self.remove,
+        ):
             buttons.addWidget(each)
         layout = QVBoxLayout(self)
         layout.addWidget(self.table)

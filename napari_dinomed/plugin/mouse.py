@@ -37,6 +37,8 @@ class Mouse:
         The layers.
     label_at
         Names the label at a place, asked as `Layer.get_value`; empty where there is none.
+    tells_window
+        Whether the canvas says which window the image is shown in.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Mouse:
         image: Image,
         layers: Iterable[Layer],
         label_at: Callable[..., str],
+        tells_window: bool = True,
     ) -> None:
         self._viewer = viewer
         self._image = image
@@ -54,6 +57,8 @@ class Mouse:
             layer.mouse_wheel_callbacks.append(self._on_wheel)
             self._tell_grey_on(layer)
         viewer.mouse_drag_callbacks.append(self._on_drag)
+        if not tells_window:
+            return
         if _OVERLAY not in viewer.canvas.overlays:
             viewer.canvas.overlays[_OVERLAY] = TextOverlay(position="top_left")
         image.events.contrast_limits.connect(self._show_window)
@@ -62,8 +67,9 @@ class Mouse:
     def end(self) -> None:
         """Leave the viewer and the image; the layers go anyway."""
         self._viewer.mouse_drag_callbacks.remove(self._on_drag)
-        self._image.events.contrast_limits.disconnect(self._show_window)
-        self._viewer.canvas.overlays[_OVERLAY].visible = False
+        if _OVERLAY in self._viewer.canvas.overlays:
+            self._image.events.contrast_limits.disconnect(self._show_window)
+            self._viewer.canvas.overlays[_OVERLAY].visible = False
 
     # The wheel
 

@@ -8,6 +8,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
 from napari_dinomed.plugin.files import get_reader
+from napari_dinomed.plugin.recent import fill_recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,9 @@ def opening_menu(parent: QWidget, workbench: Workbench) -> QMenu:
     menu.addAction("A folder (DICOM, OME-Zarr)…").triggered.connect(
         lambda: ask_for_folder(parent, workbench)
     )
+    recent = menu.addMenu("Recent")
+    fill_recent(recent, lambda path: open_paths(workbench, [str(path)]))
+    recent.setEnabled(not recent.isEmpty())
     menu.addSeparator()
     for kind, title in SAMPLES.items():
         menu.addAction(title).triggered.connect(

@@ -21,6 +21,7 @@ from napari_dinomed.plugin.bridge import Bridge
 from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.engines import APPLICATION
 from napari_dinomed.plugin.finish_box import FinishBox
+from napari_dinomed.plugin.four_up_window import FourUpWindow
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
 from napari_dinomed.plugin.looks import keep_focus_seen, tighten
@@ -28,6 +29,7 @@ from napari_dinomed.plugin.manual import show_manual
 from napari_dinomed.plugin.model_box import ModelBox
 from napari_dinomed.plugin.orientation import show_orientation
 from napari_dinomed.plugin.prompts_box import PromptsBox
+from napari_dinomed.plugin.recent import remember_recent
 from napari_dinomed.plugin.result_box import ResultBox
 from napari_dinomed.plugin.review_box import ReviewBox
 from napari_dinomed.plugin.sight_box import SightBox
@@ -71,7 +73,7 @@ class Panel(QWidget):
         self.labels_box = LabelsBox(self.workbench)
         self.prompts_box = PromptsBox(self.workbench)
         self.finish_box = FinishBox(self.workbench, self._bridge.deliver)
-        self.result_box = ResultBox(self.workbench)
+        self.result_box = ResultBox(self.workbench, self._bridge.deliver)
         self.sight_box = SightBox(self.workbench)
         self.model_box = ModelBox(self.workbench)
         self.review_box = ReviewBox(self.workbench)
@@ -88,6 +90,11 @@ class Panel(QWidget):
         self.workbench.recovered.connect(self._forget_error)
         # Last: it begins with the first image, which the others must hear of.
         self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
+        remember_recent(self.workbench)
+        self.four_up = FourUpWindow(self, self.workbench, self._bridge.deliver)
+        self.workbench.turned.connect(
+            lambda: self.view_box.four.setChecked(self.four_up.is_open)
+        )
         self._lay_out()
         keep_focus_seen(self, napari_viewer)
         show_orientation(napari_viewer)
@@ -147,6 +154,7 @@ class Panel(QWidget):
 
     def shut_down(self) -> None:
         """Leave the viewer, and the engine with the last panel; a second time is none."""
+        self.four_up.close()
         session = self.workbench.session
         parting = session.parting if session is not None else ""
         self._leave(Workbench.close)

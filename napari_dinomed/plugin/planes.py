@@ -97,7 +97,8 @@ class SliceAmongLabels:
         dims, image = self._viewer.dims, self._image
         is_solid = dims.ndisplay == 3 and image.ndim == 3 and dims.ndim >= 3
         if not is_solid:
-            image.depiction = self._usual
+            if str(image.depiction) != self._usual:
+                image.depiction = self._usual
             return
         # napari takes a plane's place along the axes as they are displayed.
         displayed = [axis - (dims.ndim - 3) for axis in dims.order[-3:]]

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QGroupBox,
+    QHBoxLayout,
     QMenu,
     QMessageBox,
     QVBoxLayout,
@@ -22,14 +23,19 @@ from superqt import QLabeledDoubleSlider
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.io import label_formats
 from napari_dinomed.plugin.controls import button, narrow, told
+from napari_dinomed.plugin.next_case import NextCase
+from napari_dinomed.session.cases import TABLE
 from napari_dinomed.settings import load_settings, save_settings
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
+    from napari_dinomed.session.computing import Deliver
 
 _DOCUMENT = ".dinomed.json"
 _DOCUMENTS = f"Documents (*{_DOCUMENT})"
+_SURFACE = ".stl"
+_SURFACES = "Surfaces (*.stl *.obj *.ply)"
 _TABLE = ".csv"
 _TABLES = f"Tables (*{_TABLE})"
 
@@ -37,9 +43,16 @@ _TABLES = f"Tables (*{_TABLE})"
 class ResultBox(QGroupBox):
     """Readout, threshold, and files in and out."""
 
-    def __init__(self, workbench: Workbench) -> None:
+    def __init__(self, workbench: Workbench, deliver: Deliver) -> None:
         super().__init__("Result")
         self._workbench = workbench
+        self.cases = NextCase(workbench, deliver)
+        self.next = button(
+            "Next case",
+            f"Save the labels, add their figures to {TABLE} beside the image, and open the "
+            "next volume of its folder",
+            self._go_to_next,
+        )
         self.heads = narrow(QComboBox())
         for readout in Readout:
             self.heads.addItem(readout.text, readout.value)
@@ -61,6 +74,11 @@ class ResultBox(QGroupBox):
             "Statistics…",
             "Write volume, grey values and prompts of each label to a CSV file",
             self._save_statistics,
+        )
+        self.surface = button(
+            "Surface…",
+            "Write the smooth surface of the label in use: STL, OBJ or PLY, in the world",
+            self._save_surface,
         )
         self.save_inside = button(
             "Save into the store",
@@ -100,14 +118,18 @@ class ResultBox(QGroupBox):
         below.addRow("Readout", self.heads)
         grid = QGridLayout()
         grid.addWidget(self.take_over, 0, 0, 1, 2)
-        grid.addWidget(self.save, 1, 0)
-        grid.addWidget(self.statistics, 1, 1)
+        out = QHBoxLayout()
+        for each in (self.save, self.surface, self.statistics):
+            out.addWidget(each)
+        grid.addLayout(out, 1, 0, 1, 2)
         grid.addWidget(self.save_inside, 2, 0, 1, 2)
         grid.addLayout(below, 3, 0, 1, 2)
         grid.addWidget(self.go_on, 4, 0)
         grid.addWidget(self.split, 4, 1)
-        grid.addWidget(self.save_copy, 5, 0)
-        grid.addWidget(self.open_copy, 5, 1)
+        copies = QHBoxLayout()
+        for each in (self.save_copy, self.open_copy, self.next):
+            copies.addWidget(each)
+        grid.addLayout(copies, 5, 0, 1, 2)
         for rare in (self.take_over, self.save_inside):
             rare.hide()
         layout = QVBoxLayout(self)
@@ -187,6 +209,24 @@ class ResultBox(QGroupBox):
             target = target.with_name(target.name + _TABLE)
         if path and self._may_replace(Path(path), target):
             self._workbench.exchange.save_statistics(target)
+
+    def _go_to_next(self) -> None:
+        target = self.cases.target
+        session = self._workbench.session
+        has_labels = session is not None and bool(session.document.masks)
+        if target is None or not has_labels or self._may_replace(Path(), target):
+            self.cases.go()
+
+    def _save_surface(self) -> None:
+        suggested = self._workbench.exchange.suggested_path(_SURFACE)
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the surface", str(suggested), _SURFACES
+        )
+        target = Path(path)
+        if path and not target.suffix:
+            target = target.with_suffix(_SURFACE)
+        if path and self._may_replace(Path(path), target):
+            self._workbench.exchange.save_surface(target)
 
     def _go_on(self) -> None:
         """Offer the labels layers that are there, and files."""

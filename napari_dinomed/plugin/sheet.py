@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer, Points
+from psygnal import Signal
 
 from napari_dinomed.plugin.prompt_layer import PromptLayer, ring_at
 from napari_dinomed.plugin.region_layer import RegionLayer
@@ -42,6 +43,9 @@ class Sheet:
     document
         What they show.
     """
+
+    drafted = Signal(object, object)
+    """A document, and what it would become; None for that where that is taken back."""
 
     def __init__(self, viewer: ViewerModel, image: Image, document: Document) -> None:
         self.is_showing = False
@@ -93,11 +97,13 @@ class Sheet:
         """Show what a document would become, until anything else is shown."""
         with self._showing():
             self.result.show_draft(before, after)
+        self.drafted.emit(before, after)
 
     def show_settled(self, document: Document) -> None:
         """Take back what was shown early, or as a draft: it will not come."""
         with self._showing():
             self.result.paint(document, {})
+        self.drafted.emit(document, None)
 
     def replace(self, labels: NDArray[np.unsignedinteger[Any]]) -> None:
         """Give the segmentation an array of its own again, with these labels."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel
+from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel, QMenu
 
 from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.opening import (
     SAMPLES,
     ask_for_files,
     ask_for_folder,
+    open_paths,
     open_sample,
 )
+from napari_dinomed.plugin.recent import fill_recent, recent
 
 if TYPE_CHECKING:
     from napari_dinomed.plugin.workbench import Workbench
@@ -56,7 +58,18 @@ class StartBox(QGroupBox):
         buttons = (self.files, self.folder, *self.samples.values())
         for number, each in enumerate(buttons):
             layout.addWidget(each, len(_STEPS) + number // 2, number % 2)
+        self.recent = button(
+            "Recent…", "Go on with a volume where you left it", self._ask_recent
+        )
+        self.recent.setEnabled(bool(recent()))
+        layout.addWidget(self.recent, len(_STEPS) + len(buttons) // 2, 0, 1, 2)
         workbench.bound.connect(self._on_bound)
 
     def _on_bound(self) -> None:
         self.setVisible(self._workbench.session is None)
+        self.recent.setEnabled(bool(recent()))
+
+    def _ask_recent(self) -> None:
+        menu = QMenu(self)
+        fill_recent(menu, lambda path: open_paths(self._workbench, [str(path)]))
+        menu.exec(self.recent.mapToGlobal(self.recent.rect().bottomLeft()))

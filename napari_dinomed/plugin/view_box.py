@@ -42,6 +42,13 @@ class ViewBox(QGroupBox):
         for each in self.planes.values():
             layout.addWidget(each)
             self._group.addButton(each)
+        key = KEYMAP[Action.FOUR]
+        self.four = toggle(
+            "Four",
+            f"{_begun_large(key.does)} ({key.shown})",
+            lambda: workbench.asked_for_four.emit(),
+        )
+        layout.addWidget(self.four)
         workbench.bound.connect(self._on_bound)
         workbench.turned.connect(self._follow)
         self.setEnabled(False)

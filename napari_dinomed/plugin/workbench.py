@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from napari_dinomed.session.computing import Asks, Deliver
 
 
+# Pixels of an outline: one is hard to see on a scan.
+_OUTLINE = 2
 # By the name of a tool: whose layer it works on, and that layer's mode.
 _TOOLS = {
     "point": ("prompts", "add"),
@@ -92,6 +94,7 @@ class Workbench:
     asked_for_help = Signal()
     judged = Signal(bool)
     """The case under review is accepted, or rejected."""
+    asked_for_four = Signal()
     acted = Signal(Activity)
     said = Signal(str)
     failed = Signal(str)
@@ -120,7 +123,7 @@ class Workbench:
         self._tool = "point"
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
         self._window = 0
-        self._keys = Keys(self)
+        self.keys = Keys(self)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_mode)
@@ -171,9 +174,9 @@ class Workbench:
         )
         self._listen(session)
         measuring = self._measure(session)
-        self._keys.bind(sheet, image)
+        self.keys.bind(sheet, image)
         self._surface = Surface(self.viewer, sheet.result.layer, self.go_to)
-        self._mouse = Mouse(self.viewer, image, sheet.layers, self._label_at)
+        self._mouse = Mouse(self.viewer, image, sheet.layers, self.label_at)
         self._solid = SliceAmongLabels(self.viewer, image)
         for layer in sheet.layers:
             layer.events.mode.connect(self._on_mode)
@@ -216,6 +219,7 @@ class Workbench:
             self.turned,
             self.asked_for_help,
             self.judged,
+            self.asked_for_four,
             self.acted,
             self.said,
             self.failed,
@@ -230,13 +234,13 @@ class Workbench:
         dims.events.order.disconnect(self._on_view)
         dims.events.order.disconnect(self._on_turned)
         dims.events.ndisplay.disconnect(self._on_turned)
-        self._keys.end()
+        self.keys.end()
 
     def _let_go(self) -> Sheet | None:
         """End the session; its layers, where there were any."""
         session, sheet, hearing = self.session, self.sheet, self._hearing
         if self.image is not None:
-            self._keys.free(self.image)
+            self.keys.free(self.image)
             self.image.events.data.disconnect(self._on_other_voxels)
         for part in (self._measuring, self._mouse, self._solid, self._surface):
             if part is not None:
@@ -570,6 +574,12 @@ class Workbench:
             layer = self.sheet.result.layer
             layer.visible = not layer.visible
 
+    def toggle_outline(self) -> None:
+        """Show the segmentation as outlines, or filled again."""
+        if self.sheet is not None:
+            layer = self.sheet.result.layer
+            layer.contour = 0 if layer.contour else _OUTLINE
+
     # Inside
 
     def _show(self, before: Document, after: Document) -> None:
@@ -597,7 +607,7 @@ class Workbench:
         document = self.require().document
         self.aim(self.label if document.has(self.label) else document.labels[-1].id)
 
-    def _label_at(self, place: Any, **about: Any) -> str:
+    def label_at(self, place: Any, **about: Any) -> str:
         """Name of the label at a place in the world; empty where there is none."""
         session, sheet = self.session, self.sheet
         if session is None or sheet is None:

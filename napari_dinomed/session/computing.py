@@ -20,6 +20,7 @@ from napari_dinomed.engine.messages import (
     CloseVolume,
     Encoded,
     EncodeVolume,
+    EstimateEncoding,
     Event,
     Notice,
     Progress,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.engine.asked import Call, OnEvent
-    from napari_dinomed.engine.messages import Request
+    from napari_dinomed.engine.messages import Estimated, Request
     from napari_dinomed.engine.place import Place
     from napari_dinomed.volume import Volume, Window
 
@@ -273,6 +274,25 @@ class Computing:
         call = self._submit(request, self._take_encoded, self._lose_encoding)
         if self._encoding is not None and self._encoding.number == number:
             self._encoding = replace(self._encoding, call=call)
+
+    def estimate(self, take: Callable[[Estimated], None]) -> None:
+        """Ask what features will take; nothing is told where they are there or coming."""
+        if self._encoding is not None or self.is_paused:
+            return
+        sight = self._sight()
+        try:
+            if self._given != sight.others:
+                self._give(self._seen(), sight.others)
+        except DinomedError:
+            # The click that needs them says so.
+            return
+        request = EstimateEncoding(self._name, sight.encoder, sight.window)
+
+        def told(found: Estimated) -> None:
+            if self._encoding is None and sight == self._sight():
+                take(found)
+
+        self._submit(request, told, lambda _: None)
 
     def run(
         self, make: Callable[[str, int], ModelRequest], take: Callable[[Any], None]

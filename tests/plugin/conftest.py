@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import collections
+import os
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +17,14 @@ from napari.layers import Image
 from napari_dinomed.plugin.layers import image_options
 from napari_dinomed.plugin.workbench import Workbench
 from tests.fakes import FakeEngine
+
+
+def needs_display(test):
+    """Mark a test of a file that mostly needs no window."""
+    has_one = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    is_bare = sys.platform.startswith("linux") and not has_one
+    test = pytest.mark.skipif(is_bare, reason="needs a display; run under xvfb-run")(test)
+    return pytest.mark.display(test)
 
 
 class Loop:
@@ -31,6 +42,15 @@ class Loop:
                 return
             self.waiting.popleft()()
         raise AssertionError("the loop does not come to rest")
+
+    def wait(self, until):
+        """Run what threads deliver until something is so."""
+        end = time.monotonic() + 30
+        self.run()
+        while not until():
+            assert time.monotonic() < end, "it did not happen"
+            time.sleep(0.005)
+            self.run()
 
 
 @pytest.fixture

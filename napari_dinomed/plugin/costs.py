@@ -1,0 +1,49 @@
+"""What features will take, in words: short for the panel, whole for its tool tip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_dinomed.engine.messages import Estimated
+
+_MINUTE, _HOUR = 60, 3600
+
+
+def in_short(found: Estimated) -> str:
+    """One line."""
+    if not found.slices:
+        return f"Features are on disk already · {found.device}"
+    warning = "!" if found.memory > found.free_memory else ""
+    return (
+        f"Features first: about {duration(found.seconds)}, {size(found.memory)} of "
+        f"memory{warning}, {size(found.disk)} on disk"
+    )
+
+
+def in_full(found: Estimated) -> str:
+    """What is known, sentence by sentence."""
+    said = [
+        f"{found.slices:,} slices are to be computed on {found.device}, in about "
+        f"{duration(found.seconds)} as a few that were timed now.",
+        f"Features and labels take {size(found.memory)} of memory, of which "
+        f"{size(found.free_memory)} are free.",
+        f"On disk they take {size(found.disk)}; {size(found.free_disk)} are free.",
+    ]
+    if found.memory > found.free_memory:
+        said.append("Close other programs, or open a coarser level or a part.")
+    return "\n".join(said)
+
+
+def duration(seconds: float) -> str:
+    """A time as one waits for it."""
+    if seconds < _MINUTE:
+        return f"{max(1, round(seconds))} s"
+    if seconds < _HOUR:
+        return f"{round(seconds / _MINUTE)} min"
+    return f"{seconds / _HOUR:.1f} h"
+
+
+def size(count: float) -> str:
+    """Bytes, as disks and memories are sold."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

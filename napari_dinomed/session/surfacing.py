@@ -1,0 +1,80 @@
+"""Surfaces of a document's labels, which follow it.
+
+In: documents, one after another. Out: a mesh for each label that became another, made
+beside the window's thread; labels that did not change are not made again.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_dinomed.annotation.mask import EMPTY
+from napari_dinomed.finish.surface import shown_surface
+
+if TYPE_CHECKING:
+    from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.mask import Mask
+    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.volume import Geometry
+
+
+class Surfacing:
+    """Makes surfaces of the labels of a volume's documents, of the newest one only.
+
+    Parameters
+    ----------
+    geometry
+        The volume's grid.
+    deliver
+        Runs a function on the thread that is told.
+    """
+
+    surfaced = Signal(int, object)
+    """A label, and its `Mesh` in voxel indices; None where it has no voxels any more."""
+
+    def __init__(self, geometry: Geometry, deliver: Deliver) -> None:
+        self._geometry = geometry
+        self._deliver = deliver
+        self._made: dict[int, Mask] = {}
+        self._wanted: Document | None = None
+        self._lock = threading.Lock()
+        self._is_running = self._is_over = False
+
+    def follow(self, document: Document) -> None:
+        """Make a document's surfaces soon; one that waits gives way to it."""
+        with self._lock:
+            self._wanted = document
+            if self._is_running or self._is_over:
+                return
+            self._is_running = True
+        threading.Thread(target=self._run, name="surfaces", daemon=True).start()
+
+    def end(self) -> None:
+        """Make nothing from now on."""
+        self.surfaced.disconnect()
+        with self._lock:
+            self._wanted, self._is_over = None, True
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                document, self._wanted = self._wanted, None
+                self._is_running = document is not None
+            if document is None:
+                return
+            for number in self._made.keys() | {label.id for label in document.labels}:
+                if self._is_over or self._wanted is not None:
+                    break
+                self._make(number, document.mask(number))
+
+    def _make(self, number: int, mask: Mask) -> None:
+        if self._made.get(number, EMPTY) == mask:
+            return
+        mesh = shown_surface(mask, self._geometry) if mask else None
+        self._made[number] = mask
+        if not self._is_over:
+            self._deliver(partial(self.surfaced.emit, number, mesh))

@@ -1,0 +1,112 @@
+"""Before features are computed: what they take, what can be fetched, which suits best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QMessageBox, QPushButton
+
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.engine.messages import (
+    EncoderInfo,
+    EncodeVolume,
+    Estimated,
+    EstimateEncoding,
+    FetchWeights,
+)
+from napari_dinomed.plugin.costs import in_full, in_short
+from napari_dinomed.plugin.image_box import ImageBox
+from napari_dinomed.plugin.offer import offer_of
+from napari_dinomed.settings import load_settings
+from tests.fakes import FakeEngine
+from tests.plugin.conftest import needs_display
+
+DINO = EncoderInfo("dinov3-s", "DINOv3 S", 1536, 21, "DINOv3 License", False, None)
+
+
+def test_costs_are_said_in_units_that_one_waits_and_pays_in():
+    found = Estimated("e", "CPU", 30, 95, 2 * 10**9, 3 * 10**8, 10**9, 10**11)
+    said = in_short(found)
+    assert said == "Features first: about 2 min, 2.0 GB of memory!, 300 MB on disk"
+    assert "1.0 GB are free" in in_full(found)
+    assert "open a coarser level" in in_full(found)
+    there = Estimated("e", "CPU", 0, 0, 1, 0, 10**9, 10**11)
+    assert "on disk already" in in_short(there)
+
+
+def test_an_offer_says_size_place_licence_and_use():
+    said = offer_of(DINO)
+    for part in ("84 MB", "huggingface.co", "DINOv3 License", "weights", "Compare"):
+        assert part in said
+
+
+@pytest.fixture
+def box(bench, loop, qtbot):
+    made = ImageBox(bench, bench._engine, loop.deliver, FakeEngine)
+    qtbot.addWidget(made)
+    made.show()
+    loop.run()
+    return made
+
+
+def choose(box, loop, name):
+    place = box.encoders.findData(name)
+    box.encoders.setCurrentIndex(place)
+    box.encoders.activated.emit(place)
+    loop.run()
+
+
+@needs_display
+def test_choosing_an_encoder_foretells_what_it_takes(box, engine, loop):
+    choose(box, loop, "filters")
+    assert len(engine.of(EstimateEncoding)) == 1
+    assert box.state.text().startswith("Features first: about 2 min")
+    assert not engine.of(EncodeVolume)
+
+
+@needs_display
+def test_weights_are_fetched_only_when_that_is_agreed_to(box, engine, loop, monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    said, answer = [], [QMessageBox.StandardButton.No]
+    monkeypatch.setattr(
+        QMessageBox, "question", lambda *about: said.append(about[2]) or answer[0]
+    )
+    assert box.offer.isVisible()
+    box.offer.click()
+    loop.run()
+    assert not engine.of(FetchWeights)
+    assert "84 MB" in said[0]
+    assert load_settings().accepted_licences == ()
+    engine.holds = (FetchWeights,)
+    answer[0] = QMessageBox.StandardButton.Yes
+    box.offer.click()
+    assert engine.of(FetchWeights)[0].request.encoder == "dinov3-s"
+
+
+@needs_display
+def test_offline_it_is_said_how_they_come_by_hand(box, engine, loop, monkeypatch):
+    said = []
+    monkeypatch.setattr(QMessageBox, "information", lambda *about: said.append(about[2]))
+    box.offer.click()
+    loop.run()
+    assert not engine.of(FetchWeights)
+    assert "weights add FILE --as dinov3-s" in said[0]
+
+
+@needs_display
+def test_encoders_are_compared_on_labels_and_one_is_taken(box, bench, loop):
+    said = []
+    bench.failed.connect(said.append)
+    box.compare.click()
+    assert "There is no label to compare by" in said[0]
+    document = bench.session.document
+    bench.session.change(document.with_edit(Mask.of(np.ones((2, 2, 2), bool)), 1), "paint")
+    loop.run()
+    dialog = box._open_comparison(bench.session)
+    loop.run()
+    assert dialog.table.rowCount() == 1
+    assert [dialog.table.item(0, column).text() for column in (2, 3)] == ["0.800", "0.700"]
+    assert dialog.table.cellWidget(0, 1).text() == "0.80"
+    bench.choose_encoder("dinov3-s")
+    dialog.findChildren(QPushButton)[-1].click()
+    assert bench.session.document.choices.encoder == "filters"
