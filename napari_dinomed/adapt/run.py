@@ -33,12 +33,12 @@ from napari_dinomed.features.adapter import (
     AdapterHeader,
     Scale,
     Trial,
-    known_as,
-    split_name,
 )
 from napari_dinomed.features.backbone import BackboneEncoder
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.lora import insert, require_blocks
+from napari_dinomed.features.naming import EncoderName
+from napari_dinomed.features.weights import locate_weights
 from napari_dinomed.segment.heads import LinearProbe
 
 if TYPE_CHECKING:
@@ -130,28 +130,36 @@ def adapt(
     ModelError, WeightsError
         Where there is too little to learn from, or no transformer to teach.
     """
-    if split_name(encoder_name)[1] is not None:
+    asked = EncoderName.parse(encoder_name)
+    if asked.adapter is not None:
         raise ModelError(
-            f"Expected an encoder without an adapter, got {known_as(encoder_name)}: "
-            "adapters are made one for each data set, not one on the other."
+            f"Expected an encoder without an adapter, got {asked}: adapters are made one "
+            "for each data set, not one on the other."
         )
-    if encoder_name == FILTERS.name:
+    if asked.base == FILTERS.name:
         raise ModelError(
             "Expected a vision transformer to adapt, got the built-in filters."
         )
     encoder = BackboneEncoder.from_name(encoder_name, device, notice)
     require_blocks(encoder.model)
     material = painted(lessons, encoder, window)
+    usual = encoder.seen_as(locate_weights(asked.base)[1])
     blocks = _blocks(encoder, choices)
     key = _key(lessons, encoder, window, choices)
     adapters = insert(encoder.model, choices.rank, blocks)
     run = _Run(encoder, adapters, material, choices, Autosave(key))
+    if usual.signature != encoder.signature:
+        run.try_as_usual(usual, painted(lessons, usual, window))
     yield from run.steps()
+    first = material.first
+    modality = first.stack.volume.modality
     header = AdapterHeader(
-        known_as(encoder_name),
+        str(replace(asked, side=None, blocks=None)),
         encoder.weights_hash,
-        material.first.stack.volume.modality,
-        Scale.of(material.first.stack.volume, material.first.plan),
+        modality,
+        Scale.of(first.stack.volume, first.plan),
+        encoder.spec.sides[modality],
+        encoder.spec.blocks,
         choices.rank,
         blocks,
         choices.rate,
@@ -182,13 +190,24 @@ class _Run:
         self.material, self.choices, self.autosave = material, choices, autosave
         self.tensors: dict[str, torch.Tensor] = {}
         self._frozen: list[tuple[float | None, ...]] = []
+        self._usual: list[tuple[float | None, ...]] = []
         self._place, self._kept = autosave.read()
         self._parts: tuple[int | None, ...] = (*material.parts, None)
 
-    def steps(self) -> Iterator[Step]:
-        """Teach and try one pupil after the other."""
+    def try_as_usual(self, encoder: BackboneEncoder, material: Painted) -> None:
+        """Try what the frozen encoder tells where it is shown slices as it usually is."""
+        self._forget()
+        shown = list(show(material.slices, encoder))
+        self._usual = [self._tried(shown, part) for part in material.parts]
+
+    def _forget(self) -> None:
+        """Have the encoder frozen: adapters that do nothing."""
         for adapter in self.adapters.values():
             adapter.begin(torch.Generator())
+
+    def steps(self) -> Iterator[Step]:
+        """Teach and try one pupil after the other."""
+        self._forget()
         begun = time.perf_counter()
         shown = list(show(self.material.slices, self.encoder))
         encoding = time.perf_counter() - begun
@@ -228,12 +247,12 @@ class _Run:
         rows = []
         pairs = [(name, readout) for name in self.material.names for readout in READOUTS]
         for number, (name, readout) in enumerate(pairs):
-            frozen, adapted = (
+            frozen, adapted, usual = (
                 tuple(dice for one in side if (dice := one[number]) is not None)
-                for side in (self._frozen, self._place.dice)
+                for side in (self._frozen, self._place.dice, self._usual)
             )
             if len(frozen) == len(self._frozen):
-                rows.append(Trial(name, readout, frozen, adapted))
+                rows.append(Trial(name, readout, frozen, adapted, usual))
         return tuple(rows)
 
     def _pupil(
