@@ -42,7 +42,7 @@ from napari_dinomed.features.weights import locate_weights
 from napari_dinomed.segment.heads import LinearProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from napari_dinomed.adapt.painted import Lesson, Painted
     from napari_dinomed.features.encoder import Notice
@@ -106,7 +106,7 @@ def adapt(
     device: str,
     choices: Choices,
     notice: Notice,
-) -> Iterator[Step | Adapter]:
+) -> Iterator[Step | Adapter | None]:
     """Adapt an encoder to labelled volumes.
 
     Parameters
@@ -123,7 +123,7 @@ def adapt(
     Yields
     ------
     Step
-        After each lesson; the adapter is last.
+        After each lesson; the adapter is last. None where it may be interrupted.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def adapt(
     adapters = insert(encoder.model, choices.rank, blocks)
     run = _Run(encoder, adapters, material, choices, Autosave(key))
     if usual.signature != encoder.signature:
-        run.try_as_usual(usual, painted(lessons, usual, window))
+        yield from run.try_as_usual(usual, painted(lessons, usual, window))
     yield from run.steps()
     first = material.first
     modality = first.stack.volume.modality
@@ -194,10 +194,10 @@ class _Run:
         self._place, self._kept = autosave.read()
         self._parts: tuple[int | None, ...] = (*material.parts, None)
 
-    def try_as_usual(self, encoder: BackboneEncoder, material: Painted) -> None:
+    def try_as_usual(self, encoder: BackboneEncoder, material: Painted) -> Iterator[None]:
         """Try what the frozen encoder tells where it is shown slices as it usually is."""
         self._forget()
-        shown = list(show(material.slices, encoder))
+        shown = yield from _one_by_one(show(material.slices, encoder))
         self._usual = [self._tried(shown, part) for part in material.parts]
 
     def _forget(self) -> None:
@@ -205,11 +205,11 @@ class _Run:
         for adapter in self.adapters.values():
             adapter.begin(torch.Generator())
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[Step | None]:
         """Teach and try one pupil after the other."""
         self._forget()
         begun = time.perf_counter()
-        shown = list(show(self.material.slices, self.encoder))
+        shown = yield from _one_by_one(show(self.material.slices, self.encoder))
         encoding = time.perf_counter() - begun
         self._frozen = [self._tried(shown, part) for part in self.material.parts]
         self._require_a_trial()
@@ -222,7 +222,10 @@ class _Run:
                 restore(pupil, self._place.done, self._kept)
                 self._kept = {}
             clock = time.perf_counter()
-            for _ in pupil.teach():
+            for loss in pupil.teach():
+                if loss is None:
+                    yield None
+                    continue
                 each, clock = time.perf_counter() - clock, time.perf_counter()
                 self._place = replace(self._place, done=pupil.done)
                 if pupil.done % EPOCH == 0:
@@ -231,7 +234,8 @@ class _Run:
             if part is None:
                 self.tensors = pupil.tensors()
                 return
-            tried = self._tried(list(show(self.material.slices, self.encoder)), part)
+            adapted = yield from _one_by_one(show(self.material.slices, self.encoder))
+            tried = self._tried(adapted, part)
             self._place = Place(number + 1, 0, (*self._place.dice, tried))
             self.autosave.write(self._place, None)
 
@@ -287,9 +291,12 @@ class _Run:
             pupil = self._pupil(shown, self.material.parts[0], side, 1)
             needed, seconds = cost_of_a_crop(pupil)
             side = pupil.course.side
-            many = int(_SHARE * _free(self.encoder.torch_device) / needed)
+            device = self.encoder.torch_device
+            many = int(_SHARE * _free(device) / needed)
             if many:
-                return side, min(many, CROPS), seconds * CROPS
+                # On a processor several at once are no faster, and keep clicks waiting.
+                most = 1 if device.type == "cpu" else CROPS
+                return side, min(many, most), seconds * CROPS
             if side // 2 < _LEAST_SIDE:
                 raise ModelError(
                     f"Teaching this encoder takes {needed / 1e9:.2g} GB of memory for a "
@@ -314,6 +321,15 @@ class _Run:
             f"{step.total} lessons{gone}: about {step.seconds / 60:.0f} min on "
             f"{self.encoder.device}."
         )
+
+
+def _one_by_one(shown: Iterator[Shown]) -> Generator[None, None, list[Shown]]:
+    """All that is shown; it may be interrupted between any two."""
+    found = []
+    for one in shown:
+        found.append(one)
+        yield None
+    return found
 
 
 def _free(device: torch.device) -> int:

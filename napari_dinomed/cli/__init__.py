@@ -15,6 +15,7 @@ from napari_dinomed.cli import (
     finish,
     housekeeping,
     segment,
+    study,
     taught,
     volumes,
 )
@@ -41,6 +42,7 @@ app.command()(housekeeping.engine)
 app.command()(doctor.doctor)
 app.add_typer(housekeeping.weights, name="weights")
 app.add_typer(housekeeping.cache, name="cache")
+bench.bench.command("study")(study.study)
 app.add_typer(bench.bench, name="bench")
 
 

@@ -128,7 +128,7 @@ def print_adapter(header: AdapterHeader) -> None:
         )
 
 
-def _written(steps: Iterator[Step | Adapter], out: Path) -> AdapterHeader:
+def _written(steps: Iterator[Step | Adapter | None], out: Path) -> AdapterHeader:
     """Run to the end behind a bar, and write the adapter that comes last."""
     from napari_dinomed.adapt.run import Step
 
@@ -136,7 +136,7 @@ def _written(steps: Iterator[Step | Adapter], out: Path) -> AdapterHeader:
         for step in steps:
             if isinstance(step, Step):
                 on_step(step)
-            else:
+            elif step is not None:
                 step.write(out)
                 header = step.header
     return header

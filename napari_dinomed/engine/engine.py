@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.engine.adapting import adapting
 from napari_dinomed.engine.encoding import (
     Encoding,
     PlaneTokens,
@@ -23,6 +24,7 @@ from napari_dinomed.engine.encoding import (
 )
 from napari_dinomed.engine.memory import within_memory
 from napari_dinomed.engine.messages import (
+    AdaptEncoder,
     Begun,
     Closed,
     CloseVolume,
@@ -124,6 +126,8 @@ class Engine:
             return self._fetch(request)
         if isinstance(request, Prepare):
             return self._prepare(request)
+        if isinstance(request, AdaptEncoder):
+            return adapting(self._volume(request.volume).volume, request)
         return self._of_encoded(request)
 
     def run(self, request: Request, on_event: Callable[[Event], None] | None = None) -> Any:
@@ -173,6 +177,7 @@ class Engine:
                 request.geometry,
                 request.modality,
                 others=tuple(request.others),
+                colours=request.colours if request.colours.size else None,
             )
         volume.require_content()
         self._opened[request.volume] = OpenedVolume(volume)

@@ -20,6 +20,7 @@ from napari_dinomed.annotation.labels import Label, LabelId
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.packing import Blobs, PackedMask
 from napari_dinomed.annotation.prompts import Prompts
+from napari_dinomed.features.adapter import AdapterHeader
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.io import Origin, Pick, Source
 from napari_dinomed.taught.header import Header
@@ -47,6 +48,8 @@ class OpenVolume:
         The volume.
     others
         (n, z, y, x), further images of the same voxels; see `Volume`.
+    colours
+        (z, y, x, 3) of a picture in colour; empty where it is grey.
     """
 
     volume: str
@@ -54,6 +57,7 @@ class OpenVolume:
     geometry: Geometry
     modality: Modality
     others: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint16))
+    colours: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 3), np.uint8))
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,41 @@ class TeachModel:
     encoding: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class AdaptEncoder:
+    """Adapt an encoder to labelled slices, and try it where it was not taught.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    encoder
+        Name of a transformer.
+    out
+        Path of the adapter.
+    labels
+        (z, y, x), the number of each voxel's label. A slice without any is taken for not
+        painted, another one for painted all over.
+    legend
+        What the numbers stand for.
+    window
+        Name of the window that the encoder sees; the volume's own if empty.
+    device
+        Where to compute.
+    lessons
+        How many, for each trial and for what is kept.
+    """
+
+    volume: str
+    encoder: str
+    out: str
+    labels: Array
+    legend: tuple[Label, ...]
+    window: str = ""
+    device: str = "auto"
+    lessons: int = 80
+
+
 @dataclass(frozen=True)
 class FetchWeights:
     """Download an encoder's weights."""
@@ -221,6 +260,7 @@ Request = (
     | SegmentVolume
     | ProposeLabels
     | TeachModel
+    | AdaptEncoder
     | FetchWeights
     | Prepare
 )
@@ -231,6 +271,8 @@ def open_request(name: str, volume: Volume) -> OpenVolume | OpenSource:
     if volume.is_lazy and isinstance(volume.origin, Origin):
         return OpenSource(name, volume.origin.source, volume.origin.pick)
     request = OpenVolume(name, np.asarray(volume.array), volume.geometry, volume.modality)
+    if volume.colours is not None:
+        return replace(request, colours=np.ascontiguousarray(volume.colours))
     if not volume.others:
         return request
     return replace(request, others=np.stack(volume.others))
@@ -245,6 +287,8 @@ class Stage(StrEnum):
     """Their features are computed, or read from disk."""
     LESSONS = "lessons"
     """What was painted is learnt from."""
+    ADAPTING = "lessons of the encoder"
+    """An encoder is adapted; the subject says how long that takes yet."""
     FETCHING = "bytes"
     """Weights."""
     MEASURING = "measuring"
@@ -454,6 +498,13 @@ class Taught:
 
 
 @dataclass(frozen=True)
+class Adapted:
+    """Result of `AdaptEncoder`: what was written, and how it did."""
+
+    header: AdapterHeader
+
+
+@dataclass(frozen=True)
 class Closed:
     """Result of `CloseVolume`."""
 
@@ -531,6 +582,7 @@ Result = (
     | Segmented
     | Proposed
     | Taught
+    | Adapted
     | Closed
     | Fetched
     | Prepared
@@ -550,11 +602,12 @@ _TYPES: dict[str, type[Any]] = {
             SegmentVolume,
             ProposeLabels,
             TeachModel,
+            AdaptEncoder,
             FetchWeights,
             Prepare,
         ),
         *(Progress, Begun, Notice, SliceLabels),
-        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Closed),
+        *(Described, Opened, Encoded, Segmented, Proposed, Taught, Adapted, Closed),
         *(Fetched, Prepared),
         *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import TypeAdapter
-from safetensors.torch import save
 
 from napari_dinomed import __version__
 from napari_dinomed.errors import WeightsError
@@ -204,6 +203,8 @@ class Adapter:
 
     def write(self, path: Path) -> None:
         """Write the file; an old one is replaced once all is written."""
+        from safetensors.torch import save
+
         contiguous = {name: one.half().contiguous() for name, one in self.tensors.items()}
         with replacing(path) as temporary:
             temporary.write_bytes(save(contiguous, KIND.metadata(self.header)))

@@ -127,8 +127,8 @@ def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
     ReadError
         Where it is missing, of no known format, or damaged.
     VolumeError
-        Where it holds something other than one grey volume, or several and none of them
-        was picked.
+        Where it holds something other than one volume, grey or in colour, or several and
+        none of them was picked.
     """
     source = Source.of(given)
     for folder in {path.parent for path in source.paths} | set(source.paths):
@@ -150,9 +150,15 @@ def read_labels(given: Given, pick: Pick = FIRST) -> tuple[NDArray[np.int64], Vo
     Raises
     ------
     ReadError
-        As `read_volume`, and where values are not whole numbers from 0.
+        As `read_volume`, and where values are not whole numbers from 0; a picture in
+        colour has no numbers of labels.
     """
     volume = read_volume(given, pick)
+    if volume.colours is not None:
+        raise ReadError(
+            f"Expected whole-numbered labels from 0 in {Source.of(given)}, got a picture "
+            "in colour. Save labels as numbers, or pick one of its channels."
+        )
     values = np.asarray(volume.array)
     if values.dtype.kind == "f" and np.isfinite(values).all():
         nearest = np.rint(values)

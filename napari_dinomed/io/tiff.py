@@ -10,7 +10,6 @@ import numpy as np
 import tifffile
 import zarr
 
-from napari_dinomed.errors import VolumeError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.claims import (
     DEFLATED,
@@ -27,6 +26,7 @@ from napari_dinomed.io.format import (
     Format,
     Origin,
     as_labels,
+    coloured,
     spaced,
     take_along,
     take_picked,
@@ -82,11 +82,18 @@ class Tiff(Format):
         """Time points, and channels or colours."""
         with tifffile.TiffFile(source.path) as tiff:
             lengths = _lengths(tiff.series[0])
-        channels = lengths.get("C", lengths.get("S", 1))
-        return Contents(frames=lengths.get("T", 1), channels=channels)
+        return Contents(
+            frames=lengths.get("T", 1),
+            channels=lengths.get("C", 1),
+            has_colours="S" in lengths,
+        )
 
     def read(self, source: Source, pick: Pick) -> Volume:
-        """Read one grey stack with the pixel size that the file's metadata give."""
+        """Read one stack with the pixel size that the file's metadata give.
+
+        Colours that pages hold side by side are read as such, unless one is picked;
+        channels that are stained one by one are grey.
+        """
         with tifffile.TiffFile(source.path) as tiff:
             series = tiff.series[0]
             parents = {page.parent for page in series.pages if page}
@@ -95,11 +102,16 @@ class Tiff(Format):
             for page in _keyframes(series):
                 _watch(page, source.name)
             array = _voxels(series, source.name).reshape(series.shape)
+            is_coloured = "S" in _axes(series) and pick.channel is None
             array = _stack(array, _axes(series), pick, source.name)
             spacing, unit = _spacing(tiff)
             files = tuple(Path(parent.filehandle.path) for parent in parents)
             legend = _legend(tiff)
-        volume = spaced(array, spacing, unit)
+        volume = (
+            coloured(array, spacing, unit, source.name)
+            if is_coloured
+            else spaced(array, spacing, unit)
+        )
         volume = replace(volume, origin=Origin(source, pick, files))
         return volume if legend is None else as_labels(volume, legend)
 
@@ -194,12 +206,14 @@ def _lengths(series: tifffile.TiffPageSeries) -> dict[str, int]:
 
 
 def _stack(array: Any, axes: str, pick: Pick, name: str) -> Any:
-    """The (z, y, x) array of one time point and channel."""
+    """The (z, y, x) array of one time point and channel, or (z, y, x, colours)."""
     if "S" in axes and pick.channel is None:
-        raise VolumeError(
-            f"Expected grey values, got colour (axes {axes}, shape {array.shape}) in "
-            f"{name}. Pick one of its channels, or convert it to grey."
-        )
+        at = axes.index("S")
+        channels = [
+            _stack(take_along(array, at, channel, name), axes.replace("S", ""), pick, name)
+            for channel in range(array.shape[at])
+        ]
+        return np.stack(channels, axis=-1)
     for axis in reversed(range(len(axes))):
         if axes[axis] not in "TCSZYX" and array.shape[axis] == 1:
             array = take_along(array, axis, None, name)

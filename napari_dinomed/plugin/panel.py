@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_dinomed.plugin.adapt_box import AdaptBox
 from napari_dinomed.plugin.bridge import Bridge
 from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.engines import APPLICATION
@@ -72,6 +73,7 @@ class Panel(QWidget):
         self.result_box = ResultBox(self.workbench)
         self.sight_box = SightBox(self.workbench)
         self.model_box = ModelBox(self.workbench)
+        self.adapt_box = AdaptBox(self.workbench, asked, self._bridge.deliver)
         self.start_box = StartBox(self.workbench)
         self._status = QLabel(_DISCLAIMER)
         self._status.setWordWrap(True)
@@ -107,6 +109,7 @@ class Panel(QWidget):
             self.finish_box,
             self.sight_box,
             self.model_box,
+            self.adapt_box,
         ):
             boxes.addWidget(box)
             tighten(box)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.volume.colours import brightest
 from napari_dinomed.volume.volume import sample
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def robust_window(array: Any) -> Window:
 def choose_window(volume: Volume, name: str | None = None) -> Window:
     """The window called ``name``; else the file's own, else CT abdomen, else percentiles.
 
+    Of a picture in colour all that its pixels can hold, as encoders were trained: a stain
+    is as dark as it is.
+
     Parameters
     ----------
     volume
@@ -87,6 +91,8 @@ def choose_window(volume: Volume, name: str | None = None) -> Window:
         return robust_window(volume.array)
     if volume.window is not None:
         return volume.window
+    if volume.colours is not None:
+        return Window(0.0, brightest(volume), "colours")
     if name is None and volume.modality == "CT":
         return CT_PRESETS["abdomen"]
     return robust_window(volume.array)
