@@ -48,12 +48,16 @@ class Pick:
         Channel, from 0; the first if None.
     resample
         Whether slices that are unevenly spaced or sheared are brought to an even grid.
+    region
+        First row and column, and number of rows and columns, of the level that is read;
+        all of it if None.
     """
 
     part: str | None = None
     frame: int | None = None
     channel: int | None = None
     resample: bool = False
+    region: tuple[int, int, int, int] | None = None
 
 
 FIRST = Pick()

@@ -27,6 +27,7 @@ from napari_dinomed.io.nrrd import Nrrd
 from napari_dinomed.io.ome_zarr import OmeZarr
 from napari_dinomed.io.pictures import Pictures
 from napari_dinomed.io.pieces import first_line, one_error
+from napari_dinomed.io.region import region_of
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
 from napari_dinomed.io.zipped import unpacked
@@ -136,6 +137,8 @@ def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
             recover(folder)
     with _opened(source) as (inside, format_), one_error(source.name, format_.name):
         volume = format_.read(inside, pick)
+        if pick.region is not None:
+            volume = region_of(volume, pick.region)
     return replace(volume, origin=_origin(volume, source, inside, pick))
 
 
