@@ -29,10 +29,10 @@ from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_volume, write_image, write_labels
 from napari_dinomed.volume import Volume
 
-# Grey matter has an SUV of some 6, so what is hottest in a template is set to 8.
-_HOTTEST = 8.0
-# Radii in mm and uptake: foci of .3 to 7 ml, the faintest as hot as cortex.
-_RADII, _UPTAKE = (4.0, 12.0), (8.0, 18.0)
+# What is hottest in a template is set to 5: lesions are sought in organs of SUV 1 to 5.
+_HOTTEST = 5.0
+# Radii in mm and uptake: foci of .3 to 7 ml. Blurred, small faint ones are as hot as that.
+_RADII, _UPTAKE = (4.0, 12.0), (7.0, 18.0)
 # Full width at half maximum of a scanner's point spread, in mm, and its noise in SUV.
 _SPREAD, _NOISE = 5.0, 0.3
 # A sigma of a Gaussian of that width.
@@ -118,8 +118,8 @@ def main(
     encoder: str = "filters",
     seeds: int = 3,
     lesions: int = 10,
-    clicks: Annotated[list[int] | None, typer.Option()] = None,
-    floor: float = 7.0,
+    clicks: Annotated[list[int] | None, typer.Option(help="1, 3 and 5.")] = None,
+    floor: float = 4.0,
     least: float = 0.2,
 ) -> None:
     """Tell how well lesions are found, mean over seeds."""

@@ -44,7 +44,9 @@ def whole(weights, small, tmp_path_factory):
 
 
 def _steps(weights, lessons, choices=FEW, window=None):
-    return run.adapt(lessons, weights, window, "cpu", choices, lambda _: None)
+    """All that is told of a run, without the places where it may be interrupted."""
+    steps = run.adapt(lessons, weights, window, "cpu", choices, lambda _: None)
+    return (step for step in steps if step is not None)
 
 
 def _adapter(weights, lessons, choices=FEW):
