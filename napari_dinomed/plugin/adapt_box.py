@@ -6,7 +6,14 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel, QProgressBar
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QGroupBox,
+    QLabel,
+    QProgressBar,
+    QSizePolicy,
+)
 
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
 from napari_dinomed.features.naming import EncoderName
@@ -42,6 +49,10 @@ class AdaptBox(QGroupBox):
         )
         self.bar, self.verdict = QProgressBar(), QLabel()
         self.verdict.setWordWrap(True)
+        # Its text would otherwise push the button beside it out of a narrow panel.
+        fixed = QSizePolicy.Policy.Fixed
+        self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, fixed)
+        self.cancel.setSizePolicy(fixed, fixed)
         layout = QGridLayout(self)
         layout.setColumnStretch(0, 1)
         layout.addWidget(self.begin, 0, 0, 1, 2)
