@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 _MOST = 64
 # A class is a byte, and 0 is none of them.
 _MOST_LABELS = 255
-# Parts that what is labelled is divided into for trials: each teaches an encoder.
-_FOLDS = 3
+# Parts that what is labelled is divided into for trials: each teaches an encoder. Of a few
+# slices every one is a part: holding two of four out would leave two to teach.
+_FOLDS, _FEW = 3, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,7 @@ def painted(
             f"Expected at least two {what}, one to teach and one to try, got "
             f"{len(groups)}: label another one."
         )
-    folds = min(_FOLDS, len(groups))
+    folds = len(groups) if len(groups) <= _FEW else _FOLDS
     slices = [
         replace(one, part=number * folds // len(groups))
         for number, group in enumerate(groups)

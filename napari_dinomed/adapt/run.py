@@ -33,16 +33,16 @@ from napari_dinomed.features.adapter import (
     AdapterHeader,
     Scale,
     Trial,
-    known_as,
-    split_name,
 )
 from napari_dinomed.features.backbone import BackboneEncoder
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.lora import insert, require_blocks
+from napari_dinomed.features.naming import EncoderName
+from napari_dinomed.features.weights import locate_weights
 from napari_dinomed.segment.heads import LinearProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from napari_dinomed.adapt.painted import Lesson, Painted
     from napari_dinomed.features.encoder import Notice
@@ -106,7 +106,7 @@ def adapt(
     device: str,
     choices: Choices,
     notice: Notice,
-) -> Iterator[Step | Adapter]:
+) -> Iterator[Step | Adapter | None]:
     """Adapt an encoder to labelled volumes.
 
     Parameters
@@ -123,35 +123,43 @@ def adapt(
     Yields
     ------
     Step
-        After each lesson; the adapter is last.
+        After each lesson; the adapter is last. None where it may be interrupted.
 
     Raises
     ------
     ModelError, WeightsError
         Where there is too little to learn from, or no transformer to teach.
     """
-    if split_name(encoder_name)[1] is not None:
+    asked = EncoderName.parse(encoder_name)
+    if asked.adapter is not None:
         raise ModelError(
-            f"Expected an encoder without an adapter, got {known_as(encoder_name)}: "
-            "adapters are made one for each data set, not one on the other."
+            f"Expected an encoder without an adapter, got {asked}: adapters are made one "
+            "for each data set, not one on the other."
         )
-    if encoder_name == FILTERS.name:
+    if asked.base == FILTERS.name:
         raise ModelError(
             "Expected a vision transformer to adapt, got the built-in filters."
         )
     encoder = BackboneEncoder.from_name(encoder_name, device, notice)
     require_blocks(encoder.model)
     material = painted(lessons, encoder, window)
+    usual = encoder.seen_as(locate_weights(asked.base)[1])
     blocks = _blocks(encoder, choices)
     key = _key(lessons, encoder, window, choices)
     adapters = insert(encoder.model, choices.rank, blocks)
     run = _Run(encoder, adapters, material, choices, Autosave(key))
+    if usual.signature != encoder.signature:
+        yield from run.try_as_usual(usual, painted(lessons, usual, window))
     yield from run.steps()
+    first = material.first
+    modality = first.stack.volume.modality
     header = AdapterHeader(
-        known_as(encoder_name),
+        str(replace(asked, side=None, blocks=None)),
         encoder.weights_hash,
-        material.first.stack.volume.modality,
-        Scale.of(material.first.stack.volume, material.first.plan),
+        modality,
+        Scale.of(first.stack.volume, first.plan),
+        encoder.spec.sides[modality],
+        encoder.spec.blocks,
         choices.rank,
         blocks,
         choices.rate,
@@ -182,15 +190,26 @@ class _Run:
         self.material, self.choices, self.autosave = material, choices, autosave
         self.tensors: dict[str, torch.Tensor] = {}
         self._frozen: list[tuple[float | None, ...]] = []
+        self._usual: list[tuple[float | None, ...]] = []
         self._place, self._kept = autosave.read()
         self._parts: tuple[int | None, ...] = (*material.parts, None)
 
-    def steps(self) -> Iterator[Step]:
-        """Teach and try one pupil after the other."""
+    def try_as_usual(self, encoder: BackboneEncoder, material: Painted) -> Iterator[None]:
+        """Try what the frozen encoder tells where it is shown slices as it usually is."""
+        self._forget()
+        shown = yield from _one_by_one(show(material.slices, encoder))
+        self._usual = [self._tried(shown, part) for part in material.parts]
+
+    def _forget(self) -> None:
+        """Have the encoder frozen: adapters that do nothing."""
         for adapter in self.adapters.values():
             adapter.begin(torch.Generator())
+
+    def steps(self) -> Iterator[Step | None]:
+        """Teach and try one pupil after the other."""
+        self._forget()
         begun = time.perf_counter()
-        shown = list(show(self.material.slices, self.encoder))
+        shown = yield from _one_by_one(show(self.material.slices, self.encoder))
         encoding = time.perf_counter() - begun
         self._frozen = [self._tried(shown, part) for part in self.material.parts]
         self._require_a_trial()
@@ -203,7 +222,10 @@ class _Run:
                 restore(pupil, self._place.done, self._kept)
                 self._kept = {}
             clock = time.perf_counter()
-            for _ in pupil.teach():
+            for loss in pupil.teach():
+                if loss is None:
+                    yield None
+                    continue
                 each, clock = time.perf_counter() - clock, time.perf_counter()
                 self._place = replace(self._place, done=pupil.done)
                 if pupil.done % EPOCH == 0:
@@ -212,7 +234,8 @@ class _Run:
             if part is None:
                 self.tensors = pupil.tensors()
                 return
-            tried = self._tried(list(show(self.material.slices, self.encoder)), part)
+            adapted = yield from _one_by_one(show(self.material.slices, self.encoder))
+            tried = self._tried(adapted, part)
             self._place = Place(number + 1, 0, (*self._place.dice, tried))
             self.autosave.write(self._place, None)
 
@@ -228,12 +251,12 @@ class _Run:
         rows = []
         pairs = [(name, readout) for name in self.material.names for readout in READOUTS]
         for number, (name, readout) in enumerate(pairs):
-            frozen, adapted = (
+            frozen, adapted, usual = (
                 tuple(dice for one in side if (dice := one[number]) is not None)
-                for side in (self._frozen, self._place.dice)
+                for side in (self._frozen, self._place.dice, self._usual)
             )
             if len(frozen) == len(self._frozen):
-                rows.append(Trial(name, readout, frozen, adapted))
+                rows.append(Trial(name, readout, frozen, adapted, usual))
         return tuple(rows)
 
     def _pupil(
@@ -268,9 +291,12 @@ class _Run:
             pupil = self._pupil(shown, self.material.parts[0], side, 1)
             needed, seconds = cost_of_a_crop(pupil)
             side = pupil.course.side
-            many = int(_SHARE * _free(self.encoder.torch_device) / needed)
+            device = self.encoder.torch_device
+            many = int(_SHARE * _free(device) / needed)
             if many:
-                return side, min(many, CROPS), seconds * CROPS
+                # On a processor several at once are no faster, and keep clicks waiting.
+                most = 1 if device.type == "cpu" else CROPS
+                return side, min(many, most), seconds * CROPS
             if side // 2 < _LEAST_SIDE:
                 raise ModelError(
                     f"Teaching this encoder takes {needed / 1e9:.2g} GB of memory for a "
@@ -295,6 +321,15 @@ class _Run:
             f"{step.total} lessons{gone}: about {step.seconds / 60:.0f} min on "
             f"{self.encoder.device}."
         )
+
+
+def _one_by_one(shown: Iterator[Shown]) -> Generator[None, None, list[Shown]]:
+    """All that is shown; it may be interrupted between any two."""
+    found = []
+    for one in shown:
+        found.append(one)
+        yield None
+    return found
 
 
 def _free(device: torch.device) -> int:

@@ -21,7 +21,7 @@ from napari_dinomed.errors import ModelError
 from napari_dinomed.features.device import computing_in, half_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from napari_dinomed.adapt.painted import PaintedSlice
     from napari_dinomed.features.backbone import BackboneEncoder
@@ -166,12 +166,15 @@ class Pupil:
         self.solver = torch.optim.AdamW(self._parameters, course.rate, weight_decay=_DECAY)
         self.done = 0
 
-    def teach(self) -> Iterator[float]:
-        """Give the lessons that are left; after each its loss is yielded."""
+    def teach(self) -> Iterator[float | None]:
+        """Give the lessons that are left; after each its loss is yielded.
+
+        None is yielded where it may be interrupted.
+        """
         while self.done < self.course.lessons:
             for group in self.solver.param_groups:
                 group["lr"] = self.course.rate * _pace(self.done, self.course.lessons)
-            loss = self._lesson()
+            loss = yield from self._lesson()
             self.done += 1
             yield loss
 
@@ -182,7 +185,7 @@ class Pupil:
             layers = self.encoder.layers(images)
         return loss_of(self.head(layers, classes.shape[1:]), classes)
 
-    def _lesson(self) -> float:
+    def _lesson(self) -> Generator[None, None, float]:
         images, classes = self.course.batch(self.done)
         device = self.encoder.torch_device
         self.solver.zero_grad()
@@ -196,6 +199,7 @@ class Pupil:
                 loss = self.loss(image.to(device), own.to(device)) * len(image) / CROPS
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())
+                yield
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{self.encoder.device} ran out of memory while the encoder was taught. "

@@ -79,7 +79,7 @@ def teach_half(
     for step in adapt([_painted(half, slices)], encoder, None, device, choices, say):
         if isinstance(step, Step):
             yield step
-        else:
+        elif step is not None:
             step.write(out)
 
 

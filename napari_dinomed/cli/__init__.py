@@ -18,6 +18,7 @@ from napari_dinomed.cli import (
     housekeeping,
     replay,
     segment,
+    study,
     surface,
     taught,
     volumes,
@@ -50,6 +51,7 @@ app.add_typer(housekeeping.weights, name="weights")
 app.add_typer(housekeeping.cache, name="cache")
 bench.bench.command("soak")(bench_long.bench_soak)
 bench.bench.command("window")(bench_long.bench_window)
+bench.bench.command("study")(study.study)
 app.add_typer(bench.bench, name="bench")
 
 

@@ -34,7 +34,11 @@ def adapt(
     ],
     out: Annotated[Path, typer.Option(help="Adapter to write, NAME.dinoadapt.")],
     encoder: Annotated[
-        str, typer.Option(help="A transformer from 'encoders', or file:PATH.")
+        str,
+        typer.Option(
+            help="A transformer from 'encoders', or file:PATH; with @SIDE it is shown "
+            "slices of so many pixels, which the adapter keeps."
+        ),
     ],
     label: Annotated[
         list[str] | None,
@@ -85,6 +89,7 @@ def describe_adapter(path: Path) -> None:
     table.add_row("kind", header.modality)
     lengths = " × ".join(f"{length:.3g}" for length in scale.spacing)
     table.add_row("spacing", f"{lengths} {scale.unit}, seen at {scale.pixel:.3g}")
+    table.add_row("side, blocks read", f"{header.side}, {header.read}")
     table.add_row("volumes, slices", f"{header.volumes}, {header.slices}")
     table.add_row("rank, blocks", f"{header.rank}, {len(header.blocks)}")
     table.add_row("rate, lessons", f"{header.rate:g}, {header.lessons}")
@@ -95,15 +100,19 @@ def describe_adapter(path: Path) -> None:
 
 def print_adapter(header: AdapterHeader) -> None:
     """What it was taught by, how it did, and whether to use it."""
-    frozen, adapted = (f"Dice, {kind}, by fold" for kind in ("frozen", "adapted"))
-    table = Table("label", "read by", frozen, adapted, "gain")
+    is_as_usual = not any(trial.usual for trial in header.trials)
+    kinds = ["frozen", "adapted"] if is_as_usual else ["as usual", "frozen", "adapted"]
+    columns = (f"Dice, {kind}, by fold" for kind in kinds)
+    table = Table("label", "read by", *columns, "gain")
     for trial in header.trials:
-        before, after = (
-            f"{statistics.fmean(side):.3f}  ({', '.join(f'{dice:.2f}' for dice in side)})"
-            for side in (trial.frozen, trial.adapted)
-        )
+        read = (trial.usual, trial.frozen, trial.adapted)
+        cells = [
+            f"{statistics.fmean(folds):.3f}  ({', '.join(f'{d:.2f}' for d in folds)})"
+            for folds in read
+            if folds
+        ]
         gain = statistics.fmean(trial.gains)
-        table.add_row(trial.label, trial.readout, before, after, f"{gain:+.3f}")
+        table.add_row(trial.label, trial.readout, *cells, f"{gain:+.3f}")
     console.print(table)
     mean, spread = statistics.fmean(header.gains), statistics.stdev(header.gains)
     told = (
@@ -119,7 +128,7 @@ def print_adapter(header: AdapterHeader) -> None:
         )
 
 
-def _written(steps: Iterator[Step | Adapter], out: Path) -> AdapterHeader:
+def _written(steps: Iterator[Step | Adapter | None], out: Path) -> AdapterHeader:
     """Run to the end behind a bar, and write the adapter that comes last."""
     from napari_dinomed.adapt.run import Step
 
@@ -127,7 +136,7 @@ def _written(steps: Iterator[Step | Adapter], out: Path) -> AdapterHeader:
         for step in steps:
             if isinstance(step, Step):
                 on_step(step)
-            else:
+            elif step is not None:
                 step.write(out)
                 header = step.header
     return header

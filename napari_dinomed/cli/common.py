@@ -54,7 +54,10 @@ EngineLine = Annotated[
 ]
 WindowName = Annotated[
     str | None,
-    typer.Option("--window", help="abdomen, lung, bone, brain, mediastinum, liver, auto."),
+    typer.Option(
+        "--window",
+        help="abdomen, lung, bone, brain, mediastinum, liver; suv5, suv10, suv20; auto.",
+    ),
 ]
 PlaneChoice = Annotated[
     Planes, typer.Option(help="Slices along one axis or all three; auto: by the spacing.")
@@ -65,7 +68,12 @@ Volume = Annotated[
     typer.Argument(help="File, folder of slices, zip of DICOM, or address of an OME-Zarr."),
 ]
 PartKey = Annotated[
-    str | None, typer.Option(help="Series, dataset or level; 'info' lists them.")
+    str | None,
+    typer.Option("--part", "--level", help="Series, dataset or level; 'info' lists them."),
+]
+RegionText = Annotated[
+    str | None,
+    typer.Option("--region", help="ROW,COLUMN,ROWS,COLUMNS of the level that is read."),
 ]
 Frame = Annotated[int | None, typer.Option(help="Time point, from 0.")]
 Channel = Annotated[int | None, typer.Option(help="Channel, from 0.")]

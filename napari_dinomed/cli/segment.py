@@ -22,6 +22,7 @@ from napari_dinomed.cli.common import (
     Like,
     PartKey,
     PlaneChoice,
+    RegionText,
     Resample,
     Volume,
     WindowName,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job
+    from napari_dinomed.io import Pick
 
 
 def segment(
@@ -75,10 +77,19 @@ def segment(
     window: WindowName = None,
     threshold: Annotated[float, typer.Option(min=0.01, max=0.99)] = 0.5,
     all_like_this: Like = False,
+    floor: Annotated[
+        float | None,
+        typer.Option(help="Labels keep no voxel below this grey value, as SUV 2.5."),
+    ] = None,
+    least: Annotated[
+        float,
+        typer.Option(min=0, help="Labels keep no part smaller than that: ml, or µm³."),
+    ] = 0.0,
     part: PartKey = None,
     frame: Frame = None,
     channel: Channel = None,
     resample: Resample = False,
+    region: RegionText = None,
     also: Annotated[
         list[str] | None,
         typer.Option(help="Another image of the same voxels to look at; at most two."),
@@ -94,8 +105,8 @@ def segment(
     """Label a volume from prompts, on exactly the grid of its file."""
     from napari_dinomed.annotation.document import Choices, Document
     from napari_dinomed.annotation.labels import legend_of
+    from napari_dinomed.finish.above import above
     from napari_dinomed.io import (
-        Pick,
         read_volume,
         require_places,
         require_writable,
@@ -108,7 +119,7 @@ def segment(
     targets = [out] if instances is None else [out, instances]
     for target in targets:
         require_writable(target)
-    opened = read_volume(volume, Pick(part, frame, channel, resample))
+    opened = read_volume(volume, _picked(part, frame, channel, resample, region))
     for note in opened.notes:
         console.print(note, markup=False, soft_wrap=True)
     others = [read_volume(other) for other in also or []]
@@ -127,6 +138,8 @@ def segment(
                 opened, encoder, window, device, on_event, planes, elsewhere
             )
         labels = job.segment(named, given, head, threshold)
+    if floor is not None or least:
+        labels = above(labels, opened, floor, least)
     write_labels(out, labels, opened, legend_of(named))
     seen = tuple(other.fingerprint for other in others)
     choices = Choices(encoder, window or "", head, threshold, seen)
@@ -149,12 +162,14 @@ def info(
     frame: Frame = None,
     channel: Channel = None,
     resample: Resample = False,
+    region: RegionText = None,
 ) -> None:
     """Say what is in a file: grid, orientation, range; or why it cannot be read."""
-    from napari_dinomed.io import Pick, describe
+    from napari_dinomed.io import describe
 
+    pick = _picked(part, frame, channel, resample, region)
     table = Table(show_header=False)
-    for name, value in describe(volume, Pick(part, frame, channel, resample)).items():
+    for name, value in describe(volume, pick).items():
         table.add_row(name, value)
     console.print(table)
 
@@ -198,6 +213,20 @@ def _write_making(
     features = Features(encoder, window.low, window.high, planes)
     saved = answered_at_once(job.volume, document, window, features, labels)
     save_beside(out, saved)
+
+
+def _picked(
+    part: str | None,
+    frame: int | None,
+    channel: int | None,
+    resample: bool,
+    region: str | None,
+) -> Pick:
+    from napari_dinomed.io import Pick
+    from napari_dinomed.io.region import parse_region
+
+    box = None if region is None else parse_region(region)
+    return Pick(part, frame, channel, resample, box)
 
 
 def _collect_prompts(

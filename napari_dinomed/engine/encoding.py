@@ -11,7 +11,6 @@ from napari_dinomed.engine.messages import Progress, Stage
 from napari_dinomed.features.extraction import block_order, extract_block
 from napari_dinomed.features.stack import SlicePlan, SliceStack, dense_plan, slice_plans
 from napari_dinomed.features.store import FeatureStore, feature_signature
-from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.tokens import TokenBank
 
 if TYPE_CHECKING:
@@ -132,5 +131,5 @@ def plans_for(volume: Volume, encoder: Encoder, planes: Planes) -> list[SlicePla
     if not encoder.is_planar:
         channels = encoder.channels(1 + len(volume.others))
         return [dense_plan(volume, channels, encoder.spec.stride)]
-    side = defaults_for(volume.modality).side
+    side = encoder.spec.sides[volume.modality]
     return slice_plans(volume, side, encoder.spec.stride, planes)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.engine.adapting import adapting
 from napari_dinomed.engine.encoding import (
     Encoding,
     PlaneTokens,
@@ -24,6 +25,7 @@ from napari_dinomed.engine.encoding import (
 from napari_dinomed.engine.estimating import estimated
 from napari_dinomed.engine.memory import within_memory
 from napari_dinomed.engine.messages import (
+    AdaptEncoder,
     Begun,
     Closed,
     CloseVolume,
@@ -90,7 +92,7 @@ if TYPE_CHECKING:
     from napari_dinomed.taught.teach import Seen
 
     Steps = Iterator[Event | Result | None]
-    OfEncoded = SegmentVolume | SuggestClick | ProposeLabels | TeachModel
+    OfEncoded = SegmentVolume | SuggestClick | ProposeLabels | TeachModel | JudgeEncoding
 
 _POLL = 0.1
 
@@ -135,6 +137,8 @@ class Engine:
             return self._fetch(request)
         if isinstance(request, Prepare):
             return self._prepare(request)
+        if isinstance(request, AdaptEncoder):
+            return adapting(self._volume(request.volume).volume, request)
         return self._of_encoded(request)
 
     def run(self, request: Request, on_event: Callable[[Event], None] | None = None) -> Any:
@@ -184,6 +188,7 @@ class Engine:
                 request.geometry,
                 request.modality,
                 others=tuple(request.others),
+                colours=request.colours if request.colours.size else None,
             )
         volume.require_content()
         self._opened[request.volume] = OpenedVolume(volume)

@@ -21,6 +21,7 @@ from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.packing import Blobs, PackedMask
 from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.engine.pieces import Layout
+from napari_dinomed.features.adapter import AdapterHeader
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.io import Origin, Pick, Source
 from napari_dinomed.taught.header import Header
@@ -48,6 +49,8 @@ class OpenVolume:
         The volume.
     others
         (n, z, y, x), further images of the same voxels; see `Volume`.
+    colours
+        (z, y, x, 3) of a picture in colour; empty where it is grey.
     """
 
     volume: str
@@ -55,6 +58,7 @@ class OpenVolume:
     geometry: Geometry
     modality: Modality
     others: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint16))
+    colours: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 3), np.uint8))
 
 
 @dataclass(frozen=True)
@@ -252,6 +256,41 @@ class TeachModel:
     encoding: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class AdaptEncoder:
+    """Adapt an encoder to labelled slices, and try it where it was not taught.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    encoder
+        Name of a transformer.
+    out
+        Path of the adapter.
+    labels
+        (z, y, x), the number of each voxel's label. A slice without any is taken for not
+        painted, another one for painted all over.
+    legend
+        What the numbers stand for.
+    window
+        Name of the window that the encoder sees; the volume's own if empty.
+    device
+        Where to compute.
+    lessons
+        How many, for each trial and for what is kept.
+    """
+
+    volume: str
+    encoder: str
+    out: str
+    labels: Array
+    legend: tuple[Label, ...]
+    window: str = ""
+    device: str = "auto"
+    lessons: int = 80
+
+
 @dataclass(frozen=True)
 class EstimateEncoding:
     """Ask what `EncodeVolume` will take here; a few slices are encoded to find out."""
@@ -323,6 +362,7 @@ Request = (
     | TeachModel
     | EstimateEncoding
     | JudgeEncoding
+    | AdaptEncoder
     | FetchWeights
     | Prepare
 )
@@ -336,6 +376,8 @@ def open_request(name: str, volume: Volume) -> OpenVolume | OpenSource:
     if volume.is_lazy and isinstance(volume.origin, Origin):
         return OpenSource(name, volume.origin.source, volume.origin.pick)
     request = OpenVolume(name, np.asarray(volume.array), volume.geometry, volume.modality)
+    if volume.colours is not None:
+        return replace(request, colours=np.ascontiguousarray(volume.colours))
     if not volume.others:
         return request
     return replace(request, others=np.stack(volume.others))
@@ -352,6 +394,8 @@ class Stage(StrEnum):
     """Their features are computed, or read from disk."""
     LESSONS = "lessons"
     """What was painted is learnt from."""
+    ADAPTING = "lessons of the encoder"
+    """An encoder is adapted; the subject says how long that takes yet."""
     FETCHING = "bytes"
     """Weights."""
     MEASURING = "measuring"
@@ -623,6 +667,13 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Adapted:
+    """Result of `AdaptEncoder`: what was written, and how it did."""
+
+    header: AdapterHeader
+
+
+@dataclass(frozen=True)
 class Closed:
     """Result of `CloseVolume`."""
 
@@ -705,6 +756,7 @@ Result = (
     | Taught
     | Estimated
     | Judged
+    | Adapted
     | Closed
     | Fetched
     | Prepared
@@ -729,12 +781,13 @@ _TYPES: dict[str, type[Any]] = {
             TeachModel,
             EstimateEncoding,
             JudgeEncoding,
+            AdaptEncoder,
             FetchWeights,
             Prepare,
         ),
         *(Progress, Begun, Notice, SliceLabels),
         *(Described, Opened, Lacking, Kept, Encoded, Segmented, Suggested, Proposed),
-        *(Taught, Closed, Estimated, Judged, Fetched, Prepared),
+        *(Taught, Closed, Estimated, Judged, Adapted, Fetched, Prepared),
         *(Failed, Withdrawn, Cancel, Hello, Ping, Pong),
     )
 }

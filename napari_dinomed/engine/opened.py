@@ -17,10 +17,11 @@ import psutil
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.engine.encoding import PlaneTokens, plans_for
 from napari_dinomed.errors import ForgottenError, VolumeError
-from napari_dinomed.features.adapter import Scale, known_as
+from napari_dinomed.features.adapter import Scale
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.features.filters import GREY_CHANNEL
+from napari_dinomed.features.naming import known_as
 from napari_dinomed.segment.all_alike.appearance import AlikeField, Responses
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.one_object.method import ObjectField

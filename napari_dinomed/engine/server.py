@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from napari_dinomed import __version__, errors
 from napari_dinomed.engine.ending import end_soon
 from napari_dinomed.engine.messages import (
+    AdaptEncoder,
     Begun,
     Cancel,
     EncodeVolume,
@@ -74,12 +75,15 @@ class Job:
     def urgency(self) -> int:
         """Lower goes first: what takes no time, labels, features, what nobody waits for.
 
-        Features must have begun before labels can be asked of them.
+        Features must have begun before labels can be asked of them. What takes minutes
+        comes last.
         """
         if isinstance(self.request, SegmentVolume):
             return 1
         if isinstance(self.request, EncodeVolume):
             return 2 if self.has_begun and not self.request.urgent else 0
+        if isinstance(self.request, AdaptEncoder):
+            return 4
         return 3 if isinstance(self.request, _UNHURRIED) else 0
 
 

@@ -6,18 +6,16 @@ patient and no path.
 
 from __future__ import annotations
 
-import re
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import TypeAdapter
-from safetensors.torch import save
 
 from napari_dinomed import __version__
 from napari_dinomed.errors import WeightsError
-from napari_dinomed.features.catalog import ADAPTER_SUFFIX, CATALOG
+from napari_dinomed.features.catalog import CATALOG
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.tensors import Kind
 from napari_dinomed.volume import Modality
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 _ODD = 1.5
 # Mean gain in Dice below which all features are not worth computing again.
 _LEAST_GAIN = 0.02
-_FILE = re.compile(r"(file:.+?\.(?:safetensors|pth|pt))\+(.+)")
 
 
 @dataclass(frozen=True)
@@ -71,17 +68,23 @@ class Trial:
         Of what, and read by which.
     frozen, adapted
         For each fold.
+    usual
+        Frozen, and shown slices as it usually is; empty where the adapter changes nothing
+        of that.
     """
 
     label: str
     readout: Literal["probe", "knn"]
     frozen: tuple[float, ...]
     adapted: tuple[float, ...]
+    usual: tuple[float, ...] = ()
 
     @property
     def gains(self) -> tuple[float, ...]:
-        """What adapting added, for each fold."""
-        return tuple(b - a for a, b in zip(self.frozen, self.adapted, strict=True))
+        """What adapting added for each fold, to what is better without it."""
+        usual = self.usual or self.frozen
+        folds = zip(self.frozen, usual, self.adapted, strict=True)
+        return tuple(adapted - max(without) for *without, adapted in folds)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class AdapterHeader:
         Name of the encoder that it was made for, and the hash of its weights.
     modality, scale
         What kind of volume taught it, and how it was seen.
+    side, read
+        Pixels of a slice's shorter side, and how many blocks make a token.
     rank, blocks, rate, lessons
         How it was taught.
     labels
@@ -112,6 +117,8 @@ class AdapterHeader:
     weights: str
     modality: Modality
     scale: Scale
+    side: int
+    read: int
     rank: int
     blocks: tuple[int, ...]
     rate: float
@@ -140,6 +147,21 @@ class AdapterHeader:
         gains = self.gains
         spread = statistics.stdev(gains)
         return min(gains) > 0 and statistics.fmean(gains) > max(spread, _LEAST_GAIN)
+
+    def encoder_alone(self, path: Path) -> str:
+        """The encoder that an adapter named without one belongs to.
+
+        Raises
+        ------
+        WeightsError
+            Where it is no one's but the user's.
+        """
+        if self.encoder not in CATALOG:
+            raise WeightsError(
+                f"{path.name} was made for weights of your own, {self.encoder}: name them "
+                f"too, as file:PATH+{path.name}."
+            )
+        return self.encoder
 
     def require_weights(self, weights: str) -> None:
         """Raise `WeightsError` where an encoder's weights are other ones."""
@@ -181,6 +203,8 @@ class Adapter:
 
     def write(self, path: Path) -> None:
         """Write the file; an old one is replaced once all is written."""
+        from safetensors.torch import save
+
         contiguous = {name: one.half().contiguous() for name, one in self.tensors.items()}
         with replacing(path) as temporary:
             temporary.write_bytes(save(contiguous, KIND.metadata(self.header)))
@@ -192,57 +216,6 @@ KIND = Kind("dinoadapt", TypeAdapter(AdapterHeader), "adapter", "adapt")
 def read_adapter(path: Path) -> Adapter:
     """Read an adapter; errors as `Kind.read`."""
     return Adapter(*KIND.read_all(path, "pt"))
-
-
-def split_name(name: str) -> tuple[str, Path | None]:
-    """An encoder's name and the file of its adapter, if it has one.
-
-    An adapter is named after its encoder and a plus, with or without its suffix; or alone,
-    where its encoder is in the catalogue.
-
-    Raises
-    ------
-    WeightsError
-        Where an adapter is named alone, and its encoder is no one's but the user's.
-    """
-    base, adapter = _parts(name)
-    if not adapter:
-        return base, None
-    path = Path(adapter).expanduser()
-    if path.suffix != ADAPTER_SUFFIX:
-        path = path.with_name(path.name + ADAPTER_SUFFIX)
-    if base:
-        return base, path
-    encoder = KIND.read(path).encoder
-    if encoder not in CATALOG:
-        raise WeightsError(
-            f"{path.name} was made for weights of your own, {encoder}: name them too, as "
-            f"file:PATH+{path.name}."
-        )
-    return encoder, path
-
-
-def known_as(name: str) -> str:
-    """An encoder's name without folders: a path is nobody's business but the user's."""
-    base, adapter = _parts(name)
-    if base.startswith("file:"):
-        base = Path(base).stem.removeprefix("file:")
-    kept = Path(adapter).name.removesuffix(ADAPTER_SUFFIX)
-    return "+".join(part for part in (base, kept) if part)
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """What of a name stands for an encoder, and what for an adapter; each may be empty."""
-    if name in CATALOG:
-        return name, ""
-    for known in sorted(CATALOG, key=len, reverse=True):
-        if CATALOG[known].repository and name.startswith(f"{known}+"):
-            return known, name.removeprefix(f"{known}+")
-    if (named := _FILE.fullmatch(name)) is not None:
-        return named[1], named[2]
-    if name.endswith(ADAPTER_SUFFIX):
-        return "", name.removeprefix("file:")
-    return name, ""
 
 
 def _is_odd(own: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_dinomed.errors import EngineError
-from napari_dinomed.features.adapter import Scale, known_as, read_adapter, split_name
+from napari_dinomed.errors import EngineError, WeightsError
+from napari_dinomed.features.adapter import Scale, read_adapter
 from napari_dinomed.features.checkpoint import Checkpoint, load_checkpoint
 from napari_dinomed.features.device import (
     choose_device,
@@ -23,6 +24,7 @@ from napari_dinomed.features.device import (
 )
 from napari_dinomed.features.hardware import tell_of_unused_gpu
 from napari_dinomed.features.lora import fold
+from napari_dinomed.features.naming import EncoderName, known_as
 from napari_dinomed.features.weights import file_hash, locate_weights
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
     from napari_dinomed.volume import Volume, Window
 
 _BATCH = {"cuda": 16, "xpu": 8, "mps": 8, "cpu": 2}
-_LAYERS = 4
 _CONVNEXT_STRIDE = 16
+# The last stages of a ConvNeXt that are read at most: those before see hardly more than
+# grey values.
+_STAGES = 2
 # Rows and columns of tokens in the image that the precisions are timed on.
 _TRIED = 16
 
@@ -66,31 +70,54 @@ class BackboneEncoder:
         self._statistics = checkpoint.statistics
         self._notice = notice
         self._batch = _BATCH[self._device.type]
-        self.indices = _layer_indices(self.model)
-        self.spec = replace(
-            spec, channels=_channels(self.model, self.indices), stride=self._stride
-        )
         self.weights_hash = weights_hash
-        self.signature = f"{checkpoint.architecture}:{weights_hash}:{self.indices}"
+        self._architecture = checkpoint.architecture
+        self._see_as(spec)
 
     @classmethod
     def from_name(cls, name: str, device: str, notice: Notice) -> BackboneEncoder:
         """Load what a name stands for; errors as `make_encoder`."""
         if device == "auto":
             tell_of_unused_gpu(notice)
-        base, adapter_path = split_name(name)
-        path, spec = locate_weights(base)
-        weights, where = file_hash(path), choose_device(device)
-        if adapter_path is None:
-            checkpoint = load_checkpoint(path, spec.architecture or None)
-            return cls(checkpoint, spec, weights, where, notice)
-        adapter = read_adapter(adapter_path)
-        adapter.header.require_weights(weights)
+        asked, where = EncoderName.parse(name), choose_device(device)
+        if asked.adapter is not None:
+            return cls._adapted(name, asked, where, notice)
+        path, spec = locate_weights(asked.base)
+        spec = replace(spec, name=name).seen_at(asked.side, asked.blocks)
+        weights = file_hash(path)
+        checkpoint = load_checkpoint(path, spec.architecture or None)
+        return cls(checkpoint, spec, weights, where, notice)
+
+    @classmethod
+    def _adapted(
+        cls, name: str, asked: EncoderName, where: torch.device, notice: Notice
+    ) -> BackboneEncoder:
+        assert asked.adapter is not None
+        adapter = read_adapter(asked.adapter)
+        header = adapter.header
+        path, spec = locate_weights(asked.base or header.encoder_alone(asked.adapter))
+        weights = file_hash(path)
+        header.require_weights(weights)
         checkpoint = load_checkpoint(path, spec.architecture or None)
         fold(checkpoint.model, adapter.tensors)
-        spec = replace(spec, name=name, title=f"{spec.title} + {adapter_path.stem}")
-        signature = f"{weights}+{file_hash(adapter_path)}"
-        return cls(checkpoint, spec, signature, where, notice, adapter.header)
+        title = f"{spec.title} + {asked.adapter.stem}"
+        spec = replace(spec, name=name, title=title).seen_at(header.side, header.read)
+        signature = f"{weights}+{file_hash(asked.adapter)}"
+        return cls(checkpoint, spec, signature, where, notice, header)
+
+    def seen_as(self, spec: EncoderSpec) -> BackboneEncoder:
+        """The same weights, shown slices and read as another entry says."""
+        other = copy(self)
+        other._see_as(spec)
+        return other
+
+    def _see_as(self, spec: EncoderSpec) -> None:
+        self.indices = _layer_indices(self.model, spec)
+        channels = _channels(self.model, self.indices)
+        self.spec = replace(spec, channels=channels, stride=self._stride)
+        self.signature = f"{self._architecture}:{self.weights_hash}:{self.indices}"
+        if spec.only_side is not None:
+            self.signature += f":{spec.only_side}"
 
     @property
     def device(self) -> str:
@@ -229,12 +256,18 @@ class BackboneEncoder:
         self.__dict__.pop("_precision", None)
 
 
-def _layer_indices(model: Any) -> list[int]:
-    """Blocks at each quarter of a transformer's depth; a ConvNeXt's last two stages."""
+def _layer_indices(model: Any, spec: EncoderSpec) -> list[int]:
+    """Blocks evenly spaced over a transformer's depth; a ConvNeXt's last stages."""
+    blocks = spec.blocks
     if not hasattr(model, "blocks"):
-        return [2, 3]
+        stages = len(model.feature_info)
+        return list(range(stages - min(blocks, _STAGES), stages))
     depth = len(model.blocks)
-    return [depth * (quarter + 1) // _LAYERS - 1 for quarter in range(_LAYERS)]
+    if blocks > depth:
+        raise WeightsError(
+            f"Expected at most {depth} blocks of {spec.title}, got {blocks}."
+        )
+    return [depth * (part + 1) // blocks - 1 for part in range(blocks)]
 
 
 def _channels(model: Any, indices: list[int]) -> int:

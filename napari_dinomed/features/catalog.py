@@ -1,4 +1,4 @@
-"""The encoders that can be chosen by name."""
+"""The encoders that can be chosen by name, how fine they see, how much of them is read."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def _convnext(letter: str, size: str, channels: int, parameters: float) -> Encod
         parameters=parameters,
         licence=DINOV3_LICENCE,
         repository=f"timm/convnext_{size}.dinov3_lvd1689m",
+        blocks=2,
     )
 
 

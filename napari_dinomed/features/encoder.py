@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_dinomed.features.stack import SlicePlan, SliceStack
-    from napari_dinomed.volume import Volume, Window
+    from napari_dinomed.volume import Modality, Volume, Window
 
     Notice = Callable[[str], None]
+
+# Pixels that the shorter side of a slice is resized to, by kind of volume, where nothing
+# else is known of an encoder. 448 is what MedDINOv3 (arXiv 2509.02379) ends near; on
+# sections, mitochondria were found better at 256 than at 448 and 1024 (docs/benchmark).
+SIDES: Mapping[Modality, int] = MappingProxyType(
+    {"CT": 448, "MR": 448, "PET": 448, "EM": 256, "other": 448}
+)
+# Blocks that make a token: one at each quarter of the depth, as in MedDINOv3.
+BLOCKS = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class EncoderSpec:
         Licence of the weights.
     repository
         Where timm keeps the weights, empty for built-in encoders and files.
+    blocks
+        How many blocks make a token, evenly spaced over the depth.
+    sides
+        Pixels that the shorter side of a slice is resized to, by kind of volume.
     """
 
     name: str
@@ -49,6 +63,20 @@ class EncoderSpec:
     parameters: float = 0.0
     licence: str = "BSD-3-Clause"
     repository: str = ""
+    blocks: int = BLOCKS
+    sides: Mapping[Modality, int] = field(default_factory=lambda: SIDES)
+
+    @property
+    def only_side(self) -> int | None:
+        """The side that was asked for, the same for every kind of volume."""
+        first, *others = set(self.sides.values())
+        return None if others else first
+
+    def seen_at(self, side: int | None, blocks: int | None) -> EncoderSpec:
+        """The same with another side for every kind of volume, or other blocks."""
+        sides = self.sides if side is None else dict.fromkeys(SIDES, side)
+        own = self.blocks if blocks is None else blocks
+        return replace(self, sides=sides, blocks=own)
 
 
 class Encoder(Protocol):
@@ -110,8 +138,7 @@ def make_encoder(name: str, device: str, notice: Notice) -> Encoder:
     Parameters
     ----------
     name
-        ``filters``, a name from the catalogue, or ``file:PATH``; after a plus, the file of
-        an adapter.
+        ``filters``, a name from the catalogue, or ``file:PATH``; see `EncoderName`.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps`` or ``xpu``.
     notice

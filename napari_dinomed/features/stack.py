@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import dask.array
 import numpy as np
 
+from napari_dinomed.volume import Window
 from napari_dinomed.volume.channels import WHITE
+from napari_dinomed.volume.colours import COLOURS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_dinomed.volume import Volume, Window
+    from napari_dinomed.volume import Volume
 
 Planes = Literal["auto", "one", "three"]
 
@@ -24,7 +26,8 @@ _MOST_NUMBERS = 500_000_000
 _MOST_NUMBERS_LAZY = 200_000_000
 # Pixels of a slice of such a volume; filters hold several dozen slices at a time.
 _MOST_PIXELS_LAZY = 512 * 1024
-_COLOURS = 3
+# Of further images: they are windowed before they come.
+_WHOLE = Window(0, WHITE)
 # Bytes of a slab that is kept to read the next slices from.
 _SLAB = 128 * 1024**2
 
@@ -117,7 +120,7 @@ def dense_plan(volume: Volume, channels: int, stride: int) -> SlicePlan:
 
 
 class SliceStack:
-    """Every ``step``-th slice along an axis, as grey values in [0, 1].
+    """Every ``step``-th slice along an axis, as grey values or colours in [0, 1].
 
     Parameters
     ----------
@@ -133,6 +136,8 @@ class SliceStack:
         self.volume, self.window = volume, window
         self.axis, self.step, self.shrink = axis, step, shrink
         self._slabs = [_Slabs(array, axis) for array in (volume.array, *volume.others)]
+        channels = () if volume.colours is None else np.moveaxis(volume.colours, -1, 0)
+        self._channels = [_Slabs(channel, axis) for channel in channels]
 
     @property
     def depth(self) -> int:
@@ -163,31 +168,40 @@ class SliceStack:
 
     @property
     def images(self) -> int:
-        """How many images of the same voxels there are."""
+        """How many grey images of the same voxels there are."""
         return len(self._slabs)
 
     def read(self, start: int, stop: int, image: int = 0) -> NDArray[np.float32]:
-        """Slices ``start`` to ``stop`` as (n, rows, columns); past the ends they repeat."""
-        indices = np.clip(np.arange(start, stop), 0, self.depth - 1)
-        first, last = int(indices[0]), int(indices[-1])
-        slices = [self._slice(number, image) for number in range(first, last + 1)]
-        return np.stack(slices)[indices - first]
+        """Slices ``start`` to ``stop`` as (n, rows, columns); past the ends they repeat.
+
+        Of a picture in colour that is the luminance.
+        """
+        window = _WHOLE if image else self.window
+        return self._read(self._slabs[image], window, start, stop)
 
     def colours(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Slices (n, colours, rows, columns): one grey, or three of several images.
+        """Slices (n, colours, rows, columns): red, green and blue of a picture in colour.
 
-        Of two images the third colour is their mean.
+        Else one grey, or three of several images; of two, the third colour is their mean.
         """
+        if self._channels:
+            images = [self._read(one, self.window, start, stop) for one in self._channels]
+            return np.stack(images, axis=1)
         images = [self.read(start, stop, image) for image in range(self.images)]
-        if len(images) == _COLOURS - 1:
+        if len(images) == COLOURS - 1:
             images.append(np.mean(images, axis=0, dtype=np.float32))
         return np.stack(images, axis=1)
 
-    def _slice(self, number: int, image: int) -> NDArray[np.float32]:
-        plane = self._slabs[image].slice(self.step // 2 + number * self.step)
-        if image:
-            return self._shrunk(np.divide(plane, WHITE, dtype=np.float32))
-        return self._shrunk(self.window.apply(plane))
+    def _read(
+        self, slabs: _Slabs, window: Window, start: int, stop: int
+    ) -> NDArray[np.float32]:
+        indices = np.clip(np.arange(start, stop), 0, self.depth - 1)
+        first, last = int(indices[0]), int(indices[-1])
+        slices = [
+            self._shrunk(window.apply(slabs.slice(self.step // 2 + number * self.step)))
+            for number in range(first, last + 1)
+        ]
+        return np.stack(slices)[indices - first]
 
     def _shrunk(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.shrink == 1:

@@ -10,7 +10,14 @@ import numpy as np
 
 from napari_dinomed.errors import ReadError, VolumeError, WriteError
 from napari_dinomed.io.source import Source
-from napari_dinomed.volume import Geometry, NamedLabel, Volume
+from napari_dinomed.volume import (
+    Geometry,
+    NamedLabel,
+    Volume,
+    luminance,
+    with_colours,
+    without_opacity,
+)
 from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
@@ -41,12 +48,16 @@ class Pick:
         Channel, from 0; the first if None.
     resample
         Whether slices that are unevenly spaced or sheared are brought to an even grid.
+    region
+        First row and column, and number of rows and columns, of the level that is read;
+        all of it if None.
     """
 
     part: str | None = None
     frame: int | None = None
     channel: int | None = None
     resample: bool = False
+    region: tuple[int, int, int, int] | None = None
 
 
 FIRST = Pick()
@@ -94,12 +105,15 @@ class Contents:
         How many.
     is_settled
         Whether a part is chosen by itself where none is picked.
+    has_colours
+        Whether it is read in colour where no channel is picked: 0, 1, 2 for one of them.
     """
 
     parts: tuple[Part, ...] = ()
     frames: int = 1
     channels: int = 1
     is_settled: bool = False
+    has_colours: bool = False
 
 
 def picked_key(keys: Sequence[str], pick: Pick, name: str) -> str:
@@ -293,6 +307,15 @@ def spaced(array: Any, spacing: tuple[float, float, float], unit: str) -> Volume
     geometry = Geometry.from_spacing(shape3(array), spacing, unit)
     canonical = on_canonical_axes(array, geometry)
     return Volume(canonical, geometry, guess_modality(canonical, patient=False))
+
+
+def coloured(
+    colours: Any, spacing: tuple[float, float, float], unit: str, name: str
+) -> Volume:
+    """A volume of a picture in colour (z, y, x, 3 or 4); errors as `without_opacity`."""
+    kept = without_opacity(colours, name)
+    kept = native(kept) if isinstance(kept, np.ndarray) else kept
+    return with_colours(spaced(luminance(kept), spacing, unit), kept)
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

@@ -35,6 +35,8 @@ def describe(given: Given, pick: Pick) -> dict[str, str]:
         rows |= _describe_volume(read_volume(given, pick))
     if contents.frames > 1:
         rows["time points"] = str(contents.frames)
+    if contents.has_colours:
+        rows["colours"] = "red, green, blue; --channel 0, 1 or 2 for one of them"
     if contents.channels > 1:
         rows["channels"] = str(contents.channels)
     return rows | {f"part {part.key}": part.title for part in contents.parts}

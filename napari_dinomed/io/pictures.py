@@ -9,7 +9,7 @@ import imageio.v3 as imageio
 import numpy as np
 
 from napari_dinomed.errors import ReadError, VolumeError
-from napari_dinomed.io.format import Contents, Format, Pick, spaced
+from napari_dinomed.io.format import Contents, Format, Pick, coloured, spaced
 from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
@@ -39,26 +39,23 @@ class Pictures(Format):
         return len(_members(folder)) > 1
 
     def contents(self, source: Source) -> Contents:
-        """Colours."""
+        """Whether they are in colour."""
         shape = _read_one(_files(source)[0], None).shape
-        return Contents(channels=shape[2] if len(shape) == 3 else 1)
+        return Contents(has_colours=len(shape) == 3)
 
     def read(self, source: Source, pick: Pick) -> Volume:
         """Read the files in natural order (slice 2 before slice 10)."""
         files = _files(source)
         first = _read_one(files[0], pick.channel)
-        if first.ndim != 2:
-            raise VolumeError(
-                f"Expected grey pictures, got colour (shape {first.shape}) in "
-                f"{files[0].name}. Pick one of its channels, or convert them to grey."
-            )
         stack = _Stack(files, first, pick.channel)
         array = lazy_if_large(stack, source.name, self.name)
+        if first.ndim == 3:
+            return coloured(array, *_spacing(files[0]), source.name)
         return spaced(array, *_spacing(files[0]))
 
 
 class _Stack:
-    """Pictures as an array (z, y, x), read when they are needed."""
+    """Pictures as an array (z, y, x), or (z, y, x, colours), read when they are needed."""
 
     def __init__(self, files: list[Path], first: Any, channel: int | None) -> None:
         self.shape = (len(files), *first.shape)

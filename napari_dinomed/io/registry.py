@@ -27,6 +27,7 @@ from napari_dinomed.io.nrrd import Nrrd
 from napari_dinomed.io.ome_zarr import OmeZarr
 from napari_dinomed.io.pictures import Pictures
 from napari_dinomed.io.pieces import first_line, one_error
+from napari_dinomed.io.region import region_of
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
 from napari_dinomed.io.zipped import unpacked
@@ -127,8 +128,8 @@ def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
     ReadError
         Where it is missing, of no known format, or damaged.
     VolumeError
-        Where it holds something other than one grey volume, or several and none of them
-        was picked.
+        Where it holds something other than one volume, grey or in colour, or several and
+        none of them was picked.
     """
     source = Source.of(given)
     for folder in {path.parent for path in source.paths} | set(source.paths):
@@ -136,6 +137,8 @@ def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
             recover(folder)
     with _opened(source) as (inside, format_), one_error(source.name, format_.name):
         volume = format_.read(inside, pick)
+        if pick.region is not None:
+            volume = region_of(volume, pick.region)
     return replace(volume, origin=_origin(volume, source, inside, pick))
 
 
@@ -150,9 +153,15 @@ def read_labels(given: Given, pick: Pick = FIRST) -> tuple[NDArray[np.int64], Vo
     Raises
     ------
     ReadError
-        As `read_volume`, and where values are not whole numbers from 0.
+        As `read_volume`, and where values are not whole numbers from 0; a picture in
+        colour has no numbers of labels.
     """
     volume = read_volume(given, pick)
+    if volume.colours is not None:
+        raise ReadError(
+            f"Expected whole-numbered labels from 0 in {Source.of(given)}, got a picture "
+            "in colour. Save labels as numbers, or pick one of its channels."
+        )
     values = np.asarray(volume.array)
     if values.dtype.kind == "f" and np.isfinite(values).all():
         nearest = np.rint(values)

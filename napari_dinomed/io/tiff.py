@@ -10,7 +10,6 @@ import numpy as np
 import tifffile
 import zarr
 
-from napari_dinomed.errors import VolumeError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.claims import (
     DEFLATED,
@@ -26,7 +25,10 @@ from napari_dinomed.io.format import (
     Contents,
     Format,
     Origin,
+    Part,
     as_labels,
+    coloured,
+    picked_key,
     spaced,
     take_along,
     take_picked,
@@ -62,6 +64,9 @@ _UNITS = {
 _CODECS = {8: "zlib", 32946: "zlib", 34925: "lzma", 50000: "zstd"}
 _CENTIMETRE = 3
 _NAMESPACE = f"{CREATOR}/labels"
+# Pixels of a page that are labelled at once: of a larger one that has coarser levels, one
+# of these is opened unless another is picked. Twice 4096 squared.
+_MOST_PIXELS = 2**25
 # Axes of tifffile along which pages were counted without saying what they are.
 _UNNAMED = "IQ"
 
@@ -79,28 +84,46 @@ class Tiff(Format):
         return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
     def contents(self, source: Source) -> Contents:
-        """Time points, and channels or colours."""
+        """Time points, channels or colours, and the levels of a pyramid."""
         with tifffile.TiffFile(source.path) as tiff:
-            lengths = _lengths(tiff.series[0])
-        channels = lengths.get("C", lengths.get("S", 1))
-        return Contents(frames=lengths.get("T", 1), channels=channels)
+            levels = tiff.series[0].levels
+            lengths = _lengths(levels[0])
+            parts = tuple(_part(number, level) for number, level in enumerate(levels))
+        return Contents(
+            parts if len(parts) > 1 else (),
+            is_settled=_pixels(lengths) <= _MOST_PIXELS,
+            frames=lengths.get("T", 1),
+            channels=lengths.get("C", 1),
+            has_colours="S" in lengths,
+        )
 
     def read(self, source: Source, pick: Pick) -> Volume:
-        """Read one grey stack with the pixel size that the file's metadata give."""
+        """Read one stack with the pixel size that the file's metadata give.
+
+        Colours that pages hold side by side are read as such, unless one is picked;
+        channels that are stained one by one are grey.
+        """
         with tifffile.TiffFile(source.path) as tiff:
-            series = tiff.series[0]
+            finest = tiff.series[0]
+            series, note = _level(finest, pick, source.name)
             parents = {page.parent for page in series.pages if page}
             if len(parents) == 1:
                 _require_claim(series, source)
             for page in _keyframes(series):
                 _watch(page, source.name)
             array = _voxels(series, source.name).reshape(series.shape)
+            is_coloured = "S" in _axes(series) and pick.channel is None
             array = _stack(array, _axes(series), pick, source.name)
-            spacing, unit = _spacing(tiff)
+            spacing, unit = _at_level(_spacing(tiff), finest, series)
             files = tuple(Path(parent.filehandle.path) for parent in parents)
             legend = _legend(tiff)
-        volume = spaced(array, spacing, unit)
-        volume = replace(volume, origin=Origin(source, pick, files))
+        volume = (
+            coloured(array, spacing, unit, source.name)
+            if is_coloured
+            else spaced(array, spacing, unit)
+        )
+        origin = Origin(source, pick, files)
+        volume = replace(volume, origin=origin, notes=(*volume.notes, *note))
         return volume if legend is None else as_labels(volume, legend)
 
     def write(
@@ -139,7 +162,8 @@ def _voxels(series: tifffile.TiffPageSeries, name: str) -> Any:
     if not is_large(series):
         require_memory(series.shape, series.dtype, name)
         return series.asarray()
-    stored = zarr.open_array(series.aszarr(), mode="r")
+    # Of the finest level the series has all others as well.
+    stored = zarr.open_array(series.aszarr(level=0), mode="r")
     return lazy(stored, name, Tiff.name, stored.chunks)
 
 
@@ -189,17 +213,62 @@ def _axes(series: tifffile.TiffPageSeries) -> str:
     return axes
 
 
+def _pixels(lengths: dict[str, int]) -> int:
+    """Of one page."""
+    return lengths.get("Y", 1) * lengths.get("X", 1)
+
+
+def _part(number: int, level: tifffile.TiffPageSeries) -> Part:
+    lengths = _lengths(level)
+    return Part(str(number), f"level {number}: {lengths['Y']} × {lengths['X']} pixels")
+
+
+def _level(
+    series: tifffile.TiffPageSeries, pick: Pick, name: str
+) -> tuple[tifffile.TiffPageSeries, tuple[str, ...]]:
+    """The level that was picked, or the finest that can be labelled; and what to say.
+
+    A region can be taken of the finest, however large that is.
+    """
+    levels = series.levels
+    if pick.part is not None:
+        key = picked_key([str(number) for number in range(len(levels))], pick, name)
+        return levels[int(key)], ()
+    fitting = (n for n, one in enumerate(levels) if _pixels(_lengths(one)) <= _MOST_PIXELS)
+    number = 0 if pick.region is not None else next(fitting, len(levels) - 1)
+    if not number:
+        return levels[0], ()
+    said = (
+        f"{name} has {len(levels)} levels; this is level {number}, the finest that can be "
+        "labelled as a whole. Pick another one, or a region of it (--level, --region)."
+    )
+    return levels[number], (said,)
+
+
+def _at_level(
+    found: Spacing, finest: tifffile.TiffPageSeries, level: tifffile.TiffPageSeries
+) -> Spacing:
+    """The spacing of a coarser level."""
+    (z, y, x), unit = found
+    fine, coarse = _lengths(finest), _lengths(level)
+    scaled = (y * fine["Y"] / coarse["Y"], x * fine["X"] / coarse["X"])
+    depth = fine.get("Z", 1) / coarse.get("Z", 1)
+    return (z * depth, *scaled), unit
+
+
 def _lengths(series: tifffile.TiffPageSeries) -> dict[str, int]:
     return dict(zip(_axes(series), series.shape, strict=True))
 
 
 def _stack(array: Any, axes: str, pick: Pick, name: str) -> Any:
-    """The (z, y, x) array of one time point and channel."""
+    """The (z, y, x) array of one time point and channel, or (z, y, x, colours)."""
     if "S" in axes and pick.channel is None:
-        raise VolumeError(
-            f"Expected grey values, got colour (axes {axes}, shape {array.shape}) in "
-            f"{name}. Pick one of its channels, or convert it to grey."
-        )
+        at = axes.index("S")
+        channels = [
+            _stack(take_along(array, at, channel, name), axes.replace("S", ""), pick, name)
+            for channel in range(array.shape[at])
+        ]
+        return np.stack(channels, axis=-1)
     for axis in reversed(range(len(axes))):
         if axes[axis] not in "TCSZYX" and array.shape[axis] == 1:
             array = take_along(array, axis, None, name)
@@ -213,6 +282,7 @@ def _spacing(tiff: tifffile.TiffFile) -> Spacing:
         _ome_spacing(tiff)
         or _imagej_spacing(tiff)
         or _microscope_spacing(tiff)
+        or _slide_spacing(tiff)
         or _tag_spacing(tiff)
     )
     spacing, unit = found or ((1.0, 1.0, 1.0), "px")
@@ -278,6 +348,16 @@ def _microscope_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
     if tiff.lsm_metadata:
         return (z * 1e6, y * 1e6, x * 1e6), "µm"
     return (z * 1e9, y * 1e9, x * 1e9), "nm"
+
+
+def _slide_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
+    """Spacing from the description of Aperio's slides (MPP, µm a pixel)."""
+    if not tiff.is_svs:
+        return None
+    page = tiff.pages[0]
+    described = tifffile.svs_description_metadata(getattr(page, "description", ""))
+    size = float(described.get("MPP", 0))
+    return ((size, size, size), "µm") if size > 0 else None
 
 
 def _tag_spacing(tiff: tifffile.TiffFile) -> Spacing | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dinomed.errors import DinomedError
+from napari_dinomed.features.naming import EncoderName
 from napari_dinomed.settings import load_settings, save_settings
 
 if TYPE_CHECKING:
     from napari_dinomed.volume import Modality
 
 FILTERS = "filters"
-_IN_FILE = "file:"
 # Dice after five clicks, filters and a small transformer: docs/benchmark.
 _EM = (
     "EM: a transformer finds cell parts better. Mitochondria after five clicks: Dice .70, "
@@ -28,10 +27,10 @@ def remembered(modality: Modality) -> str:
     """The encoder chosen last for such a volume; the filters where that is not at hand."""
     try:
         name = load_settings().encoders.get(modality, FILTERS)
+        files = EncoderName.parse(name).files
     except DinomedError:
         return FILTERS
-    is_gone = name.startswith(_IN_FILE) and not Path(name[len(_IN_FILE) :]).exists()
-    return FILTERS if is_gone else name
+    return name if all(file.exists() for file in files) else FILTERS
 
 
 def remember(modality: Modality, name: str) -> None:

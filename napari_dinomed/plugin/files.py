@@ -104,7 +104,8 @@ def _read(path: str | list[str]) -> list[LayerData]:
     name = layer_name(Path(source.name))
     if volume.legend is not None:
         return [(np.asarray(volume.array), labels_options(volume, name), "labels")]
-    return [(volume.array, image_options(volume, name), "image")]
+    voxels = volume.array if volume.colours is None else volume.colours
+    return [(voxels, image_options(volume, name), "image")]
 
 
 def _read_evenly(source: Source, pick: Pick) -> Volume | None:

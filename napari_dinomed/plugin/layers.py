@@ -12,7 +12,15 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_dinomed.errors import VolumeError
 from napari_dinomed.io import Origin
-from napari_dinomed.volume import Geometry, NamedLabel, Volume, choose_window
+from napari_dinomed.volume import (
+    Geometry,
+    NamedLabel,
+    Volume,
+    choose_window,
+    luminance,
+    with_colours,
+    without_opacity,
+)
 from napari_dinomed.volume.volume import guess_modality, sample
 
 if TYPE_CHECKING:
@@ -54,6 +62,8 @@ class LabelColors(DirectLabelColormap):
 
 def image_options(volume: Volume, name: str) -> dict[str, Any]:
     """Keyword arguments of the image layer that shows a volume at its true place."""
+    if volume.colours is not None:
+        return _options(volume, name) | {"rgb": True}
     window = choose_window(volume)
     return _options(volume, name) | {
         "colormap": "gray",
@@ -89,6 +99,8 @@ def _options(volume: Volume, name: str) -> dict[str, Any]:
 
 def widen_contrast_range(layer: Image) -> None:
     """Let the contrast sliders reach all grey values: napari clips them to the window."""
+    if layer.rgb:
+        return
     values = sample(layer.data.reshape(shape_over(layer)))
     finite = values[np.isfinite(values)]
     low, high = layer.contrast_limits
@@ -105,28 +117,41 @@ def volume_of(layer: Image) -> Volume:
     Raises
     ------
     VolumeError
-        Where the layer is not one grey 3-D volume (a single slice counts as one).
+        Where the layer is not one 3-D volume, grey or in colour (a single slice counts as
+        one).
     """
     stored = layer.metadata.get(METADATA_KEY)
     if isinstance(stored, Volume) and stored.array.shape == shape_over(layer):
-        if stored.array is layer.data:
+        if layer.data is (stored.array if stored.colours is None else stored.colours):
             return stored
         # A script gave the layer other voxels; where they lie is still known.
         origin = None if stored.is_lazy else stored.origin
-        return replace(stored, array=layer.data, origin=origin)
-    if layer.rgb or layer.multiscale or layer.ndim not in (2, 3):
-        kind = (
-            "colour"
-            if layer.rgb
-            else "a pyramid"
-            if layer.multiscale
-            else f"{layer.ndim}-D"
-        )
+        if layer.rgb:
+            colours = without_opacity(layer.data, layer.name)
+            grey = luminance(colours)
+            return replace(stored, array=grey, colours=colours, origin=origin)
+        return replace(stored, array=layer.data, colours=None, origin=origin)
+    if layer.multiscale or layer.ndim not in (2, 3):
+        kind = "a pyramid" if layer.multiscale else f"{layer.ndim}-D"
         raise VolumeError(
-            f"Expected a grey 3-D volume, but the layer {layer.name!r} is {kind}. "
+            f"Expected a 3-D volume, but the layer {layer.name!r} is {kind}. "
             "Open one channel, one time point, or one level of it."
         )
-    array = np.asarray(layer.data)
+    if layer.rgb:
+        return _in_colour(layer)
+    return _volume_of_new(layer, np.asarray(layer.data))
+
+
+def _in_colour(layer: Image) -> Volume:
+    """A picture in colour that another reader opened, or a script made."""
+    colours = without_opacity(np.asarray(layer.data), layer.name)
+    if layer.ndim == 2:
+        colours = colours[np.newaxis]
+    return with_colours(_volume_of_new(layer, luminance(colours)), colours)
+
+
+def _volume_of_new(layer: Image, array: np.ndarray[Any, Any]) -> Volume:
+    """A volume of grey values on a layer's grid."""
     if array.dtype.kind == "b":
         array = array.astype(np.uint8)
     if array.ndim == 2:
@@ -185,13 +210,13 @@ def file_of(image: Image, volume: Volume) -> Path | None:
 
 def shape_over(image: Layer) -> tuple[int, ...]:
     """The shape (z, y, x) of what lies over an image."""
-    lengths = (int(n) for n in image.data.shape)
+    lengths = (int(n) for n in image.data.shape[: image.ndim])
     return (*(1,) * (3 - image.ndim), *lengths)
 
 
 def lies_over(layer: Layer, other: Layer) -> bool:
     """Whether two layers of one shape lie voxel on voxel; one may be a single slice."""
-    ends = np.array(other.data.shape) - 1
+    ends = np.array(other.data.shape[: other.ndim]) - 1
     corners = ends * [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
     missing = other.ndim - layer.ndim
     gaps = [

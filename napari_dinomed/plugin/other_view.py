@@ -132,7 +132,7 @@ class OtherView:
 
     def _arm(self, label: int, include: bool) -> None:
         if self._session.document.has(label):
-            self.sheet.arm(self._session.document, label, include)
+            self.sheet.arm(self._session.document, label, include, self._bench.role)
 
     def _take_up(self, *_: Any) -> None:
         """Take up the tool that the workbench's viewer has."""

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_dinomed.plugin.adapt_box import AdaptBox
 from napari_dinomed.plugin.bridge import Bridge
 from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.engines import APPLICATION
@@ -77,6 +78,7 @@ class Panel(QWidget):
         self.sight_box = SightBox(self.workbench)
         self.model_box = ModelBox(self.workbench)
         self.review_box = ReviewBox(self.workbench)
+        self.adapt_box = AdaptBox(self.workbench, asked, self._bridge.deliver)
         self.start_box = StartBox(self.workbench)
         self._disclaimer = _disclaimer(asked.place)
         self._status = QLabel(self._disclaimer)
@@ -119,6 +121,7 @@ class Panel(QWidget):
             self.sight_box,
             self.model_box,
             self.review_box,
+            self.adapt_box,
         ):
             boxes.addWidget(box)
             tighten(box)

@@ -68,7 +68,7 @@ class PromptLayer:
         self.layer = Points(
             ndim=3,
             name=NAME,
-            size=max(4.0, min(image.data.shape[-2:]) * _SHARE),
+            size=max(4.0, min(shape_over(image)[1:]) * _SHARE),
             features={
                 "label": np.zeros(0, int),
                 "include": np.zeros(0, bool),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QHBoxLayout
 
 from napari_dinomed.plugin.controls import narrow, told
-from napari_dinomed.volume import CT_PRESETS
+from napari_dinomed.volume import PRESET_TITLES
 from napari_dinomed.volume.channels import MOST_OTHERS
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class SightBox(QGroupBox):
         for box, usual in ((self.display, "as it is shown"), (self.windows, "usual")):
             box.addItem(usual, "")
             box.addItem("auto", "auto")
-            for name in CT_PRESETS:
-                box.addItem(f"CT {name}", name)
+            for name, title in PRESET_TITLES.items():
+                box.addItem(title, name)
 
     def _lay_out(self) -> None:
         form, beside = QFormLayout(self), QHBoxLayout()

@@ -40,7 +40,7 @@ from napari_dinomed.session.activity import Activity, View
 from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.figures import Measuring
 from napari_dinomed.session.session import Session
-from napari_dinomed.volume import CT_PRESETS, Volume, choose_window
+from napari_dinomed.volume import CT_PRESETS, PET_PRESETS, Volume, choose_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -525,9 +525,10 @@ class Workbench:
     def next_window(self) -> None:
         """Show the image in the next of the windows by name."""
         if self.session is not None:
-            names = ("", "auto", *CT_PRESETS)
-            is_ct = self.session.volume.modality == "CT"
-            self._window = (self._window + 1) % (len(names) if is_ct else 2)
+            known = {"CT": CT_PRESETS, "PET": PET_PRESETS}
+            presets = known.get(self.session.volume.modality, {})
+            names = ("", "auto", *presets)
+            self._window = (self._window + 1) % len(names)
             self.display(names[self._window])
 
     def choose_encoder(self, name: str) -> None:

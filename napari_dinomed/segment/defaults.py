@@ -17,8 +17,6 @@ class Defaults:
 
     Parameters
     ----------
-    side
-        Pixels that the shorter side of a slice is resized to.
     meaning
         What a click on something means.
     has_membranes
@@ -26,17 +24,16 @@ class Defaults:
         sections then: stain and thickness vary.
     """
 
-    side: int
     meaning: Meaning
     has_membranes: bool = False
 
 
 _DEFAULTS: dict[Modality, Defaults] = {
-    "CT": Defaults(448, Meaning.OBJECT),
-    "MR": Defaults(448, Meaning.OBJECT),
-    "PET": Defaults(448, Meaning.OBJECT),
-    "EM": Defaults(256, Meaning.ALL_LIKE_THIS, has_membranes=True),
-    "other": Defaults(448, Meaning.OBJECT),
+    "CT": Defaults(Meaning.OBJECT),
+    "MR": Defaults(Meaning.OBJECT),
+    "PET": Defaults(Meaning.OBJECT),
+    "EM": Defaults(Meaning.ALL_LIKE_THIS, has_membranes=True),
+    "other": Defaults(Meaning.OBJECT),
 }
 
 

@@ -16,7 +16,7 @@ from napari_dinomed.annotation.labels import Label
 from napari_dinomed.errors import ModelError
 from napari_dinomed.io.tensors import Kind
 from napari_dinomed.volume import Modality, Window
-from napari_dinomed.volume.window import CT_PRESETS
+from napari_dinomed.volume.window import PRESETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ class Sight:
     @property
     def window_name(self) -> str | None:
         """Name of the window, where it is the same for every volume."""
-        return self.window.name if self.window.name in CT_PRESETS else None
+        return self.window.name if self.window.name in PRESETS else None
 
 
 @dataclass(frozen=True)

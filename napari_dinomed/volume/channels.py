@@ -53,6 +53,11 @@ def require_seen_together(volume: Volume, others: Sequence[Volume]) -> None:
             f"Expected at most {MOST_OTHERS} images beside the first, got {len(others)}."
         )
     for other in others:
+        if volume.colours is not None or other.colours is not None:
+            raise VolumeError(
+                "A picture in colour is looked at alone: its colours take the place of "
+                "other images. Pick one of its channels to see it with others."
+            )
         if volume.is_lazy or other.is_lazy:
             raise VolumeError(
                 "Images that are too large for memory cannot be looked at together. Open a "

@@ -8,7 +8,7 @@ radiological convention when rows are drawn downwards. Other images keep the fil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -114,6 +114,18 @@ class Geometry:
         """Distance between neighbouring voxels along (z, y, x), in ``unit``."""
         lengths = np.linalg.norm(self.matrix[:3, :3], axis=0)
         return (float(lengths[0]), float(lengths[1]), float(lengths[2]))
+
+    def part(self, start: Index3, shape: Index3) -> Geometry:
+        """The grid of a box of the volume, in its place in the world.
+
+        Parameters
+        ----------
+        start, shape
+            First voxel and size of the box (z, y, x).
+        """
+        matrix = self.matrix
+        matrix[:3, 3] = self.to_world(np.array([start], dtype=np.float64))[0]
+        return replace(self, shape=shape, affine=_freeze(matrix))
 
     @property
     def is_nearly_cubic(self) -> bool:

@@ -51,7 +51,7 @@ class NamedLabel:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Grey values on a grid.
+    """Grey values on a grid; those of a picture in colour are its luminance.
 
     Parameters
     ----------
@@ -73,6 +73,9 @@ class Volume:
         What a user should know about how the file was read.
     others
         Further images of the same voxels, windowed to 0 to 65535; see `seen_with`.
+    colours
+        Red, green and blue of a picture in colour, (z, y, x, 3), of the array's type; None
+        where it is grey. See `with_colours`.
     origin
         What it was read from: a lazy volume is opened from it again in another process,
         and no result is written over it; opaque but to the reader.
@@ -86,6 +89,7 @@ class Volume:
     legend: tuple[NamedLabel, ...] | None = None
     notes: tuple[str, ...] = ()
     others: tuple[NDArray[np.uint16], ...] = ()
+    colours: Any = None
     origin: object = None
 
     def __post_init__(self) -> None:
@@ -93,6 +97,11 @@ class Volume:
             raise VolumeError(
                 f"Expected a volume of shape {self.geometry.shape} (z, y, x), "
                 f"got an array of shape {self.array.shape}."
+            )
+        if self.colours is not None and self.colours.shape != (*self.array.shape, 3):
+            raise VolumeError(
+                f"Expected colours of shape {(*self.array.shape, 3)} (z, y, x, 3), got "
+                f"{self.colours.shape}."
             )
 
     @property
@@ -110,9 +119,15 @@ class Volume:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.array.dtype.str, self.geometry.shape)).encode())
         digest.update(np.round(self.geometry.matrix, 4).tobytes())
-        for piece in [sample(self.array)] if self.is_lazy else self.array:
-            digest.update(np.ascontiguousarray(piece).data)
+        for array in (self.array, *self._channels):
+            for piece in [sample(array)] if self.is_lazy else array:
+                digest.update(np.ascontiguousarray(piece).data)
         return digest.hexdigest()
+
+    @property
+    def _channels(self) -> tuple[Any, ...]:
+        """Red, green and blue (z, y, x) of a picture in colour."""
+        return () if self.colours is None else tuple(np.moveaxis(self.colours, -1, 0))
 
     def require_content(self) -> None:
         """Raise `VolumeError` where there is nothing to segment."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.volume.colours import brightest
 from napari_dinomed.volume.volume import sample
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ CT_PRESETS: dict[str, Window] = {
 }
 
 
+# Standardised uptake values: organs, most lesions, the hottest ones.
+PET_PRESETS: dict[str, Window] = {
+    f"suv{high}": Window(0.0, float(high), f"suv{high}") for high in (5, 10, 20)
+}
+# All that can be asked for by name, with what a list shows.
+PRESETS: dict[str, Window] = CT_PRESETS | PET_PRESETS
+PRESET_TITLES: dict[str, str] = {name: f"CT {name}" for name in CT_PRESETS} | {
+    name: f"PET, SUV 0 to {window.high:.0f}" for name, window in PET_PRESETS.items()
+}
+
+
 def robust_window(array: Any) -> Window:
     """The 0.5 to 99.5 percentile of what is not padding or not-a-number.
 
@@ -74,19 +86,25 @@ def robust_window(array: Any) -> Window:
 def choose_window(volume: Volume, name: str | None = None) -> Window:
     """The window called ``name``; else the file's own, else CT abdomen, else percentiles.
 
+    Of a picture in colour all that its pixels can hold, as encoders were trained: a stain
+    is as dark as it is.
+
     Parameters
     ----------
     volume
         The volume to be shown or encoded.
     name
-        A CT preset, ``"auto"`` for percentiles, ``"file"`` for the file's own, or None.
+        A preset of CT or PET, ``"auto"`` for percentiles, ``"file"`` for the file's own, or
+        None.
     """
-    if name in CT_PRESETS:
-        return CT_PRESETS[name]
+    if name in PRESETS:
+        return PRESETS[name]
     if name == "auto":
         return robust_window(volume.array)
     if volume.window is not None:
         return volume.window
+    if volume.colours is not None:
+        return Window(0.0, brightest(volume), "colours")
     if name is None and volume.modality == "CT":
         return CT_PRESETS["abdomen"]
     return robust_window(volume.array)

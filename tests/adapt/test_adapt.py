@@ -44,7 +44,9 @@ def whole(weights, small, tmp_path_factory):
 
 
 def _steps(weights, lessons, choices=FEW, window=None):
-    return run.adapt(lessons, weights, window, "cpu", choices, lambda _: None)
+    """All that is told of a run, without the places where it may be interrupted."""
+    steps = run.adapt(lessons, weights, window, "cpu", choices, lambda _: None)
+    return (step for step in steps if step is not None)
 
 
 def _adapter(weights, lessons, choices=FEW):
@@ -260,3 +262,39 @@ def test_the_benchmark_measures_the_other_half(weights, tmp_path):
     rows = json.loads(figures.read_text())["worth"]
     assert [row["how"] for row in rows] == ["probe", "knn"]
     assert read_adapter(out).header.slices == 2
+
+
+def test_the_engine_adapts_between_clicks(weights, tmp_path):
+    """Lesson by lesson, with the time that is left, and the file at the end."""
+    from napari_dinomed.engine.engine import Engine
+    from napari_dinomed.engine.messages import Adapted, AdaptEncoder, Progress, open_request
+
+    lesson, out = grain(0, 2), tmp_path / "grain.dinoadapt"
+    engine = Engine()
+    engine.run(open_request("a", lesson.volume))
+    request = AdaptEncoder(
+        "a", weights, str(out), lesson.labels, lesson.legend, device="cpu", lessons=1
+    )
+    events = list(engine.handle(request))
+    assert events.count(None) >= 3 * 4  # a crop each, of two trials and what is kept
+    lessons = [event for event in events if isinstance(event, Progress) and event.total]
+    assert [event.done for event in lessons[-3:]] == [1, 2, 3]
+    assert "min left" in lessons[-1].subject
+    (result,) = [event for event in events if isinstance(event, Adapted)]
+    assert result.header == read_adapter(out).header
+    lost = replace(request, out=str(tmp_path / "no" / "a.dinoadapt"))
+    with pytest.raises(ModelError, match="is not there"):
+        engine.run(lost)
+
+
+def test_an_adapter_keeps_its_side_and_must_beat_the_usual_one(weights, tmp_path):
+    header = _adapter(f"{weights}@128x2", [grain(0, 2)], replace(FEW, lessons=1)).header
+    assert (header.encoder, header.side, header.read) == ("random", 128, 2)
+    (probe, _) = header.trials
+    assert len(probe.usual) == len(probe.frozen) == 2
+    assert probe.gains == tuple(
+        adapted - max(frozen, usual)
+        for frozen, usual, adapted in zip(
+            probe.frozen, probe.usual, probe.adapted, strict=True
+        )
+    )

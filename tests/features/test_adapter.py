@@ -14,9 +14,7 @@ from napari_dinomed.features.adapter import (
     AdapterHeader,
     Scale,
     Trial,
-    known_as,
     read_adapter,
-    split_name,
 )
 from napari_dinomed.features.checkpoint import import_timm
 from napari_dinomed.features.lora import fold, insert
@@ -28,6 +26,8 @@ HEADER = AdapterHeader(
     "0123456789abcdef",
     "EM",
     SCALE,
+    side=256,
+    read=4,
     rank=2,
     blocks=(0, 1),
     rate=1e-3,
@@ -119,41 +119,3 @@ def test_a_volume_of_another_kind_is_told():
     assert "did not do better" in worse.differences("EM", SCALE)[0]
     with pytest.raises(WeightsError, match="made for dinov3-s"):
         HEADER.require_weights("f" * 64)
-
-
-@pytest.mark.parametrize(
-    ("name", "base", "adapter"),
-    [
-        ("filters", "filters", None),
-        ("dinov3-s+", "dinov3-s+", None),
-        ("dinov3-s+mito", "dinov3-s", "mito.dinoadapt"),
-        ("dinov3-s++mito", "dinov3-s+", "mito.dinoadapt"),
-        ("dinov3-s+/a+b/mito.dinoadapt", "dinov3-s", "/a+b/mito.dinoadapt"),
-        ("file:/a+b/w.pth", "file:/a+b/w.pth", None),
-        ("file:/a+b/w.pth+/c+d/m", "file:/a+b/w.pth", "/c+d/m.dinoadapt"),
-        ("unknown", "unknown", None),
-        ("filters+mito", "filters+mito", None),
-    ],
-)
-def test_an_encoder_is_named_with_its_adapter(name, base, adapter):
-    found, path = split_name(name)
-    assert (found, path and path.as_posix()) == (base, adapter)
-
-
-def test_an_adapter_alone_names_its_encoder(tmp_path):
-    path = tmp_path / "mito.dinoadapt"
-    Adapter(HEADER, {}).write(path)
-    for name in (str(path), f"file:{path}"):
-        assert split_name(name) == ("dinov3-s", path)
-    Adapter(replace(HEADER, encoder="mine"), {}).write(path)
-    with pytest.raises(WeightsError, match=r"file:PATH\+mito.dinoadapt"):
-        split_name(str(path))
-
-
-def test_what_users_see_of_a_name_has_no_folder():
-    assert known_as("file:/home/ann/vit.fp16.safetensors+/x/mito.dinoadapt") == (
-        "vit.fp16+mito"
-    )
-    assert known_as("dinov3-s++mito") == "dinov3-s++mito"
-    assert known_as("dinov3-s+/home/ann+bob/mito") == "dinov3-s+mito"
-    assert known_as("file:/home/ann+bob/vit.pth") == "vit"

@@ -19,6 +19,7 @@ from napari_dinomed.io import (
     describe,
     list_contents,
     pieces,
+    read_labels,
     read_volume,
     write_labels,
 )
@@ -134,9 +135,13 @@ def test_pictures_of_other_sizes_are_refused(tmp_path):
 def test_coloured_pictures(tmp_path):
     for number in range(3):
         imageio.imwrite(tmp_path / f"{number}.png", np.full((4, 5, 3), (1, 2, 3), np.uint8))
-    assert list_contents(tmp_path).channels == 3
-    with pytest.raises(VolumeError, match="colour"):
-        read_volume(tmp_path)
+    assert list_contents(tmp_path).has_colours
+    volume = read_volume(tmp_path)
+    assert volume.colours.shape == (3, 4, 5, 3)
+    assert volume.colours[2, 0, 0].tolist() == [1, 2, 3]
+    assert volume.modality == "other"
+    with pytest.raises(ReadError, match="picture in colour"):
+        read_labels(tmp_path)
     assert read_volume(tmp_path, Pick(channel=2)).array.max() == 3
 
 

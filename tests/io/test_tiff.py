@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_dinomed.errors import VolumeError
-from napari_dinomed.io import read_labels, read_volume, write_labels
+from napari_dinomed.errors import ReadError, VolumeError
+from napari_dinomed.io import Pick, read_labels, read_volume, write_labels
+from napari_dinomed.volume import choose_window
 
 STACK = np.arange(3 * 5 * 7, dtype=np.uint16).reshape(3, 5, 7)
 NANOMETRES = {
@@ -59,11 +60,31 @@ def test_one_slice_is_a_volume(tmp_path):
     assert read_volume(tmp_path / "one.tif").array.shape == (1, 5, 7)
 
 
-def test_colour_is_refused(tmp_path):
-    rgb = np.zeros((5, 7, 3), dtype=np.uint8)
-    tifffile.imwrite(tmp_path / "rgb.tif", rgb, photometric="rgb")
-    with pytest.raises(VolumeError, match="grey"):
-        read_volume(tmp_path / "rgb.tif")
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("shape", [(5, 7), (4, 5, 7)])
+def test_colours_come_through_and_are_no_labels(tmp_path, planar, shape):
+    colours = np.arange(np.prod(shape) * 3).reshape(*shape, 3).astype(np.uint8)
+    stored = np.moveaxis(colours, -1, -3) if planar == "separate" else colours
+    path = tmp_path / "rgb.tif"
+    tifffile.imwrite(path, stored, photometric="rgb", planarconfig=planar)
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.colours.reshape(colours.shape), colours)
+    luma = (colours @ (0.299, 0.587, 0.114)).round()
+    np.testing.assert_array_equal(volume.array.reshape(shape), luma)
+    assert choose_window(volume).high == 255
+    with pytest.raises(ReadError, match="picture in colour"):
+        read_labels(path)
+    red = read_volume(path, Pick(channel=0))
+    np.testing.assert_array_equal(red.array.reshape(shape), colours[..., 0])
+    assert red.colours is None
+
+
+def test_two_values_a_pixel_are_no_colours(tmp_path):
+    """Grey with opacity."""
+    two = np.zeros((5, 7, 2), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "two.tif", two, photometric="minisblack", extrasamples=(2,))
+    with pytest.raises(VolumeError, match="got 2 values"):
+        read_volume(tmp_path / "two.tif")
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8"])

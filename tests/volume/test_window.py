@@ -75,3 +75,11 @@ def test_the_files_own_window_comes_first():
     assert choose_window(_volume("CT")) == CT_PRESETS["abdomen"]
     assert choose_window(_volume("MR")).name == "auto"
     assert choose_window(_volume("CT", own), "auto").name == "auto"
+
+
+def test_uptake_is_shown_from_0_to_5_10_or_20():
+    pet = _volume("PET")
+    for high in (5, 10, 20):
+        window = choose_window(pet, f"suv{high}")
+        assert (window.low, window.high) == (0, high)
+    assert choose_window(pet).name == "auto"

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from napari_dinomed.segment.all_alike.lines import lines_of
-from napari_dinomed.segment.all_alike.options import Options
+from napari_dinomed.segment.all_alike.options import FOCI, Options
 from napari_dinomed.segment.all_alike.perceptron import teach
 from napari_dinomed.segment.all_alike.share import usual_share
 from napari_dinomed.segment.all_alike.sheets import sheets_of
@@ -114,6 +114,8 @@ class AlikeField(WorkingGrid):
             [part * share for part, share in zip(parts, shares, strict=True)], dim=-1
         )
         self._volume = volume
+        if volume.modality == "PET":
+            self.options = FOCI
         self.has_membranes = defaults_for(volume.modality).has_membranes
         self.has_sections = self.has_membranes and not volume.geometry.is_nearly_cubic
         self._responses = self._looks[..., : filters.channels]

@@ -1,0 +1,54 @@
+"""Labels without what is too faint, and without what is too small to be meant.
+
+Lesions in PET are read so: uptake from some SUV on, foci from some volume on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cc3d
+import numpy as np
+
+from napari_dinomed.finish.options import Measure, Scale
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dinomed.volume import Volume
+
+
+def above(
+    labels: NDArray[Any], volume: Volume, floor: float | None, least: float
+) -> NDArray[Any]:
+    """Labels with neither faint voxels nor small parts.
+
+    Parameters
+    ----------
+    labels
+        The number of each voxel's label (z, y, x).
+    volume
+        What was labelled.
+    floor
+        Grey value from which voxels are kept; all if None.
+    least
+        Volume from which connected parts are kept, in ml, or in µm³ or the unit's cube
+        where the unit is no millimetre. What is faint does not count.
+
+    Returns
+    -------
+    numpy.ndarray
+        Labels of the same type.
+    """
+    kept = labels.copy()
+    if floor is not None:
+        kept[np.asarray(volume.array) < floor] = 0
+    geometry = volume.geometry
+    _, factor = Scale(geometry.unit, geometry.spacing).unit_of(Measure.VOLUME)
+    voxels = int(np.ceil(least * factor / geometry.voxel_volume - 1e-9))
+    if voxels > 1:
+        # Parts of two labels that touch are two; by corners they are one lesion.
+        parts = cc3d.connected_components(kept, connectivity=26)
+        small = np.bincount(parts.ravel()) < voxels
+        kept[small[parts]] = 0
+    return kept
