@@ -73,6 +73,7 @@ class OtherView:
         self._connect()
         self._arm(bench.label, bench.include)
         self._take_up()
+        self._on_view()
 
     def _connect(self) -> None:
         session, bench = self._session, self._bench
@@ -82,6 +83,7 @@ class OtherView:
         self._main.drafted.connect(self._on_draft)
         bench.aim_changed.connect(self._arm)
         bench.tool_changed.connect(self._take_up)
+        self.viewer.dims.events.current_step.connect(self._on_view)
         self.viewer.events.status.connect(self._tell)
 
     def end(self) -> None:
@@ -96,11 +98,17 @@ class OtherView:
             (bench.tool_changed, self._take_up),
         ):
             signal.disconnect(slot, missing_ok=True)
+        self.viewer.dims.events.current_step.disconnect(self._on_view)
         self.viewer.events.status.disconnect(self._tell)
         self._hearing.end()
         self._mouse.end()
         for layers, names in self._links:
             unlink_layers(layers, names)
+
+    def _on_view(self, *_: Any) -> None:
+        view = self.sheet.view
+        if view is not None:
+            self.sheet.look_at(view, self._session.document)
 
     def _link(self, layers: list[Layer], names: tuple[str, ...]) -> None:
         for name in names:

@@ -16,6 +16,7 @@ from napari_dinomed.plugin.prompt_layer import PromptLayer, ring_at
 from napari_dinomed.plugin.region_layer import RegionLayer
 from napari_dinomed.plugin.result_layer import ResultLayer
 from napari_dinomed.plugin.scribble_layer import ScribbleLayer
+from napari_dinomed.session.activity import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.region import Role
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.plugin.region_layer import Outline
-    from napari_dinomed.session.activity import View
 
 
 class Sheet:
@@ -74,6 +74,19 @@ class Sheet:
             self.scribbles.show(before, after)
             self.regions.show(before, after)
             self.prompts.show(before, after)
+
+    @property
+    def view(self) -> View | None:
+        """The plane of the image that the viewer shows; None where it shows no one plane."""
+        dims, layer = self._viewer.dims, self.result.layer
+        # Other layers may have more axes; they stand before the image's.
+        before = dims.ndim - 3
+        hidden = [axis - before for axis in dims.not_displayed if axis >= before]
+        if dims.ndisplay != 2 or len(hidden) != 1:
+            return None
+        (axis,) = hidden
+        index = layer.world_to_data(dims.point[before:])[axis]
+        return View(axis, min(max(round(index), 0), layer.data.shape[axis] - 1))
 
     def look_at(self, view: View, document: Document) -> None:
         """Show what another plane shows of a document's regions."""

@@ -36,7 +36,7 @@ from napari_dinomed.plugin.surface import Surface
 from napari_dinomed.plugin.teaching import paint_teaches, remember_paint_teaches
 from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.segment.defaults import defaults_for
-from napari_dinomed.session.activity import Activity, View
+from napari_dinomed.session.activity import Activity
 from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.figures import Measuring
 from napari_dinomed.session.session import Session
@@ -622,20 +622,10 @@ class Workbench:
         self.turned.emit()
 
     def _on_view(self) -> None:
-        if self.session is None or self.sheet is None or self.viewer.dims.ndisplay != 2:
-            return
-        dims, layer = self.viewer.dims, self.sheet.result.layer
-        # Other layers may have more axes; they stand before the image's.
-        before = dims.ndim - 3
-        hidden = [axis - before for axis in dims.not_displayed if axis >= before]
-        if len(hidden) != 1:
-            return
-        (axis,) = hidden
-        index = layer.world_to_data(dims.point[before:])[axis]
-        last = self.session.volume.array.shape[axis] - 1
-        view = View(axis, min(max(round(index), 0), last))
-        self.session.computing.look_at(view)
-        self.sheet.look_at(view, self.session.document)
+        view = None if self.sheet is None else self.sheet.view
+        if self.session is not None and self.sheet is not None and view is not None:
+            self.session.computing.look_at(view)
+            self.sheet.look_at(view, self.session.document)
 
     def act(self, work: Callable[[Session], None]) -> None:
         """An act of the user; what it may not do is said."""
