@@ -16,7 +16,7 @@ from napari_dinomed.annotation.making import BLANK, Answer
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Stroke
 from napari_dinomed.cli import app
-from napari_dinomed.engine.client import Call
+from napari_dinomed.engine.asked import Call
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.io import read_labels, read_volume, write_image

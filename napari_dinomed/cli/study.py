@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -12,7 +13,17 @@ from rich.table import Table
 from napari_dinomed.cli.common import Device, JsonFile, progress_bar, write_figures
 from napari_dinomed.cli.common import out as console
 
+if TYPE_CHECKING:
+    from napari_dinomed.features.stack import Planes
+
 Along = Literal["slices", "rows", "columns"]
+
+
+class Axes(StrEnum):
+    """Along how many axes slices are taken: a list of choices must be of an enumeration."""
+
+    ONE = "one"
+    THREE = "three"
 
 
 def study(
@@ -31,7 +42,7 @@ def study(
         typer.Option(help="Blocks that make a token; the usual. Repeatable."),
     ] = None,
     planes: Annotated[
-        list[Literal["one", "three"]] | None,
+        list[Axes] | None,
         typer.Option(help="Slices along one axis or three; one. Repeatable."),
     ] = None,
     along: Annotated[Along, typer.Option(help="Axis that is halved.")] = "columns",
@@ -53,7 +64,8 @@ def study(
 
     if plot is not None:
         require_plots()
-    asked = combinations(encoders, sides or (), blocks or (), planes or ("one",))
+    axes: list[Planes] = [one.value for one in planes or (Axes.ONE,)]
+    asked = combinations(encoders, sides or (), blocks or (), axes)
     axis = ("slices", "rows", "columns").index(along)
     taught, measured = halves(load_case(image, labels, label), axis)
     table = Table("encoder", "side", "blocks", "planes", "Dice", "gain", "s", "MB")

@@ -77,7 +77,7 @@ class Sheet:
 
     @property
     def view(self) -> View | None:
-        """The plane of the image that the viewer shows; None where it shows no one plane."""
+        """The plane of the image that the viewer shows; None where it shows none or 3-D."""
         dims, layer = self._viewer.dims, self.result.layer
         # Other layers may have more axes; they stand before the image's.
         before = dims.ndim - 3

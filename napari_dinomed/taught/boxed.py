@@ -233,24 +233,23 @@ def read_beyond(
     is_mirrored
         Whether along the others a mirror image goes on.
     """
-    inside = [
-        (min(max(0, start), length - 1), max(1, min(stop, length)))
-        for (start, stop), length in zip(spans, shape, strict=True)
+    places = [
+        _within(np.arange(start, stop), length, is_mirrored and number != axis)
+        for number, ((start, stop), length) in enumerate(zip(spans, shape, strict=True))
     ]
-    array = voxels.read(_box_of(inside))
-    for number, ((start, stop), (first, last)) in enumerate(
-        zip(spans, inside, strict=True)
-    ):
-        pad = [(0, 0)] * 3
-        pad[number] = (max(0, first - start), max(0, stop - last))
-        if any(pad[number]):
-            mode = "symmetric" if is_mirrored and number != axis else "edge"
-            array = np.pad(array, pad, mode=mode)  # type: ignore[call-overload]
-            begin = max(0, start - first)
-            taken = [slice(None)] * 3
-            taken[number] = slice(begin, begin + stop - start)
-            array = array[tuple(taken)]
+    read = [(int(along.min()), int(along.max()) + 1) for along in places]
+    array = voxels.read(_box_of(read))
+    for number, (along, (first, _)) in enumerate(zip(places, read, strict=True)):
+        array = np.take(array, along - first, axis=number)
     return np.ascontiguousarray(array)
+
+
+def _within(places: NDArray[np.int64], length: int, is_mirrored: bool) -> NDArray[np.int64]:
+    """Places of a line in its stead: in a mirror at its ends, or the end itself."""
+    if not is_mirrored:
+        return np.clip(places, 0, length - 1)
+    folded = places % (2 * length)
+    return np.where(folded < length, folded, 2 * length - 1 - folded)
 
 
 def _box_of(spans: Sequence[tuple[int, int]]) -> Box3:

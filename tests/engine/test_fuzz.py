@@ -11,9 +11,14 @@ import threading
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.labels import Label
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.engine import wire
 from napari_dinomed.engine.messages import (
     _TYPES,
+    Adapted,
+    AdaptEncoder,
     Closed,
     CloseVolume,
     Describe,
@@ -21,10 +26,14 @@ from napari_dinomed.engine.messages import (
     Encoded,
     EncoderInfo,
     Envelope,
+    Estimated,
+    EstimateEncoding,
     Failed,
     Fetched,
     FetchWeights,
     Hello,
+    Judged,
+    JudgeEncoding,
     Kept,
     Lacking,
     Notice,
@@ -36,18 +45,41 @@ from napari_dinomed.engine.messages import (
     Prepare,
     Prepared,
     Segmented,
+    SegmentVolume,
     SendPiece,
     SliceLabels,
+    SuggestClick,
+    Suggested,
     Withdrawn,
 )
 from napari_dinomed.engine.pieces import Layout
 from napari_dinomed.engine.server import Server
 from napari_dinomed.errors import EngineError
+from napari_dinomed.features.adapter import AdapterHeader, Scale, Trial
+from napari_dinomed.volume import Window
 from tests.conftest import LONG
 from tests.engine.test_wire import GEOMETRY, MESSAGES
 
 CASES = 20_000 if LONG else 2_000
 SERVED = 2_000 if LONG else 200
+WINDOW = Window(-50.0, 80.0, "w")
+BALL = Mask.of_voxels(np.array([[1, 2, 3]]))
+LABEL = Label(1, "µ", (1.0, 0.5, 0.0))
+ADAPTER = AdapterHeader(
+    *(
+        "vit",
+        "0" * 64,
+        "EM",
+        Scale((1.0, 1.0, 1.0), "nm", 2.0),
+        256,
+        4,
+        8,
+        (10, 11),
+        1e-3,
+        80,
+    ),
+    *(("µ",), 1, 4, "slices", (Trial("µ", "probe", (0.5, 0.6), (0.7, 0.8)),)),
+)
 EVERY = [
     *MESSAGES,
     Describe("cpu"),
@@ -71,6 +103,20 @@ EVERY = [
     SendPiece("v", 0, np.arange(9, dtype=np.uint8)),
     Lacking((0, 2)),
     Kept(),
+    EstimateEncoding("v", "filters", WINDOW),
+    Estimated("e", "CPU", 3, 0.5, 4, 5, 6, 7),
+    JudgeEncoding("v", {1: BALL}, 1),
+    Judged({1: {"probe": 0.5, "knn": 0.25}}),
+    AdaptEncoder(
+        "v",
+        "dinov3-s",
+        "out",
+        np.ones((2, 3, 4), np.uint8),
+        (Label(1, "µ", (1.0, 0.5, 0.0)),),
+    ),
+    Adapted(ADAPTER),
+    SuggestClick("v", SegmentVolume("v", Prompts((Point((1, 2, 3), 1),)), (LABEL,))),
+    Suggested((1, 2, 3)),
 ]
 HOSTILE = [
     *(float("inf"), float("-inf"), float("nan"), -1, 0, 2**31, 2**63, 2**70, 1e308, 0.5),

@@ -207,7 +207,8 @@ def test_nonsense_settles_every_call_and_replaces_the_engine(stub, what):
     for call in calls[:2]:
         with pytest.raises(EngineError):
             call.future.result(TIMEOUT)
-    assert isinstance(calls[2].future.exception(TIMEOUT), EngineError)
+    # It only waited: it is not what engines died of.
+    assert isinstance(calls[2].future.result(TIMEOUT), Segmented)
     assert isinstance(_ask(client, click()), Segmented)
 
 

@@ -483,7 +483,7 @@ def test_numbers_aim_at_labels(bench):
     for layer in bench.sheet.layers:
         press(layer, "N")
         press(layer, "T")
-    assert bench.label == 5
+    assert bench.label == 2 + len(bench.sheet.layers)
     press(bench.sheet.result.layer, "Ctrl+Z")
     assert bench.label == 4
     press(bench.image, "Ctrl+Z")

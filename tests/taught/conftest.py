@@ -5,9 +5,10 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from napari_dinomed.engine.client import Call
+from napari_dinomed.engine.asked import Call
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import from_plain, to_plain
+from napari_dinomed.engine.place import HERE
 from napari_dinomed.headless import prepare
 from napari_dinomed.taught import learners
 from napari_dinomed.volume import Geometry, Volume
@@ -56,6 +57,9 @@ def _sent(message):
 
 class InProcess:
     """An engine's client without a process: every answer comes at once, as if sent."""
+
+    place = HERE
+    where = "CPU on this machine"
 
     def __init__(self):
         self.engine = Engine()

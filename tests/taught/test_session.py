@@ -9,7 +9,7 @@ import pytest
 
 from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.engine.client import Call
+from napari_dinomed.engine.asked import Call
 from napari_dinomed.engine.messages import TeachModel
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.session.session import Session
