@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 # Looks between two steps of the optimiser, in each process.
 LOOKS_A_STEP = 4
-RATE = 8e-4
+RATE = 2.5e-4
 # Steps whose gradient is so many times the usual one are left out: one odd scene.
 MOST_GRADIENT = 4
 # Weights that hardly any scene moves must not be thrown far by the first that does.
@@ -51,11 +51,11 @@ BETAS, EPSILON = (0.9, 0.98), 3e-4
 SURE = 15.0
 MOST_TURNS = 8
 # Cells of a look at most, drawn anew for each session, so that objects come at any size.
-CELLS = (6_000, 56_000)
+CELLS = (12_000, 64_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
 # How often a whole patient, a crop of one, made-up shapes and a made-up body come.
-SHARES = {"whole": 0.3, "crop": 0.2, "made_up": 0.25, "body": 0.25}
+SHARES = {"whole": 0.45, "crop": 0.25, "made_up": 0.12, "body": 0.18}
 # How often a small scan is enlarged, and up to how many voxels: in large volumes objects
 # reach over many more cells than most of those that teach have voxels.
 ENLARGED, ENLARGED_SHARE, MOST_VOXELS = 3, 0.5, 10_000_000

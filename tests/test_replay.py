@@ -18,6 +18,7 @@ from napari_dinomed.annotation.prompts import Point, Stroke
 from napari_dinomed.cli import app
 from napari_dinomed.engine.asked import Call
 from napari_dinomed.engine.engine import Engine
+from napari_dinomed.engine.place import HERE
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.io import read_labels, read_volume, write_image
 from napari_dinomed.replay import Replay, differing
@@ -28,6 +29,9 @@ from napari_dinomed.session.session import Session
 
 class InProcess:
     """A real engine that answers at once, in the place of a client."""
+
+    place = HERE
+    where = "CPU on this machine"
 
     def __init__(self):
         self.engine = Engine()
@@ -109,7 +113,7 @@ def test_another_encoder_is_not_taken_for_the_same(ball_volume):
     volume, _ = ball_volume
     session = Session(volume, InProcess())
     session.add(Point((8, 24, 30), 1))
-    saved = session._to_save()
+    saved = session.to_save()
     answer = replace(saved.made[-1].features, encoder="filters-0")
     made = (*saved.made[:-1], replace(saved.made[-1], features=answer))
     with pytest.raises(DocumentError, match=r"filters-0.*filters-"):

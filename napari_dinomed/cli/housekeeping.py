@@ -54,14 +54,21 @@ def _described(device: str, line: str | None) -> tuple[Described, str]:
     return described, described.device
 
 
-def engine() -> None:
+def engine(
+    plain: Annotated[
+        bool,
+        typer.Option(
+            help="For a client that can unpack nothing and may fall silent: 3D Slicer's."
+        ),
+    ] = False,
+) -> None:
     """Serve as an engine on standard input and output, for a client elsewhere to start."""
     from napari_dinomed.engine.ending import end_with_client
 
     end_with_client()
     from napari_dinomed.engine.server import main as serve
 
-    serve(is_far=True)
+    serve(is_far=not plain)
 
 
 @weights.command("get")

@@ -18,7 +18,7 @@ from slicer.ScriptedLoadableModule import (
 )
 
 COMMAND = "DinomedClicks/command"
-USUAL_COMMAND = "napari-dinomed engine"
+USUAL_COMMAND = "napari-dinomed engine --plain"
 ENCODER = "filters"
 # Left, posterior, inferior: what slices look like that the engine's readers hand over.
 TOWARDS = (-1, -1, -1)

@@ -81,8 +81,8 @@ class Engine:
     Parameters
     ----------
     command
-        What starts it: ``napari-dinomed engine``, by its whole path if need be, or
-        ``ssh HOST napari-dinomed engine``.
+        What starts it: ``napari-dinomed engine --plain``, by its whole path if need be, or
+        ``ssh HOST napari-dinomed engine --plain``.
     environment
         Environment variables; those of 3D Slicer would confuse another Python.
     meanwhile

@@ -40,7 +40,7 @@ from tests.plugin.conftest import Loop
 
 SHAPE = (4, 10, 12)
 BOX = tuple(slice(0, n) for n in SHAPE)
-OWN = {"Segmentation", "Scribbles", "Prompts"}
+OWN = {"Segmentation", "Scribbles", "Regions", "Prompts"}
 voxels = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
 places = st.integers(0, 3)
 

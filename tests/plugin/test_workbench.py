@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
@@ -483,11 +482,12 @@ def test_numbers_aim_at_labels(bench):
     for layer in bench.sheet.layers:
         press(layer, "N")
         press(layer, "T")
-    assert bench.label == 2 + len(bench.sheet.layers)
+    last = 2 + len(bench.sheet.layers)
+    assert bench.label == last
     press(bench.sheet.result.layer, "Ctrl+Z")
-    assert bench.label == 4
+    assert bench.label == last - 1
     press(bench.image, "Ctrl+Z")
-    assert bench.label == 3
+    assert bench.label == last - 2
     assert "Ctrl+Z" not in [str(keys) for keys in bench.viewer.keymap]
 
 
@@ -851,9 +851,7 @@ def test_a_right_click_or_one_with_shift_excludes(
 ):
     layer = bench.sheet.prompts.layer
     press = SimpleNamespace(button=button, modifiers=modifiers)
-    for heard in layer.mouse_drag_callbacks:
-        if not inspect.isgeneratorfunction(heard):
-            heard(layer, press)
+    bench.sheet.prompts._on_press(layer, press)
     click(bench, 8, 24, 30)
     (point,) = bench.session.document.prompts.points
     assert point.include is includes

@@ -17,7 +17,7 @@ from napari_dinomed.engine.messages import CloseVolume, Envelope, SegmentVolume
 from napari_dinomed.engine.wire import receive, send
 
 FOLDER = Path(__file__).resolve().parents[2] / "resources" / "slicer"
-COMMAND = f"{sys.executable} -m napari_dinomed engine"
+COMMAND = f"{sys.executable} -m napari_dinomed engine --plain"
 
 
 class Matrix:
