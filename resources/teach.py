@@ -388,6 +388,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--init", type=Path, help="weights to go on from")
+    parser.add_argument(
+        "--keep",
+        type=float,
+        default=0.0,
+        help="share of those in what is written (Wortsman et al. 2022): less is forgotten",
+    )
     given = parser.parse_args()
     if "RANK" in os.environ:
         dist.init_process_group("gloo")
@@ -399,6 +405,15 @@ def main() -> None:
     cohort = Cohort(given.folder)
     cohort.refresh()
     teach(cohort, network, given.out, given.minutes, given.seed)
+    if given.init is not None and given.keep:
+        before, after = load_file(given.init), load_file(given.out)
+        save(
+            {
+                n: torch.lerp(v.float(), before[n].float(), given.keep)
+                for n, v in after.items()
+            },
+            given.out,
+        )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from napari_dinomed.bench.interactive import (
     run_case,
 )
 from napari_dinomed.headless import prepare
+from tests.conftest import LONG
 
 CT = ("ct_abdomen/example_ct_sm.nii.gz", "ct_abdomen/example_seg.nii.gz")
 HIPPOCAMPUS = (
@@ -33,7 +34,10 @@ HIPPOCAMPUS = (
         ("filters", CT, "5", 0.75, 0.88),
         ("filters", HIPPOCAMPUS, "1+2", 0.35, 0.7),
         ("vit", CT, "1", 0.75, 0.87),
-        ("vit", HIPPOCAMPUS, "1+2", 0.35, 0.74),
+        pytest.param(
+            *("vit", HIPPOCAMPUS, "1+2", 0.35, 0.74),
+            marks=pytest.mark.skipif(not LONG, reason="three planes take long"),
+        ),
     ],
 )
 def test_clicks_find_organs(

@@ -792,7 +792,8 @@ def test_splitting_waits_for_the_answer(bench, click, engine, loop):
     assert "splitting Label 1 comes right after" in said[-1]
     engine.of(SegmentVolume)[-1].answer()
     loop.run()
-    assert "apart" in said[-1]
+    # A thread may have told them apart by now.
+    assert any("Telling" in text and "apart" in text for text in said)
 
 
 def test_names_for_saving(tmp_path):
