@@ -12,6 +12,7 @@ from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.case import CaseFiles
 from napari_dinomed.bench.suite import Setup
 from napari_dinomed.volume.phantom import em_stack
+from tests.conftest import LONG
 
 SCRIPT = Path(__file__).parents[2] / "resources" / "ablation.py"
 
@@ -51,6 +52,7 @@ def test_every_step_of_an_object_can_be_taken_away(ablation, two_scans):
         assert 0.5 < after_ten <= 1, step
 
 
+@pytest.mark.skipif(not LONG, reason="long: all steps, one after another")
 def test_every_step_of_all_alike_can_be_taken_away(ablation, sections):
     rows = _rows(ablation, sections)
     everything = rows.pop(ablation.EVERYTHING)
