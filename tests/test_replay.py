@@ -155,6 +155,20 @@ def test_segment_and_replay(scan):
     assert "differs: 4 voxels" in told.output
 
 
+def test_what_was_cut_off_an_answer_is_cut_off_again(scan):
+    out = scan.with_name("hot.nii.gz")
+    point = ("--point", "8,24,30=1")
+    assert run("segment", scan, *point, "--out", out).exit_code == 0
+    all_of_it = (read_labels(out)[0] > 0).sum()
+    floor = float(np.median(read_volume(scan).array[read_labels(out)[0] > 0]))
+    done = run("segment", scan, *point, "--floor", floor, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert 0 < (read_labels(out)[0] > 0).sum() < all_of_it
+    told = run("replay", beside(out), "--image", scan)
+    assert told.exit_code == 0, told.output
+    assert "The same voxels" in told.output
+
+
 def test_a_file_of_weights_is_named_without_its_folder(ball_volume, tmp_path):
     session = Session(ball_volume[0], InProcess())
     document = session.document.with_edit(Mask.of(np.ones((1, 2, 2), bool)), 1)

@@ -137,14 +137,15 @@ def segment(
             job = headless.prepare(
                 opened, encoder, window, device, on_event, planes, elsewhere
             )
-        labels = job.segment(named, given, head, threshold)
+        answered = job.segment(named, given, head, threshold)
+    labels = answered
     if floor is not None or least:
-        labels = above(labels, opened, floor, least)
+        labels = above(answered, opened, floor, least)
     write_labels(out, labels, opened, legend_of(named))
     seen = tuple(other.fingerprint for other in others)
     choices = Choices(encoder, window or "", head, threshold, seen)
     document = Document(named, given, choices=choices, next_id=named[-1].id + 1)
-    _write_making(out, job, document, labels, planes)
+    _write_making(out, job, document, answered, labels, planes)
     print_measures(measure(opened, labels, named))
     console.print(f"Wrote {out}", markup=False, soft_wrap=True)
     if instances is not None:
@@ -202,7 +203,8 @@ def _write_making(
     out: Path,
     job: Job,
     document: Document,
-    labels: NDArray[np.integer[Any]],
+    answered: NDArray[np.integer[Any]],
+    kept: NDArray[np.integer[Any]],
     planes: Planes,
 ) -> None:
     """Say, beside labels, how they were made."""
@@ -211,7 +213,7 @@ def _write_making(
 
     window, encoder = job.window, job.encoded.signature
     features = Features(encoder, window.low, window.high, planes)
-    saved = answered_at_once(job.volume, document, window, features, labels)
+    saved = answered_at_once(job.volume, document, window, features, answered, kept)
     save_beside(out, saved)
 
 

@@ -78,7 +78,8 @@ def answered_at_once(
     document: Document,
     window: Window,
     features: Features,
-    labels: NDArray[np.integer[Any]],
+    answered: NDArray[np.integer[Any]],
+    kept: NDArray[np.integer[Any]],
 ) -> SavedDocument:
     """A document all of whose prompts were answered in one go, as ``segment`` does.
 
@@ -88,16 +89,23 @@ def answered_at_once(
         What was labelled, and what was said of it.
     window, features
         What the encoder saw, and what the labels were read from.
-    labels
-        (z, y, x).
+    answered, kept
+        The answer (z, y, x), and what was kept of it.
     """
-    made = (Change.between(BLANK, document, "segment"), Answer(0, features))
+    full = replace(document, masks=Mask.split(answered))
+    left = full if kept is answered else replace(document, masks=Mask.split(kept))
+    made: tuple[Change | Answer, ...] = (
+        Change.between(BLANK, document, "segment"),
+        Answer(0, features),
+    )
+    if left is not full:
+        made += (Change.between(full, left, "keep what is hot and large enough"),)
     return SavedDocument(
         volume.fingerprint,
         volume.geometry,
         window,
         features.encoder,
-        replace(document, masks=Mask.split(labels)),
+        left,
         made,
         pick_of(volume),
         versions(),
