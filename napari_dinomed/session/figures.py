@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import Signal
 
+from napari_dinomed.session.newest import Newest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -80,53 +82,35 @@ class Measuring:
         self._volume = volume
         self._deliver = deliver
         self._known: dict[int, dict[int, tuple[Plane, _Sums]]] = {}
-        self._wanted: Document | None = None
+        self._newest = Newest("figures", self._tell)
         # One at a time has the slices that are known.
         self._measures = threading.Lock()
-        self._lock = threading.Lock()
-        self._is_running = self._is_over = False
 
     def follow(self, document: Document) -> None:
         """Measure a document soon; one that waits to be measured gives way to it."""
-        with self._lock:
-            self._wanted = document
-            if self._is_running or self._is_over:
-                return
-            self._is_running = True
-        threading.Thread(target=self._run, name="figures", daemon=True).start()
+        self._newest.follow(document)
 
     def end(self) -> None:
         """Measure nothing from now on."""
         self.measured.disconnect()
-        with self._lock:
-            self._wanted, self._is_over = None, True
+        self._newest.end()
 
     def measure(self, document: Document) -> dict[int, Figures]:
         """Figures of all labels of a document, now."""
         return self._measure(document, lambda: False)
 
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                document, self._wanted = self._wanted, None
-                self._is_running = document is not None
-            if document is None:
-                return
-            try:
-                figures = self._measure(document, self._give_way)
-            except Exception:  # noqa: BLE001 - voxels on a disk that does not answer now
-                figures = {}
-            if not self._is_outdated:
-                self._deliver(partial(self.measured.emit, figures))
+    def _tell(self, document: Document) -> None:
+        try:
+            figures = self._measure(document, self._give_way)
+        except Exception:  # noqa: BLE001 - voxels on a disk that does not answer now
+            figures = {}
+        if not self._newest.is_outdated:
+            self._deliver(partial(self.measured.emit, figures))
 
     def _give_way(self) -> bool:
         """Let the window's thread go first, between slices; whether to stop."""
         time.sleep(_PAUSE)
-        return self._is_outdated
-
-    @property
-    def _is_outdated(self) -> bool:
-        return self._is_over or self._wanted is not None
+        return self._newest.is_outdated
 
     def _measure(
         self, document: Document, is_outdated: Callable[[], bool]

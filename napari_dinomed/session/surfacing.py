@@ -6,7 +6,6 @@ beside the window's thread; labels that did not change are not made again.
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from psygnal import Signal
 
 from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.finish.surface import shown_surface
+from napari_dinomed.session.newest import Newest
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
@@ -40,41 +40,27 @@ class Surfacing:
         self._geometry = geometry
         self._deliver = deliver
         self._made: dict[int, Mask] = {}
-        self._wanted: Document | None = None
-        self._lock = threading.Lock()
-        self._is_running = self._is_over = False
+        self._newest = Newest("surfaces", self._make_all)
 
     def follow(self, document: Document) -> None:
         """Make a document's surfaces soon; one that waits gives way to it."""
-        with self._lock:
-            self._wanted = document
-            if self._is_running or self._is_over:
-                return
-            self._is_running = True
-        threading.Thread(target=self._run, name="surfaces", daemon=True).start()
+        self._newest.follow(document)
 
     def end(self) -> None:
         """Make nothing from now on."""
         self.surfaced.disconnect()
-        with self._lock:
-            self._wanted, self._is_over = None, True
+        self._newest.end()
 
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                document, self._wanted = self._wanted, None
-                self._is_running = document is not None
-            if document is None:
-                return
-            for number in self._made.keys() | {label.id for label in document.labels}:
-                if self._is_over or self._wanted is not None:
-                    break
-                self._make(number, document.mask(number))
+    def _make_all(self, document: Document) -> None:
+        for number in self._made.keys() | {label.id for label in document.labels}:
+            if self._newest.is_outdated:
+                break
+            self._make(number, document.mask(number))
 
     def _make(self, number: int, mask: Mask) -> None:
         if self._made.get(number, EMPTY) == mask:
             return
         mesh = shown_surface(mask, self._geometry) if mask else None
         self._made[number] = mask
-        if not self._is_over:
+        if not self._newest.is_over:
             self._deliver(partial(self.surfaced.emit, number, mesh))
