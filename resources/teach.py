@@ -5,6 +5,8 @@
 ``FOLDER`` is filled by ``teach_volumes.py``; files that come later are found. Every session
 of clicks goes as in the product: a first look at the whole volume, closer ones, a click on
 the largest error, and so on. The network learns at each look what it should have said.
+Processes learn by themselves and take the mean of what they learnt now and then (Stich
+2019), so that none waits for another's large volume; with ``--device cuda`` they share it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import os
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,22 +43,23 @@ if TYPE_CHECKING:
     Voxel = np.ndarray
     Random = np.random.Generator
 
-# Looks between two steps of the optimiser, in each process.
-LOOKS_A_STEP = 4
-RATE = 2.5e-4
+# Looks between two steps of the optimiser, in each process; and steps between two means of
+# what all processes learnt.
+LOOKS_A_STEP, STEPS_A_ROUND = 4, 8
+RATE = 5e-4
 # Steps whose gradient is so many times the usual one are left out: one odd scene.
 MOST_GRADIENT = 4
 # Weights that hardly any scene moves must not be thrown far by the first that does.
 BETAS, EPSILON = (0.9, 0.98), 3e-4
 # Beyond this a logit is sure, and taught no further.
 SURE = 15.0
-MOST_TURNS = 8
+MOST_TURNS = 10
 # Cells of a look at most, drawn anew for each session, so that objects come at any size.
 CELLS = (12_000, 64_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
 # How often a whole patient, a crop of one, made-up shapes and a made-up body come.
-SHARES = {"whole": 0.45, "crop": 0.25, "made_up": 0.12, "body": 0.18}
+SHARES = {"whole": 0.35, "crop": 0.2, "made_up": 0.2, "body": 0.25}
 # How often a small scan is enlarged, and up to how many voxels: in large volumes objects
 # reach over many more cells than most of those that teach have voxels.
 ENLARGED, ENLARGED_SHARE, MOST_VOXELS = 3, 0.5, 10_000_000
@@ -89,6 +93,7 @@ class Scan:
     spacing: tuple[float, float, float]
     looks: tuple[Looks, ...]
     organs: tuple[int, ...]
+    sizes: np.ndarray
 
     def enlarged(self, factor: int) -> Scan:
         """The same of so many times as many voxels along each axis."""
@@ -104,14 +109,15 @@ class Scan:
         return replace(self, grey=grey, labels=labels, spacing=(z, y, x), looks=looks)
 
     @classmethod
-    def load(cls, file: Path) -> Scan:
-        kept = torch.load(file, weights_only=True)
-        labels = kept["labels"].numpy()
+    def load(cls, file: Path, device: torch.device) -> Scan:
+        kept = torch.load(file, map_location=device, weights_only=True)
+        labels = kept["labels"].numpy(force=True)
         sizes = np.bincount(labels.ravel(), minlength=2)
         organs = np.flatnonzero(sizes[1:] > LEAST_VOXELS) + 1
         looks = tuple(Looks(*parts) for parts in kept["looks"])
         z, y, x = (float(length) for length in kept["spacing"])
-        return cls(kept["grey"].float(), labels, (z, y, x), looks, tuple(map(int, organs)))
+        grey, known = kept["grey"].float(), tuple(map(int, organs))
+        return cls(grey, labels, (z, y, x), looks, known, sizes[organs])
 
 
 @dataclass(eq=False)
@@ -119,6 +125,7 @@ class Cohort:
     """Scans of every kind, by encoder; new files are found as they come."""
 
     folder: Path
+    device: torch.device
     known: set[Path] = field(default_factory=set)
     scans: dict[str, dict[str, list[Scan]]] = field(
         default_factory=lambda: {kind: {} for kind in SHARES}
@@ -127,7 +134,7 @@ class Cohort:
     def refresh(self) -> None:
         for file in sorted(set(self.folder.glob("*/*.pt")) - self.known):
             self.known.add(file)
-            scan = Scan.load(file)
+            scan = Scan.load(file, self.device)
             if scan.organs:
                 (kind,) = (kind for kind in SHARES if kind in file.stem)
                 self.scans[kind].setdefault(file.parent.name, []).append(scan)
@@ -159,6 +166,10 @@ class Scene:
     looks: tuple[Looks, ...]
     whole: tuple[slice, ...]
 
+    @cached_property
+    def seen_truth(self) -> torch.Tensor:
+        return torch.from_numpy(self.truth).to(self.grey.device)
+
     @classmethod
     def draw(cls, cohort: Cohort, random: Random) -> Scene:
         """An object of a scan, varied in grey values, extent, spacing and planes."""
@@ -170,8 +181,7 @@ class Scene:
             else:
                 # Large objects are few, and small ones many: by the root of the size both
                 # come. By the size itself, a click on a parotid gave all soft tissue.
-                sizes = np.array([(scan.labels == n).sum() for n in scan.organs])
-                shares = np.sqrt(sizes)
+                shares = np.sqrt(scan.sizes)
                 truth = scan.labels == random.choice(scan.organs, p=shares / shares.sum())
         grey, spacing, looks = scan.grey, np.array(scan.spacing), scan.looks
         if random.random() < 0.6:
@@ -192,7 +202,7 @@ class Scene:
         return View(cells, cells.mean_of(self.grey[box])[None], self.looks, extent)
 
     def target(self, cells: Cells) -> torch.Tensor:
-        return cells.mean_of(torch.from_numpy(self.truth[cells.box].astype(np.float32)))
+        return cells.mean_of(self.seen_truth[cells.box].float())
 
     def click(self, mask: np.ndarray, random: Random | None) -> tuple[Voxel, bool] | None:
         error = self.truth ^ mask
@@ -205,7 +215,7 @@ class Scene:
 
     def mask_of(self, found: Found, included: np.ndarray) -> np.ndarray:
         mask = np.zeros(self.truth.shape, dtype=bool)
-        part = (found.cells.to_voxels(found.probability) > 0.5).numpy()
+        part = (found.cells.to_voxels(found.probability) > 0.5).numpy(force=True)
         start = np.array([side.start for side in found.cells.box])
         mask[found.cells.box] = connected(part, included - start)
         return mask
@@ -214,14 +224,14 @@ class Scene:
 def toned(grey: torch.Tensor, random: Random) -> torch.Tensor:
     """Grey values through a random curve, falling at times; with noise at times."""
     steps = random.dirichlet(np.full(6, 1.5)).cumsum()
-    knots = torch.from_numpy(np.concatenate([[0.0], steps]).astype(np.float32))
+    knots = torch.from_numpy(np.concatenate([[0.0], steps])).to(grey)
     low = (grey * 6).long().clamp(0, 5)
     curve = knots[low] + (grey * 6 - low) * (knots[low + 1] - knots[low])
     if random.random() < 0.3:
         curve = 1 - curve
     if random.random() < 0.3:
-        noise = torch.from_numpy(random.standard_normal(grey.shape, dtype=np.float32))
-        curve = (curve + float(random.uniform(0, 0.1)) * noise).clamp(0, 1)
+        noise = float(random.uniform(0, 0.1)) * torch.randn_like(grey)
+        curve = (curve + noise).clamp(0, 1)
     return curve
 
 
@@ -241,7 +251,8 @@ def like_grey(scan: Scan, random: Random) -> np.ndarray | None:
     centre = [int(random.integers(n // 8, n - n // 8)) for n in shape]
     reach = int(random.integers(8, max(9, min(40, *shape))))
     box = tuple(slice(max(0, c - reach), c + reach) for c in centre)
-    grey = ndimage.gaussian_filter(scan.grey[box].numpy(), random.uniform(0.5, 1.5))
+    grey = scan.grey[box].numpy(force=True)
+    grey = ndimage.gaussian_filter(grey, random.uniform(0.5, 1.5))
     here = grey[tuple(c - side.start for c, side in zip(centre, box, strict=True))]
     mask = np.abs(grey - here) < random.uniform(0.03, 0.15)
     mask = ndimage.binary_opening(mask, iterations=int(random.integers(1, 3)))
@@ -269,15 +280,16 @@ class Pupil:
         self._seen = [cue_names.NAMES.index(name) for name in UNRELIABLE]
         shape = (len(UNRELIABLE), 1, 1, 1)
         gains = random.uniform(*GAINS, shape) * (random.random(shape) >= BLIND)
-        self._gains = torch.from_numpy(gains).float()
-        self._noise = torch.from_numpy(random.uniform(0, NOISE, shape)).float()
+        noise = random.uniform(0, NOISE, shape)
+        self._gains = torch.from_numpy(gains).to(scene.grey)
+        self._noise = torch.from_numpy(noise).to(scene.grey)
         self.losses: list[torch.Tensor] = []
 
     def weigh(self, cells: Cells, cues: torch.Tensor) -> torch.Tensor:
         seen = cues[self._seen]
-        cues[self._seen] = self._gains * seen + self._noise * torch.randn(seen.shape)
+        cues[self._seen] = self._gains * seen + self._noise * torch.randn_like(seen)
         cues[self._hidden] = 0
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(cues.device.type, torch.bfloat16):
             logit = self._network(cues)
         logit, target = logit.float().clamp(-SURE, SURE), self._scene.target(cells)
         probability = logit.sigmoid()
@@ -326,43 +338,57 @@ def teach(cohort: Cohort, network: CueNet, out: Path, minutes: float, seed: int)
     optimiser = torch.optim.AdamW(
         network.parameters(), RATE, BETAS, EPSILON, weight_decay=1e-3
     )
+    pupils = steps(cohort, network, optimiser, random)
     mean = {name: value.clone() for name, value in network.state_dict().items()}
-    begun, step, losses, norms = time.time(), 0, [], []
-    turns: Iterator[list[torch.Tensor]] = iter(())
+    begun, rounds, losses = time.time(), 0, []
     while (share := agreed((time.time() - begun) / 60 / minutes)) < 1:
         for group in optimiser.param_groups:
-            warm = min(1.0, (step + 1) / 100)
+            warm = min(1.0, (rounds + 1) / 12)
             group["lr"] = RATE * warm * (1 + np.cos(np.pi * share)) / 2
-        looks = 0
-        while looks < LOOKS_A_STEP:
+        for _ in range(STEPS_A_ROUND):
+            losses.extend(next(pupils))
+        share_weights(network)
+        rounds += 1
+        for name, value in network.state_dict().items():
+            mean[name].lerp_(value, 1 - min(0.984, rounds / (rounds + 10)))
+        if rounds % 12 == 0:
+            cohort.refresh()
+            if rank == 0:
+                recent = np.median(losses[-1500:])
+                print(f"{share:.2f} {rounds} {len(losses)} {recent:.3f}", flush=True)
+                save(mean, out)
+    if rank == 0:
+        save(mean, out)
+
+
+def steps(
+    cohort: Cohort, network: CueNet, optimiser: torch.optim.Optimizer, random: Random
+) -> Iterator[list[float]]:
+    """Losses of the looks between two steps of the optimiser, without end."""
+    norms: list[float] = []
+    turns: Iterator[list[torch.Tensor]] = iter(())
+    while True:
+        losses: list[torch.Tensor] = []
+        while len(losses) < LOOKS_A_STEP:
             turn = next(turns, None)
             if turn is None:
                 turns = session(network, Scene.draw(cohort, random), random)
                 continue
             (torch.stack(turn).sum() / LOOKS_A_STEP).backward()
-            looks += len(turn)
-            losses.extend(float(loss.detach()) for loss in turn)
-        share_gradients(network)
+            losses.extend(loss.detach() for loss in turn)
         norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0))
         usual = float(np.median(norms[-200:])) if len(norms) > 20 else np.inf
         norms.append(norm if np.isfinite(norm) else usual)
         if norm <= MOST_GRADIENT * usual:
             optimiser.step()
         optimiser.zero_grad(set_to_none=False)
-        step += 1
-        for name, value in network.state_dict().items():
-            mean[name].lerp_(value, 1 - min(0.998, step / (step + 10)))
-        if step % 100 == 0:
-            cohort.refresh()
-            print(f"{share:.2f} {step} {np.median(losses[-1500:]):.3f}", flush=True)
-            if rank == 0:
-                save(mean, out)
-    if rank == 0:
-        save(mean, out)
+        yield torch.stack(losses).tolist()
 
 
 def save(weights: dict[str, torch.Tensor], out: Path) -> None:
-    save_file({name: value.half().contiguous() for name, value in weights.items()}, out)
+    save_file(
+        {name: value.half().cpu().contiguous() for name, value in weights.items()}, out
+    )
 
 
 def agreed(value: float) -> float:
@@ -373,12 +399,15 @@ def agreed(value: float) -> float:
     return float(shared)
 
 
-def share_gradients(network: CueNet) -> None:
-    """Give every process the mean of all gradients."""
+@torch.no_grad()
+def share_weights(network: CueNet) -> None:
+    """Give every process the mean of all weights."""
     if dist.is_initialized():
-        for parameter in network.parameters():
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= dist.get_world_size()
+        parameters = list(network.parameters())
+        flat = torch.nn.utils.parameters_to_vector(parameters).cpu()
+        dist.all_reduce(flat)
+        flat = (flat / dist.get_world_size()).to(parameters[0])
+        torch.nn.utils.vector_to_parameters(flat, parameters)
 
 
 def main() -> None:
@@ -394,15 +423,16 @@ def main() -> None:
         default=0.0,
         help="share of those in what is written (Wortsman et al. 2022): less is forgotten",
     )
+    parser.add_argument("--device", type=torch.device, default="cpu")
     given = parser.parse_args()
     if "RANK" in os.environ:
         dist.init_process_group("gloo")
     torch.manual_seed(given.seed)
     torch.set_num_threads(1)
-    network = CueNet()
+    network = CueNet().to(given.device)
     if given.init is not None:
         network.load_state_dict(load_file(given.init))
-    cohort = Cohort(given.folder)
+    cohort = Cohort(given.folder, given.device)
     cohort.refresh()
     teach(cohort, network, given.out, given.minutes, given.seed)
     if given.init is not None and given.keep:

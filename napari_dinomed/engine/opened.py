@@ -19,6 +19,7 @@ from napari_dinomed.engine.encoding import PlaneTokens, plans_for
 from napari_dinomed.errors import ForgottenError, VolumeError
 from napari_dinomed.features.adapter import Scale
 from napari_dinomed.features.catalog import FILTERS
+from napari_dinomed.features.device import answering_device
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.features.filters import GREY_CHANNEL
 from napari_dinomed.features.naming import known_as
@@ -136,7 +137,8 @@ class EncodedVolume:
         """What single objects are found on; the tokens must be complete."""
         encoding = self.encoding
         channels = encoding.banks[0].channels - encoding.encoder.position_channels
-        return ObjectField(self.volume, encoding.window, encoding.banks, channels)
+        device = answering_device(encoding.encoder.torch_device)
+        return ObjectField(self.volume, encoding.window, encoding.banks, channels, device)
 
     @cached_property
     def alike(self) -> AlikeField:

@@ -20,7 +20,7 @@ _BEST_FIRST = ("cuda", "mps", "xpu", "cpu")
 _LEAST_ALIKE = 0.999
 # The first pass warms up; the least of the others is the time.
 _TRIALS = 3
-_CPU = torch.device("cpu")
+CPU = torch.device("cpu")
 # What allocators say that raise a bare RuntimeError: the CPU's, and Apple's.
 _FULL = ("can't allocate memory", "not enough memory", "out of memory")
 
@@ -52,6 +52,15 @@ def choose_device(wanted: str = "auto") -> torch.device:
             f"{wanted!r}."
         )
     return torch.device(wanted)
+
+
+def answering_device(encoding: torch.device) -> torch.device:
+    """Where clicks are answered, from where slices are encoded.
+
+    On CUDA alone beside the CPU: not all that answers need is there on Apple's GPUs and
+    Intel's, and nobody has run it.
+    """
+    return encoding if encoding.type == "cuda" else CPU
 
 
 def describe_device(device: torch.device) -> str:
@@ -90,7 +99,7 @@ def placed(
         if not is_out_of_memory(error):
             raise
     say(f"{describe_device(device)} has no room for the encoder: going on with the CPU.")
-    return model.to(_CPU), _CPU
+    return model.to(CPU), CPU
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:

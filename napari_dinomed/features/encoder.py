@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from napari_dinomed.features.stack import SlicePlan, SliceStack
@@ -93,6 +94,10 @@ class Encoder(Protocol):
     @property
     def device(self) -> str:
         """Where it computes, in words for the user."""
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where its numbers are."""
 
     @property
     def window(self) -> Window | None:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_dinomed.features.catalog import FILTERS
+from napari_dinomed.features.device import CPU
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class FilterEncoder:
     spec: EncoderSpec = FILTERS
     signature = "filters-3"
     device = "CPU (filters)"
+    torch_device = CPU
     window: Window | None = None
     metric = "euclidean"
     is_planar = False

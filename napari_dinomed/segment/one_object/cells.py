@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_dinomed.features.device import CPU
 from napari_dinomed.segment.tokens import linear_weights
 
 if TYPE_CHECKING:
@@ -121,16 +122,18 @@ class Cells:
             for side, cells, step in zip(self.box, part, self.step, strict=True)
         )
 
-    def distance(self, voxels: NDArray[np.integer]) -> torch.Tensor:
+    def distance(
+        self, voxels: NDArray[np.integer], device: torch.device = CPU
+    ) -> torch.Tensor:
         """Distance (z, y, x) to the nearest of some voxels (n, 3), in edges of a cell."""
         unit = self.edges / self.step
         squares = [
             torch.from_numpy(
                 ((self.middles(axis)[None] - voxels[:, axis, None]) * unit[axis]) ** 2
-            ).float()
+            ).to(device, torch.float32)
             for axis in range(3)
         ]
-        nearest = torch.full(self.shape, torch.inf)
+        nearest = torch.full(self.shape, torch.inf, device=device)
         for z, y, x in zip(*squares, strict=True):
             plane = y[:, None] + x
             torch.minimum(nearest, z[:, None, None] + plane, out=nearest)
@@ -148,7 +151,7 @@ class Cells:
             places = (self.middles(axis) - source.box[axis].start + 0.5) / source.step[
                 axis
             ] - 0.5
-            weights = linear_weights(places, source.shape[axis])
+            weights = linear_weights(places, source.shape[axis]).to(values)
             values = torch.tensordot(values, weights, dims=([axis], [1])).movedim(-1, axis)
         return values.contiguous()
 

@@ -101,7 +101,7 @@ def cues(view: View, marks: Marks, before: torch.Tensor | None) -> torch.Tensor:
         Probability (z, y, x) of the answer before, or None.
     """
     options = view.options
-    included = view.cells.distance(marks.included)
+    included = view.cells.distance(marks.included, view.grey.device)
     belief = _nearness(included, options.first_belief) if before is None else before
     return torch.stack(
         [
@@ -143,7 +143,7 @@ def _grey_cues(view: View, marks: Marks) -> list[torch.Tensor]:
 
 def _grey_at(view: View, voxels: NDArray[np.int64]) -> torch.Tensor:
     """Grey values (images, n) of the cells that hold some voxels."""
-    z, y, x = view.cells.holding(voxels).T
+    z, y, x = torch.from_numpy(view.cells.holding(voxels).T).to(view.grey.device)
     return view.grey[:, z, y, x]
 
 
@@ -162,7 +162,7 @@ def _token_cues(view: View, marks: Marks, belief: torch.Tensor) -> list[torch.Te
     planes = []
     for looks, part in zip(view.looks, view.parts, strict=True):
         included, excluded = looks.at(marks.included), looks.at(marks.excluded)
-        like_excluded = torch.full(belief.shape, options.not_excluded)
+        like_excluded = torch.full_like(belief, options.not_excluded)
         if len(excluded):
             like_excluded = part.likeness(excluded)
         inside = Side.of(part, belief, included, options.answer_counts)
@@ -203,7 +203,7 @@ def _place_cues(view: View, marks: Marks, included: torch.Tensor) -> list[torch.
     if not len(marks.excluded):
         far = torch.zeros_like(included)
         return [*near, far, far, torch.ones_like(included)]
-    excluded = view.cells.distance(marks.excluded)
+    excluded = view.cells.distance(marks.excluded, included.device)
     away = [_nearness(excluded, radius) for radius in radii[:2]]
     nearer = (excluded - included) / (excluded + included + 1)
     return [*near, *away, nearer]

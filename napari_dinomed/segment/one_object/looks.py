@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_dinomed.features.device import CPU
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -63,7 +65,7 @@ class Looks:
     Parameters
     ----------
     unit
-        Looks (slices, rows, columns, parts), half precision.
+        Looks (slices, rows, columns, parts), half precision, where they are compared.
     volume_shape
         Voxels along (z, y, x).
     axis, step
@@ -90,14 +92,20 @@ class Looks:
 
     @classmethod
     def of(
-        cls, bank: TokenBank, basis: Basis, origin: tuple[int, ...] = (0, 0, 0)
+        cls,
+        bank: TokenBank,
+        basis: Basis,
+        origin: tuple[int, ...] = (0, 0, 0),
+        device: torch.device = CPU,
     ) -> Looks:
         """Looks of a bank that is complete, and whose first voxel lies at ``origin``."""
         channels, parts = basis.whiten.shape
-        offset = basis.mean @ basis.whiten
-        unit = torch.empty((bank.depth, *bank.grid, parts), dtype=torch.float16)
+        offset = (basis.mean @ basis.whiten).to(device)
+        whiten = basis.whiten.to(device)
+        shape = (bank.depth, *bank.grid, parts)
+        unit = torch.empty(shape, dtype=torch.float16, device=device)
         for index in range(bank.depth):
-            look = bank.slice_tokens(index)[:, :channels] @ basis.whiten - offset
+            look = bank.slice_tokens(index)[:, :channels].to(device) @ whiten - offset
             unit[index] = functional.normalize(look).view(*bank.grid, parts)
         return cls(unit, bank.volume_shape, bank.axis, bank.step, origin)
 
@@ -108,7 +116,8 @@ class Looks:
             self._place(axis, voxels[:, axis].astype(np.float64)) for axis in self._axes
         ]
         low = [np.floor(place).astype(np.int64) for place in places]
-        total = torch.zeros((len(voxels), self.parts))
+        device = self.unit.device
+        total = torch.zeros((len(voxels), self.parts), device=device)
         for corner in product((0, 1), repeat=3):
             weight = np.ones(len(voxels))
             index = []
@@ -116,9 +125,10 @@ class Looks:
                 places, low, corner, lengths, strict=True
             ):
                 weight *= (place - below) if side else 1 - (place - below)
-                index.append(torch.from_numpy(np.clip(below + side, 0, length - 1)))
+                node = torch.from_numpy(np.clip(below + side, 0, length - 1))
+                index.append(node.to(device))
             if weight.any():
-                share = torch.from_numpy(weight.astype(np.float32))
+                share = torch.from_numpy(weight.astype(np.float32)).to(device)
                 total += share[:, None] * self.unit[tuple(index)].float()
         return functional.normalize(total)
 
@@ -128,8 +138,8 @@ class Looks:
         for axis, length in zip(self._axes, self.unit.shape[:3], strict=True):
             places = self._place(axis, cells.middles(axis))
             index, weight = _nodes(places, length)
-            chosen.append(torch.from_numpy(index))
-            weights.append(weight)
+            chosen.append(torch.from_numpy(index).to(self.unit.device))
+            weights.append(weight.to(self.unit.device))
         slices, rows, columns = chosen
         part = self.unit[slices[:, None, None], rows[:, None], columns]
         return PartOfLooks(part.float(), weights, self.axis)

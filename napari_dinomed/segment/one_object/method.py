@@ -17,6 +17,7 @@ import torch
 from napari_dinomed.annotation.mask import EMPTY, Mask
 from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.annotation.readout import Readout
+from napari_dinomed.features.device import CPU
 from napari_dinomed.segment.kept import Kept
 from napari_dinomed.segment.limits import allowed, middle_of, room_for
 from napari_dinomed.segment.marks import all_marks
@@ -73,6 +74,8 @@ class ObjectField:
         Tokens of every slice, along one axis or several.
     channels
         How many channels of a token, from the first, tell what is there, not where.
+    device
+        Where answers are computed.
 
     Attributes
     ----------
@@ -92,10 +95,14 @@ class ObjectField:
         window: Window,
         banks: tuple[TokenBank, ...],
         channels: int,
+        device: torch.device = CPU,
     ) -> None:
         self._volume = volume
         self._window = window
-        self.looks = tuple(Looks.of(bank, Basis.of(bank, channels)) for bank in banks)
+        self.device = device
+        self.looks = tuple(
+            Looks.of(bank, Basis.of(bank, channels), device=device) for bank in banks
+        )
         self._views: Kept[View] = Kept(_KEPT_VIEWS)
         self.whole: Box = tuple(slice(0, length) for length in volume.array.shape)
         self.spacing = volume.geometry.spacing
@@ -105,7 +112,7 @@ class ObjectField:
     def make_ready(self) -> Iterator[None]:
         """Make what the first click needs: the network, and a view of the whole volume."""
         yield None
-        taught_weigher()
+        taught_weigher(self.device)
         yield None
         _ = self.see(self.whole, self.options.most_cells).parts
 
@@ -116,7 +123,10 @@ class ObjectField:
         if known is not None:
             return known
         cells = Cells.over(box, self.spacing, most)
-        grey = [cells.mean_of(torch.from_numpy(image)) for image in self._grey_of(box)]
+        grey = [
+            cells.mean_of(torch.from_numpy(image).to(self.device))
+            for image in self._grey_of(box)
+        ]
         extent = self._extent / cells.edge
         return self._views.keep(key, View(cells, torch.stack(grey), self.looks, extent))
 
@@ -174,23 +184,25 @@ class ObjectFinder:
             voxels = [cells.middles(axis)[places[:, axis]] for axis in range(3)]
             return np.rint(np.stack(voxels, axis=1)).astype(np.int64)
 
-        return Doubt(torch.stack(readings).numpy(), cells.edges, cells.holding, middles)
+        return Doubt(
+            torch.stack(readings).numpy(force=True), cells.edges, cells.holding, middles
+        )
 
     def plane(self, found: Found, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of the plane across an axis at an index."""
         plane = list(self.field.whole)
         plane[axis] = slice(index, index + 1)
         cells = Cells.finest(tuple(plane), found.cells.spacing)
-        return found.on(cells).squeeze(axis).numpy()
+        return found.on(cells).squeeze(axis).numpy(force=True)
 
     def placed(self, found: Found) -> tuple[Box, Floats]:
         """A box that holds the object, and the probability of its voxels."""
-        belongs = (found.probability > _NEVER).numpy()
+        belongs = (found.probability > _NEVER).numpy(force=True)
         if not belongs.any():
             return (slice(0, 0),) * 3, np.zeros((0, 0, 0), dtype=np.float32)
         near = bounding_box(belongs, margin=1)
         box = found.cells.voxels_of(near)
-        return box, found.on(Cells.finest(box, found.cells.spacing)).numpy()
+        return box, found.on(Cells.finest(box, found.cells.spacing)).numpy(force=True)
 
     def _find(self, before: Found | None) -> Stepwise[Found]:
         allow = self._allow if self.limits else None
@@ -234,7 +246,7 @@ class ObjectFinder:
         cells = Cells.over(box, self.field.spacing, self.field.options.most_cells)
         z, y, x = box
         inside = torch.from_numpy(self.start.array((z, y, x)).astype(np.float32))
-        return Found(cells, cells.mean_of(inside))
+        return Found(cells, cells.mean_of(inside.to(self.field.device)))
 
     @property
     def seeds(self) -> NDArray[np.integer]:
@@ -257,7 +269,8 @@ class ObjectFinder:
         return bool(self.limits) and not (self.start or len(self._included))
 
     def _allow(self, cells: Cells) -> torch.Tensor:
-        return cells.mean_of(torch.from_numpy(allowed(self.limits, cells.box)))
+        may = torch.from_numpy(allowed(self.limits, cells.box))
+        return cells.mean_of(may.to(self.field.device))
 
     @property
     def _all(self) -> tuple[Mark, ...]:
@@ -287,4 +300,4 @@ class ObjectFinder:
         del cells
         for name in WITHOUT[self.readout]:
             cues[cue_names.NAMES.index(name)] = 0
-        return taught_weigher()(cues)
+        return taught_weigher(self.field.device)(cues)

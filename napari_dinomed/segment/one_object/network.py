@@ -15,10 +15,9 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from napari_dinomed.features.device import computing_in, fastest_precision
+from napari_dinomed.features.device import CPU, computing_in, fastest_precision
 from napari_dinomed.segment.one_object import cues
 
-_CPU = torch.device("cpu")
 # Cells along a side of the noise on which precisions are tried.
 _TRIED = 24
 
@@ -31,19 +30,24 @@ _FEW = 2000
 class MirrorConv(nn.Module):
     """A 3×3×3 convolution whose kernel is symmetric along each axis: 8 weights, not 27."""
 
+    mirror: torch.Tensor
+
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 2, 2, 2))
         self.bias = nn.Parameter(torch.zeros(outputs))
         # He et al. (2015), of all 27 places.
         nn.init.normal_(self.weight, std=(2 / (27 * inputs)) ** 0.5)
+        # Which of the 8 weights each of the 27 places has; the first is the middle's.
+        along = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+        mirror = torch.kron(along, torch.kron(along, along))
+        self.register_buffer("mirror", mirror, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(1, inputs, z, y, x) to (1, outputs, z, y, x)."""
-        kernel: torch.Tensor = self.weight
-        for axis in (2, 3, 4):
-            middle, side = kernel.unbind(axis)
-            kernel = torch.stack([side, middle, side], axis)
+        kernel = (self.weight.flatten(2) @ self.mirror).view(
+            *self.weight.shape[:2], 3, 3, 3
+        )
         return functional.conv3d(x, kernel, self.bias, padding=1)
 
 
@@ -119,24 +123,27 @@ class Weigher:
     ----------
     network
         The network.
+    device
+        Where it computes.
     """
 
     @torch.inference_mode()
-    def __init__(self, network: CueNet) -> None:
-        self._network = network
+    def __init__(self, network: CueNet, device: torch.device = CPU) -> None:
+        self._network = network = network.to(device)
+        self._device = device
         shape = (len(cues.NAMES), _TRIED, _TRIED, _TRIED)
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        self._precision = fastest_precision(_CPU, lambda: network(noise).view(1, -1))
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+        self._precision = fastest_precision(device, lambda: network(noise).view(1, -1))
 
     @torch.inference_mode()
     def __call__(self, weighed: torch.Tensor) -> torch.Tensor:
         """Probability (z, y, x) of cues (cues, z, y, x)."""
-        with computing_in(_CPU, self._precision):
+        with computing_in(self._device, self._precision):
             logits = self._network(weighed)
         return torch.sigmoid(logits.float())
 
 
 @cache
-def taught_weigher() -> Weigher:
-    """The network of the package, read and tried once in a process."""
-    return Weigher(load_network())
+def taught_weigher(device: torch.device = CPU) -> Weigher:
+    """The network of the package, read and tried once in a process and on a device."""
+    return Weigher(load_network(), device)

@@ -55,7 +55,7 @@ class Found:
             held = (middles > own.start - 1) & (middles < own.stop)
             shape = [1, 1, 1]
             shape[axis] = -1
-            values = values * torch.from_numpy(held.astype(np.float32)).reshape(shape)
+            values = values * torch.from_numpy(held).to(values).reshape(shape)
         return values
 
 
@@ -147,7 +147,7 @@ class Search:
     ) -> Box:
         """Box of voxels around an object, with room around it."""
         cells = found.cells
-        probability = found.probability.numpy()
+        probability = found.probability.numpy(force=True)
         level = min(_BELONGS, float(probability.max()) / 2)
         part = connected(probability > level, cells.holding(marks.included))
         (region,) = ndimage.find_objects(part.astype(np.int8))
@@ -190,11 +190,12 @@ def _near(before: Found, new: Found, last: NDArray[np.int64], since: int) -> Fou
     of .77 after ten clicks; with the number itself, losses of .08.
     """
     cells, old = new.cells, before.on(new.cells)
-    belongs = (old > _BELONGS).numpy()
+    belongs = (old > _BELONGS).numpy(force=True)
     (place,) = cells.holding(last[None])
     other = np.argwhere(belongs != belongs[tuple(place)])
-    distance = cells.distance(last[None])
-    depth = max(1.0, float(distance[tuple(other.T)].min())) if len(other) else 1.0
+    distance = cells.distance(last[None], old.device)
+    to_other = distance.numpy(force=True)[tuple(other.T)]
+    depth = max(1.0, float(to_other.min())) if len(other) else 1.0
     reach = depth * since**0.5
     share = (2 - distance / reach).clamp(0, 1)
     return Found(cells, old + share * (new.probability - old))
@@ -211,7 +212,7 @@ def _corrected(
     """An answer moved towards a new one, most around the last of so many marks."""
     cells, old = new.cells, before.on(new.cells)
     joined = (torch.maximum if adds else torch.minimum)(new.probability, old)
-    changed = ((joined > _BELONGS) != (old > _BELONGS)).numpy()
+    changed = ((joined > _BELONGS) != (old > _BELONGS)).numpy(force=True)
     (place,) = cells.holding(last[None])
     cell = tuple(place)
     depth = depth_inside(changed, cell, cells.edges)
@@ -220,5 +221,5 @@ def _corrected(
     # What says of a place what was found there corrects nothing: nothing changes far off.
     is_right = adds == bool(old[cell] > _BELONGS)
     everywhere = 0.0 if is_right else options.everywhere
-    share = torch.from_numpy(correction_share(distance, reach, count, everywhere))
+    share = torch.from_numpy(correction_share(distance, reach, count, everywhere)).to(old)
     return Found(cells, old + share * (joined - old))

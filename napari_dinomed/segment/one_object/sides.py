@@ -105,7 +105,7 @@ def probe(
     )
     within, apart = (spread + other) / 2, inner - outer
     variance = within.diagonal().mean().clamp_min(1e-6)
-    within += options.shrinkage * variance * torch.eye(len(within))
+    within += options.shrinkage * variance * torch.eye(len(within), device=within.device)
     direction = torch.linalg.solve(within, apart)
     gap = (direction @ apart).clamp_min(1e-6) / 2
     offset = direction @ (inner + outer) / 2
