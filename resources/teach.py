@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 # Looks between two steps of the optimiser, in each process; and steps between two means of
 # what all processes learnt.
-LOOKS_A_STEP, STEPS_A_ROUND = 4, 8
+LOOKS_A_STEP, STEPS_A_ROUND, ROUNDS_A_REPORT = 4, 8, 4
 RATE = 5e-4
 # Steps whose gradient is so many times the usual one are left out: one odd scene.
 MOST_GRADIENT = 4
@@ -109,15 +109,24 @@ class Scan:
         return replace(self, grey=grey, labels=labels, spacing=(z, y, x), looks=looks)
 
     @classmethod
-    def load(cls, file: Path, device: torch.device) -> Scan:
-        kept = torch.load(file, map_location=device, weights_only=True)
-        labels = kept["labels"].numpy(force=True)
+    def load(cls, file: Path) -> Scan:
+        # Read when it is drawn, and by all processes from the same memory.
+        kept = torch.load(file, weights_only=True, mmap=True)
+        labels = kept["labels"].numpy()
         sizes = np.bincount(labels.ravel(), minlength=2)
         organs = np.flatnonzero(sizes[1:] > LEAST_VOXELS) + 1
         looks = tuple(Looks(*parts) for parts in kept["looks"])
         z, y, x = (float(length) for length in kept["spacing"])
-        grey, known = kept["grey"].float(), tuple(map(int, organs))
-        return cls(grey, labels, (z, y, x), looks, known, sizes[organs])
+        known = tuple(map(int, organs))
+        return cls(kept["grey"], labels, (z, y, x), looks, known, sizes[organs])
+
+    def on(self, device: torch.device) -> Scan:
+        """The same on a device, in single precision."""
+        looks = tuple(
+            Looks(part.unit.to(device), self.labels.shape, part.axis, part.step)
+            for part in self.looks
+        )
+        return replace(self, grey=self.grey.to(device).float(), looks=looks)
 
 
 @dataclass(eq=False)
@@ -134,14 +143,14 @@ class Cohort:
     def refresh(self) -> None:
         for file in sorted(set(self.folder.glob("*/*.pt")) - self.known):
             self.known.add(file)
-            scan = Scan.load(file, self.device)
+            scan = Scan.load(file)
             if scan.organs:
                 (kind,) = (kind for kind in SHARES if kind in file.stem)
                 self.scans[kind].setdefault(file.parent.name, []).append(scan)
 
     def draw(self, random: Random) -> Scan:
         """A scan of a kind and an encoder, enlarged at times."""
-        scan = self._drawn(random)
+        scan = self._drawn(random).on(self.device)
         is_small = scan.labels.size * ENLARGED**3 < MOST_VOXELS
         if is_small and random.random() < ENLARGED_SHARE:
             return scan.enlarged(ENLARGED)
@@ -351,7 +360,7 @@ def teach(cohort: Cohort, network: CueNet, out: Path, minutes: float, seed: int)
         rounds += 1
         for name, value in network.state_dict().items():
             mean[name].lerp_(value, 1 - min(0.984, rounds / (rounds + 10)))
-        if rounds % 12 == 0:
+        if rounds % ROUNDS_A_REPORT == 0:
             cohort.refresh()
             if rank == 0:
                 recent = np.median(losses[-1500:])

@@ -1,7 +1,7 @@
 """Make what `teach.py` learns from: grey values, labels and looks of many volumes.
 
     python resources/teach_volumes.py FOLDER --encoder filters --patients ../data/cohort
-    python resources/teach_volumes.py FOLDER --encoder file:vit.safetensors --made-up 24
+    python resources/teach_volumes.py FOLDER --encoder file:vit.safetensors --made-up 0 24
 
 ``--patients`` names a folder with ``NNN_image.nii.gz`` and ``NNN_label.nii.gz``; only odd
 numbers are read, even ones are for reporting, and ``--numbers`` keeps some of them apart
@@ -246,7 +246,9 @@ class Eye:
             "spacing": volume.geometry.spacing,
             "looks": looks,
         }
-        torch.save(kept, path)
+        partial = path.with_suffix(".partial")  # `teach.py` may look at any moment.
+        torch.save(kept, partial)
+        partial.rename(path)
         print(path.name, tuple(grey.shape), flush=True)
 
 
@@ -259,7 +261,9 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, nargs="+", help="patients; all if left out")
     parser.add_argument("--merge", action="store_true", help="all labels are one object")
     parser.add_argument("--crops", type=int, default=4, help="of each patient")
-    parser.add_argument("--made-up", type=int, default=0)
+    parser.add_argument(
+        "--made-up", type=int, nargs=2, default=(0, 0), metavar=("FIRST", "END")
+    )
     given = parser.parse_args()
     folder = given.folder / given.encoder.split("/")[-1]
     folder.mkdir(parents=True, exist_ok=True)
@@ -278,7 +282,7 @@ def main() -> None:
             name = f"{number}_crop{crop}"
             random = np.random.default_rng(zlib.crc32(f"{name}.pt".encode()))
             eye.keep(name, *crop_around_organ(volume, labels, random))
-    for number in range(given.made_up):
+    for number in range(*given.made_up):
         eye.keep(f"{number:03}_made_up", *made_up(np.random.default_rng(number)))
         eye.keep(f"{number:03}_body", *made_up_body(np.random.default_rng(number)))
 

@@ -60,7 +60,7 @@ def curves(folder: Path, weigh: Weigh) -> np.ndarray:
     """Dice (objects, clicks) of every labelled object of a folder."""
     rows = []
     for file in sorted(folder.glob("*.pt")):
-        scan = Scan.load(file, torch.device("cpu"))
+        scan = Scan.load(file).on(torch.device("cpu"))
         whole = tuple(slice(0, length) for length in scan.labels.shape)
         for organ in scan.organs:
             truth = scan.labels == organ
