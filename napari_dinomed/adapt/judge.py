@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from napari_dinomed.features.tokens import TokenBank
 from napari_dinomed.segment.heads import Examples, KnnHead, LinearProbe
-from napari_dinomed.segment.tokens import TokenBank
 from napari_dinomed.taught.settle import best_cut
 
 if TYPE_CHECKING:

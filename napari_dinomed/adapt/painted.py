@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_dinomed.engine.encoding import plans_for
 from napari_dinomed.errors import ModelError
+from napari_dinomed.features.encoding import plans_for
 from napari_dinomed.features.stack import SliceStack
 from napari_dinomed.volume import choose_window
 

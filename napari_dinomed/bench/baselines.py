@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.prompts import Prompts
     from napari_dinomed.bench.interactive import Method
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.segment.heads import Head
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume, Window
 
     Bools = NDArray[np.bool_]

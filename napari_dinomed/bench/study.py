@@ -19,15 +19,15 @@ import torch
 
 from napari_dinomed.bench.labels import labelled_slices
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.engine.encoding import plans_for
 from napari_dinomed.errors import ReadError
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.encoder import make_encoder
+from napari_dinomed.features.encoding import plans_for
 from napari_dinomed.features.naming import EncoderName
 from napari_dinomed.features.stack import SliceStack
+from napari_dinomed.features.tokens import linear_readout, tokens_at
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.heads import Examples, LinearProbe
-from napari_dinomed.segment.tokens import linear_readout, tokens_at
 from napari_dinomed.taught.settle import best_cut
 from napari_dinomed.volume import choose_window
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from napari_dinomed.bench.case import Case
     from napari_dinomed.features.encoder import Encoder
     from napari_dinomed.features.stack import Planes
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.headless import OnEvent
-    from napari_dinomed.segment.tokens import TokenBank
 
     Voxels = NDArray[np.int64]
 

@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.features.tokens import linear_readout, tokens_at
 from napari_dinomed.segment.heads import Examples, LinearProbe
-from napari_dinomed.segment.tokens import linear_readout, tokens_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,13 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_dinomed.engine.adapting import adapting
-from napari_dinomed.engine.encoding import (
-    Encoding,
-    PlaneTokens,
-    next_missing,
-    plans_for,
-    slices_done,
-)
 from napari_dinomed.engine.estimating import estimated
 from napari_dinomed.engine.memory import within_memory
 from napari_dinomed.engine.messages import (
@@ -65,6 +58,13 @@ from napari_dinomed.errors import Cancelled, ForgottenError
 from napari_dinomed.features.catalog import CATALOG
 from napari_dinomed.features.device import choose_device, describe_device
 from napari_dinomed.features.encoder import Encoder, make_encoder, read_libraries
+from napari_dinomed.features.encoding import (
+    Encoding,
+    PlaneTokens,
+    next_missing,
+    plans_for,
+    slices_done,
+)
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.io import read_volume
 from napari_dinomed.segment.canvas import BoxLabels
@@ -87,8 +87,8 @@ from napari_dinomed.volume import Volume
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.segment.one_object.method import ObjectField
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.taught.teach import Seen
 
     Steps = Iterator[Event | Result | None]
@@ -212,7 +212,7 @@ class Engine:
             plane, start, stop = block
             computed += plane.require(start, stop)
             yield from self._take_notices()
-            yield slices_done(planes)
+            yield Progress(*slices_done(planes), Stage.SLICES)
             self._require_present(request.volume, encoded)
         yield from encoded.make_ready()
         yield Encoded(
@@ -337,7 +337,7 @@ class Engine:
             plane, start, stop = block
             plane.require(start, stop)
             yield from self._take_notices()
-            yield slices_done(planes)
+            yield Progress(*slices_done(planes), Stage.SLICES)
 
     def _fetch(self, request: FetchWeights) -> Steps:
         news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from napari_dinomed.engine.encoding import plans_for
 from napari_dinomed.engine.messages import Estimated
+from napari_dinomed.features.encoding import plans_for
 from napari_dinomed.features.stack import SliceStack
 from napari_dinomed.features.store import feature_signature, slices_kept
 from napari_dinomed.settings import cache_folder

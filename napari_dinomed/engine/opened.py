@@ -15,12 +15,12 @@ import numpy as np
 import psutil
 
 from napari_dinomed.annotation.labels import Meaning
-from napari_dinomed.engine.encoding import PlaneTokens, plans_for
 from napari_dinomed.errors import ForgottenError, VolumeError
 from napari_dinomed.features.adapter import Scale
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.device import answering_device
 from napari_dinomed.features.encoder import make_encoder
+from napari_dinomed.features.encoding import PlaneTokens, plans_for
 from napari_dinomed.features.filters import GREY_CHANNEL
 from napari_dinomed.features.naming import known_as
 from napari_dinomed.segment.all_alike.appearance import AlikeField, Responses
@@ -34,7 +34,7 @@ from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_dinomed.engine.encoding import Encoding
+    from napari_dinomed.features.encoding import Encoding
     from napari_dinomed.volume import Volume
 
 
@@ -81,7 +81,7 @@ class EncodedVolume:
     def with_filters(self) -> tuple[PlaneTokens, ...]:
         """The encoder's tokens and the filters'; once where they are the same."""
         planes = self.encoding.planes
-        return (*planes, self.filters) if self.encoding.encoder.is_planar else planes
+        return (*planes, self.filters) if self.encoding.encoder.is_learnt else planes
 
     def make_ready(self) -> Iterator[None]:
         """Make what a click will need, so that none waits for it; `planes` are complete.
@@ -145,7 +145,7 @@ class EncodedVolume:
         """What every place looks like; the filters' tokens must be complete."""
         encoding, filters = self.encoding, self.filters
         channels = filters.bank.channels - filters.encoder.position_channels
-        learnt = encoding.banks if encoding.encoder.is_planar else ()
+        learnt = encoding.banks if encoding.encoder.is_learnt else ()
         responses = Responses(filters.bank, channels, GREY_CHANNEL)
         return AlikeField(self.volume, responses, learnt)
 
@@ -153,7 +153,7 @@ class EncodedVolume:
     def filters(self) -> PlaneTokens:
         """Filter responses beside a learnt encoder's tokens; begun when first needed."""
         encoding = self.encoding
-        if not encoding.encoder.is_planar:
+        if not encoding.encoder.is_learnt:
             return encoding.planes[0]
         encoder = make_encoder(FILTERS.name, "cpu", self._say)
         plan = plans_for(self.volume, encoder, "one")[0]

@@ -52,6 +52,7 @@ class BackboneEncoder:
     """
 
     metric = "cosine"
+    is_learnt = True
     is_planar = True
     position_channels = 0
 

@@ -108,6 +108,10 @@ class Encoder(Protocol):
         """How its tokens compare: ``"cosine"`` or ``"euclidean"``."""
 
     @property
+    def is_learnt(self) -> bool:
+        """Whether it was trained; the filters' channels mean the same for every volume."""
+
+    @property
     def is_planar(self) -> bool:
         """Whether it sees one slice at a time, so that other planes add something."""
 

@@ -48,6 +48,7 @@ class FilterEncoder:
     torch_device = CPU
     window: Window | None = None
     metric = "euclidean"
+    is_learnt = False
     is_planar = False
     position_channels = 3
     block = 16

@@ -13,7 +13,7 @@ from napari_dinomed.segment.heads import Examples
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.features.tokens import TokenBank
 
 _PRESUMED = 256
 _PRESUMED_WEIGHT = 0.1

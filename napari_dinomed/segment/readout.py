@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Mark, Painted
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.segment.heads import Head
     from napari_dinomed.segment.regions import Box
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.segment.turns import Stepwise
 
     Floats = NDArray[np.float32]

@@ -16,6 +16,7 @@ from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.errors import PromptError
+from napari_dinomed.features.tokens import to_voxels
 from napari_dinomed.segment.all_alike.method import AlikeFinder
 from napari_dinomed.segment.canvas import BoxLabels, Canvas
 from napari_dinomed.segment.examples import gather_examples
@@ -25,7 +26,6 @@ from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.one_object.method import ObjectFinder
 from napari_dinomed.segment.readout import ReadoutFinder
 from napari_dinomed.segment.suggest import next_place
-from napari_dinomed.segment.tokens import to_voxels
 from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Mark, Painted, Prompts, Voxel
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.segment.all_alike.appearance import AlikeField
     from napari_dinomed.segment.heads import Head
     from napari_dinomed.segment.one_object.method import ObjectField
     from napari_dinomed.segment.regions import Box
     from napari_dinomed.segment.suggest import Doubt
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.segment.turns import Lessons, Stepwise
     from napari_dinomed.volume import Volume
 

@@ -14,9 +14,9 @@ import torch
 from torch.nn import functional
 
 from napari_dinomed.features.stack import SlicePlan, SliceStack
+from napari_dinomed.features.tokens import TokenBank, linear_weights
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.looks import Looks
-from napari_dinomed.segment.tokens import TokenBank, linear_weights
 from napari_dinomed.taught.boxes import Ring
 from napari_dinomed.taught.examples import Described
 from napari_dinomed.taught.propose import scores_on

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.mask import Mask
-    from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.features.tokens import TokenBank
 
     Voxels = NDArray[np.int64]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.labels import Label
-    from napari_dinomed.segment.tokens import TokenBank
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.taught.header import Sight
     from napari_dinomed.volume import Volume
 

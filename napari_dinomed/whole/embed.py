@@ -21,8 +21,8 @@ from napari_dinomed.whole.sides import tokens_at
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.headless import OnEvent
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.taught.header import Sight
     from napari_dinomed.volume import Volume
     from napari_dinomed.whole.table import Row

@@ -5,15 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from napari_dinomed.engine.encoding import PlaneTokens, next_missing, slices_done
+from napari_dinomed.engine.messages import Progress, Stage
 from napari_dinomed.features.encoder import make_encoder
+from napari_dinomed.features.encoding import PlaneTokens, next_missing, slices_done
 from napari_dinomed.features.stack import slice_plans
 from napari_dinomed.volume import choose_window
 
 if TYPE_CHECKING:
     from napari_dinomed.features.encoder import Encoder
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.headless import OnEvent
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume
 
 
@@ -45,7 +46,7 @@ def tokens_at(
     while (block := next_missing((plane,), 0)) is not None:
         _, start, stop = block
         plane.require(start, stop)
-        on_event(slices_done((plane,)))
+        on_event(Progress(*slices_done((plane,)), Stage.SLICES))
     return plane.bank
 
 

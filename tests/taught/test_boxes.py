@@ -11,8 +11,8 @@ import torch
 from napari_dinomed.annotation.labels import new_label
 from napari_dinomed.features.encoder import EncoderSpec
 from napari_dinomed.features.stack import SlicePlan, SliceStack
+from napari_dinomed.features.tokens import TokenBank
 from napari_dinomed.segment.one_object.looks import Basis, Looks
-from napari_dinomed.segment.tokens import TokenBank
 from napari_dinomed.taught.boxed import BoxReader, read_beyond
 from napari_dinomed.taught.boxes import Boxes, Ring, grid_indices
 from napari_dinomed.taught.examples import Examples

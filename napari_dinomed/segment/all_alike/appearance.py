@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Voxel
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.segment.all_alike.method import Answer
     from napari_dinomed.segment.all_alike.options import Trust
     from napari_dinomed.segment.all_alike.perceptron import Reading
     from napari_dinomed.segment.all_alike.thin import Thin
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.volume import Volume
 
     Bools = NDArray[np.bool_]

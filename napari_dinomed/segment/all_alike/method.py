@@ -24,6 +24,7 @@ from scipy import ndimage
 
 from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.prompts import NOT_PAINTED
+from napari_dinomed.features.tokens import to_voxels
 from napari_dinomed.segment.all_alike.competition import grey_competition
 from napari_dinomed.segment.all_alike.depths import depths, radius_of, typical_radius
 from napari_dinomed.segment.all_alike.share import chosen_share, spread
@@ -32,7 +33,6 @@ from napari_dinomed.segment.correct import correction_share, depth_inside
 from napari_dinomed.segment.limits import forbidden_at
 from napari_dinomed.segment.painted_slices.lesson import Lesson
 from napari_dinomed.segment.suggest import Doubt
-from napari_dinomed.segment.tokens import to_voxels
 from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from napari_dinomed.features.device import CPU
-from napari_dinomed.segment.tokens import linear_weights
+from napari_dinomed.features.tokens import linear_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

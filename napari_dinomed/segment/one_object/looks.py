@@ -20,8 +20,8 @@ from napari_dinomed.features.device import CPU
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.segment.one_object.cells import Cells
-    from napari_dinomed.segment.tokens import TokenBank
 
 # Principal parts that are kept. Average precision of one click on the odd patients with a
 # ViT-Tiny: 32 parts .38, 64 parts .44, 128 parts .46 at twice the cost.

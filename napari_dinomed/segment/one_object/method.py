@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.prompts import Mark, Painted
     from napari_dinomed.annotation.region import Region
+    from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.segment.regions import Box
-    from napari_dinomed.segment.tokens import TokenBank
     from napari_dinomed.segment.turns import Stepwise
     from napari_dinomed.volume import Volume, Window
 

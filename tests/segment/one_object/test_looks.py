@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from napari_dinomed.features.tokens import TokenBank
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.looks import PARTS, Basis, Looks
-from napari_dinomed.segment.tokens import TokenBank
 
 SHAPE = (6, 32, 48)
 

@@ -21,7 +21,7 @@ def _run(script, *arguments):
 
 
 def test_a_network_learns_from_made_up_volumes(tmp_path):
-    _run("teach_volumes.py", tmp_path, "--made-up", 3)
+    _run("teach_volumes.py", tmp_path, "--made-up", 0, 3)
     out = tmp_path / "network.safetensors"
     _run("teach.py", tmp_path, out, "--minutes", 0.05)
     torch.manual_seed(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dinomed.segment.tokens import TokenBank, to_voxels
+from napari_dinomed.features.tokens import TokenBank, to_voxels
 
 
 @pytest.fixture

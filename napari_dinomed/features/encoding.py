@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dinomed.engine.messages import Progress, Stage
 from napari_dinomed.features.extraction import block_order, extract_block
 from napari_dinomed.features.stack import SlicePlan, SliceStack, dense_plan, slice_plans
 from napari_dinomed.features.store import FeatureStore, feature_signature
-from napari_dinomed.segment.tokens import TokenBank
+from napari_dinomed.features.tokens import TokenBank
 
 if TYPE_CHECKING:
     from napari_dinomed.features.encoder import Encoder, Notice
@@ -110,10 +109,10 @@ class Encoding:
         return self.planes[0].stack.window
 
 
-def slices_done(planes: tuple[PlaneTokens, ...]) -> Progress:
-    """How many slices are there."""
+def slices_done(planes: tuple[PlaneTokens, ...]) -> tuple[int, int]:
+    """How many slices are there, out of how many."""
     done = sum(int(plane.bank.ready.sum()) for plane in planes)
-    return Progress(done, sum(plane.bank.depth for plane in planes), Stage.SLICES)
+    return done, sum(plane.bank.depth for plane in planes)
 
 
 def next_missing(
