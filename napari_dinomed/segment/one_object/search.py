@@ -22,7 +22,7 @@ from napari_dinomed.segment.regions import connected
 from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -86,8 +86,11 @@ class Search:
 
     def first(self, marks: Marks) -> Stepwise[Found]:
         """The answer to marks that nothing was answered before."""
-        box = self.whole
-        found = self._look(box, marks, None)
+        for box in self._first_boxes(marks):
+            found = self._look(box, marks, None)
+            if not self._reaches_rim(found):
+                break
+            yield Early(found)
         for room in self.options.first_rooms:
             yield Early(found)
             closer = self._box(found, marks, room)
@@ -96,6 +99,19 @@ class Search:
             box = closer
             found = self._look(box, marks, found)
         return found
+
+    def _first_boxes(self, marks: Marks) -> Iterator[Box]:
+        """Ever larger parts of the whole around marks, and the whole."""
+        lengths = np.array([part.stop - part.start for part in self.whole])
+        start = np.array([part.start for part in self.whole])
+        low, high = marks.included.min(0), marks.included.max(0) + 1
+        for share in self.options.first_shares:
+            margin = share * lengths / 2
+            first = np.maximum(start, np.floor(low - margin).astype(np.int64))
+            last = np.minimum(start + lengths, np.ceil(high + margin).astype(np.int64))
+            if np.prod(last - first) >= self.options.least_first * self.options.most_cells:
+                yield tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+        yield self.whole
 
     def later(
         self,

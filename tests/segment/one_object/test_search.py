@@ -59,13 +59,31 @@ def small():
     return ball(SHAPE, CENTRE, 9, SPACING)
 
 
-def test_the_first_answer_comes_closer_and_so_gets_finer(small):
+def test_the_first_answer_comes_closer_and_so_gets_finer():
+    large = np.zeros(SHAPE, dtype=bool)
+    large[18:23, 50:70, 10:110] = True
+    oracle = Oracle(large)
+    found = _last(oracle.search.first(_marks(CENTRE)))
+    coarse = [cells for cells in oracle.looked if cells.box == WHOLE]
+    assert len(coarse) == 1
+    assert oracle.looked[-1].edge < coarse[0].edge
+    assert _dice(found, large) > 0.95
+
+
+def test_no_more_of_the_volume_is_looked_at_than_the_object_needs(small):
     oracle = Oracle(small)
     found = _last(oracle.search.first(_marks(CENTRE)))
-    steps = [cells.step[1] for cells in oracle.looked]
-    assert steps[0] > 3
-    assert steps[-1] == 1
+    rows = [cells.box_shape[1] for cells in oracle.looked]
+    assert rows[0] == 31  # A quarter, and a voxel.
+    assert max(rows) < SHAPE[1]
+    assert oracle.looked[-1].is_finest
     assert _dice(found, small) > 0.99
+
+
+def test_parts_too_small_to_tell_anything_are_not_looked_at(small):
+    oracle = Oracle(small, most=400_000)
+    _last(oracle.search.first(_marks(CENTRE)))
+    assert oracle.looked[0].box == WHOLE
 
 
 def test_a_further_click_looks_at_the_box_of_the_object_alone(small):
