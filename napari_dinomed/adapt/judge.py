@@ -66,7 +66,11 @@ def show(slices: Sequence[PaintedSlice], encoder: BackboneEncoder) -> Iterator[S
 
 
 def dice_of(
-    taught: Sequence[Shown], held: Sequence[Shown], classes: int, readout: Readout
+    taught: Sequence[Shown],
+    held: Sequence[Shown],
+    classes: int,
+    readout: Readout,
+    device: torch.device,
 ) -> tuple[float | None, ...]:
     """Dice of each class but 0 on slices that did not teach.
 
@@ -78,15 +82,17 @@ def dice_of(
         How many there are beside 0.
     readout
         Which.
+    device
+        Where readouts learn and read.
 
     Returns
     -------
     tuple
         Of each class; None where either side lacks it.
     """
-    setting, cuts = _settled(taught, readout)
-    head = _fitted(taught, readout, setting)
-    found = [_found(head, one.bank, cuts) for one in held]
+    setting, cuts = _settled(taught, readout, device)
+    head = _fitted(examples_of(taught, _PER_CLASS[readout]), readout, setting, device)
+    found = [_found(head, one.bank, cuts, device) for one in held]
     return tuple(
         _dice(kind, [one.classes for one in held], [one.get(kind) for one in found])
         for kind in range(1, classes + 1)
@@ -109,9 +115,23 @@ def examples_of(shown: Sequence[Shown], most: int) -> Examples:
     return Examples(torch.cat(tokens), torch.cat(classes), torch.cat(weights))
 
 
-def _fitted(taught: Sequence[Shown], readout: Readout, setting: float) -> Head:
+def reading_device(encoder: BackboneEncoder) -> torch.device:
+    """Where readouts learn best from what an encoder says."""
+    # On other GPUs nobody has tried whether the solvers have all that they need.
+    device = encoder.torch_device
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
+def _fitted(
+    examples: Examples, readout: Readout, setting: float, device: torch.device
+) -> Head:
     head = KnnHead(int(setting)) if readout == "knn" else LinearProbe(setting)
-    return head.fit(examples_of(taught, _PER_CLASS[readout]))
+    return head.fit(examples.to(device))
+
+
+def _scores(head: Head, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Log-odds of tokens (n, channels) for each class, in main memory."""
+    return _score(head.predict_proba(tokens.to(device))).cpu()
 
 
 def _score(proba: torch.Tensor) -> torch.Tensor:
@@ -120,10 +140,10 @@ def _score(proba: torch.Tensor) -> torch.Tensor:
 
 
 def _found(
-    head: Head, bank: TokenBank, cuts: Mapping[int, float]
+    head: Head, bank: TokenBank, cuts: Mapping[int, float], device: torch.device
 ) -> dict[int, NDArray[np.bool_]]:
     """Voxels of a slice (1, rows, columns) that are found to be of each class."""
-    scores = _score(head.predict_proba(bank.slice_tokens(0)))
+    scores = _scores(head, bank.slice_tokens(0), device)
     found = {}
     for column, kind in enumerate(head.classes_.tolist()):
         own = bank.on_every(_EVERY, partial(_column, scores, column))
@@ -150,30 +170,33 @@ def _dice(
     return 2 * overlap / total if is_there else None
 
 
-def _settled(taught: Sequence[Shown], readout: Readout) -> tuple[float, dict[int, float]]:
+def _settled(
+    taught: Sequence[Shown], readout: Readout, device: torch.device
+) -> tuple[float, dict[int, float]]:
     """How a readout is set, and the score from which a voxel is of each class.
 
     Both are what does best when halves of what taught read each other: an encoder of many
     channels needs another penalty than one of few, and what is rare is hardly anywhere more
     probable than not.
     """
+    parts = (taught[::2], taught[1::2]) if len(taught) > 1 else (taught,)
+    halves = [examples_of(part, _PER_CLASS[readout]) for part in parts]
     tried = [
-        (setting, *_halved(taught, readout, setting)) for setting in _SETTINGS[readout]
+        (setting, *_halved(halves, readout, setting, device))
+        for setting in _SETTINGS[readout]
     ]
     setting, _, cuts = max(tried, key=lambda one: one[1])
     return setting, cuts
 
 
 def _halved(
-    taught: Sequence[Shown], readout: Readout, setting: float
+    halves: Sequence[Examples], readout: Readout, setting: float, device: torch.device
 ) -> tuple[float, dict[int, float]]:
     """Mean Dice over the classes but 0 of halves that read each other, and the cuts."""
-    halves = taught[::2], taught[1::2]
     read: dict[int, list[tuple[torch.Tensor, ...]]] = {}
-    for own, other in (halves, halves[::-1]) if len(taught) > 1 else ((taught, taught),):
-        head = _fitted(own, readout, setting)
-        examples = examples_of(other, _PER_CLASS[readout])
-        scores = _score(head.predict_proba(examples.tokens))
+    for own, examples in zip(halves, halves[::-1], strict=True):
+        head = _fitted(own, readout, setting, device)
+        scores = _scores(head, examples.tokens, device)
         for column, kind in enumerate(head.classes_.tolist()):
             belongs = examples.classes == kind
             read.setdefault(kind, []).append((scores[:, column], belongs, examples.weights))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Slices at most, of all volumes together: trials show each of them to every encoder, and
 # in some hundred lessons more would hardly be seen once.
-_MOST = 64
+MOST = 64
 # A class is a byte, and 0 is none of them.
 _MOST_LABELS = 255
 # Parts that what is labelled is divided into for trials: each teaches an encoder. Of a few
@@ -131,7 +131,7 @@ def painted(
             f"Expected at most {_MOST_LABELS} labels, got {len(names)}: numbered things "
             "are not classes. Join them with --label 1+2."
         )
-    share = max(1, _MOST // len(lessons))
+    share = max(1, MOST // len(lessons))
     found = [slices_of(one, names, encoder, window, share) for one in lessons]
     are_volumes = len(lessons) > 1
     groups = [one for one in found if one] if are_volumes else [(s,) for s in found[0]]
@@ -160,7 +160,7 @@ def slices_of(
     names: tuple[str, ...],
     encoder: BackboneEncoder,
     window: str | None,
-    most: int = _MOST,
+    most: int = MOST,
 ) -> tuple[PaintedSlice, ...]:
     """The slices of a volume that hold a label, evenly spaced where there are too many."""
     volume = lesson.volume

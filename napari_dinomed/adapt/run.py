@@ -17,7 +17,14 @@ import torch
 
 from napari_dinomed import __version__
 from napari_dinomed.adapt.autosave import Autosave, Place, restore
-from napari_dinomed.adapt.judge import READOUTS, Shown, dice_of, examples_of, show
+from napari_dinomed.adapt.judge import (
+    READOUTS,
+    Shown,
+    dice_of,
+    examples_of,
+    reading_device,
+    show,
+)
 from napari_dinomed.adapt.painted import painted
 from napari_dinomed.adapt.teach import (
     CROP,
@@ -71,12 +78,15 @@ class Choices:
         The highest learning rate.
     lessons
         Of four crops each.
+    seed
+        Another one teaches by other crops, and begins elsewhere.
     """
 
     rank: int = 8
     blocks: int = 0
     rate: float = 1e-3
     lessons: int = 80
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,6 +179,7 @@ def adapt(
         len(material.slices),
         "volumes" if material.are_volumes else "slices",
         run.trials(),
+        seed=choices.seed,
     )
     yield Adapter(header, run.tensors)
     # Asked for more, whoever has it has written it.
@@ -271,9 +282,11 @@ class _Run:
             self.choices.rate,
             side,
             together,
+            self.choices.seed,
         )
         examples = examples_of([one for _, one in teaching], _BEGUN_WITH)
-        head = LinearHead(LinearProbe(_PENALTY).fit(examples))
+        probe = LinearProbe(_PENALTY).fit(examples.to(reading_device(self.encoder)))
+        head = LinearHead(probe)
         return Pupil(self.encoder, self.adapters, head, course)
 
     def _tried(self, shown: list[Shown], part: int) -> tuple[float | None, ...]:
@@ -281,7 +294,8 @@ class _Run:
         taught = [there for one, there in pairs if one.part != part]
         held = [there for one, there in pairs if one.part == part]
         classes = len(self.material.names)
-        read = [dice_of(taught, held, classes, readout) for readout in READOUTS]
+        device = reading_device(self.encoder)
+        read = [dice_of(taught, held, classes, readout, device) for readout in READOUTS]
         return tuple(dice for label in zip(*read, strict=True) for dice in label)
 
     def _measured(self, shown: list[Shown]) -> tuple[int, int, float]:

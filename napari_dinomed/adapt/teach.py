@@ -18,7 +18,7 @@ from torch.nn import functional
 from napari_dinomed.adapt.augment import augmented
 from napari_dinomed.adapt.painted import image_of
 from napari_dinomed.errors import ModelError
-from napari_dinomed.features.device import computing_in, half_precision
+from napari_dinomed.features.device import computing_in, half_precision, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from napari_dinomed.features.lora import LowRank
     from napari_dinomed.segment.heads import LinearProbe
 
+# Lessons of a run, by far: seeds are that far apart, so that no two draw the same crops.
+_MOST_LESSONS = 1_000_000
 # Crops of a lesson, and pixels along their sides: a whole CT slice as encoders see it.
 CROPS = 4
 CROP = 448
@@ -77,6 +79,8 @@ class Course:
         Whether a slice has no up: serial sections have none, patients have.
     lessons, rate
         How many, and the highest rate.
+    seed
+        Another one draws other crops, and begins elsewhere.
     """
 
     images: tuple[torch.Tensor, ...]
@@ -86,13 +90,16 @@ class Course:
     turns: bool
     lessons: int
     rate: float
+    seed: int = 0
 
-    def batch(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, number: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Crops (n, 3, side, side) of a lesson, and their classes (n, side, side)."""
         # Of the number alone: a run that was interrupted goes on as if it had not been.
-        random = torch.Generator().manual_seed(number)
+        random = torch.Generator().manual_seed(number + _MOST_LESSONS * self.seed)
         crops = [self._crop(random) for _ in range(CROPS)]
-        images, classes = (torch.stack(parts) for parts in zip(*crops, strict=True))
+        images, classes = (
+            torch.stack(parts).to(device) for parts in zip(*crops, strict=True)
+        )
         return augmented(images, random), classes.long()
 
     def _crop(self, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,6 +127,7 @@ def course_of(
     rate: float,
     side: int,
     together: int,
+    seed: int,
 ) -> Course:
     """What some slices teach."""
     images, classes = [], []
@@ -131,7 +139,7 @@ def course_of(
     turns = slices[0].stack.volume.modality in ("EM", "other")
     side = min(side, *(length for image in images for length in image.shape[1:]))
     side -= side % encoder.spec.stride
-    return Course(tuple(images), tuple(classes), side, together, turns, lessons, rate)
+    return Course(tuple(images), tuple(classes), side, together, turns, lessons, rate, seed)
 
 
 class Pupil:
@@ -158,7 +166,7 @@ class Pupil:
     ) -> None:
         self.encoder, self.adapters, self.course = encoder, adapters, course
         self.head = head.to(encoder.torch_device)
-        random = torch.Generator().manual_seed(0)
+        random = torch.Generator().manual_seed(course.seed)
         for adapter in adapters.values():
             adapter.begin(random)
         thin = [part for one in adapters.values() for part in (one.down, one.up)]
@@ -186,8 +194,7 @@ class Pupil:
         return loss_of(self.head(layers, classes.shape[1:]), classes)
 
     def _lesson(self) -> Generator[None, None, float]:
-        images, classes = self.course.batch(self.done)
-        device = self.encoder.torch_device
+        images, classes = self.course.batch(self.done, self.encoder.torch_device)
         self.solver.zero_grad()
         try:
             total = 0.0
@@ -196,7 +203,7 @@ class Pupil:
             for image, own in zip(
                 *(torch.split(one, some) for one in (images, classes)), strict=True
             ):
-                loss = self.loss(image.to(device), own.to(device)) * len(image) / CROPS
+                loss = self.loss(image, own) * len(image) / CROPS
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())
                 yield
@@ -230,8 +237,8 @@ def loss_of(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
 
 def cost_of_a_crop(pupil: Pupil) -> tuple[int, float]:
     """Bytes that a crop takes until it is learnt from, and seconds; nothing is learnt."""
-    images, classes = pupil.course.batch(0)
     device, kept = pupil.encoder.torch_device, 0
+    images, classes = pupil.course.batch(0, device)
 
     def count(tensor: torch.Tensor) -> torch.Tensor:
         nonlocal kept
@@ -239,12 +246,14 @@ def cost_of_a_crop(pupil: Pupil) -> tuple[int, float]:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        loss = pupil.loss(images[:1].to(device), classes[:1].to(device))
+        loss = pupil.loss(images[:1], classes[:1])
     loss.backward()  # type: ignore[no-untyped-call]
+    wait_for(device)
     # Once more for the time: the first pass warms up.
     begun = time.perf_counter()
-    loss = pupil.loss(images[:1].to(device), classes[:1].to(device))
+    loss = pupil.loss(images[:1], classes[:1])
     loss.backward()  # type: ignore[no-untyped-call]
+    wait_for(device)
     seconds = time.perf_counter() - begun
     pupil.solver.zero_grad()
     return kept, seconds

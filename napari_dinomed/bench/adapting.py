@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_dinomed.adapt.judge import READOUTS, dice_of, show
-from napari_dinomed.adapt.painted import Lesson, slices_of
+from napari_dinomed.adapt.judge import READOUTS, dice_of, reading_device, show
+from napari_dinomed.adapt.painted import MOST, Lesson, slices_of
 from napari_dinomed.adapt.run import Step, adapt
 from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.bench.case import Case
@@ -23,12 +23,14 @@ from napari_dinomed.headless import prepare
 from napari_dinomed.volume import Geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from napari_dinomed.adapt.run import Choices
 
 _CLICKS = (1, 5, 10)
+# Slices of a measured volume that are read at most: neighbours tell the same.
+_READ = 32
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def teach_half(
     out
         The adapter's file.
     """
-    for step in adapt([_painted(half, slices)], encoder, None, device, choices, say):
+    lesson = lesson_of(painted_of(half, slices))
+    for step in adapt([lesson], encoder, None, device, choices, say):
         if isinstance(step, Step):
             yield step
         elif step is not None:
@@ -93,49 +96,74 @@ def measure_half(
     say: Callable[[str], None],
 ) -> list[Worth]:
     """Dice on the other half, by an encoder as it is and with its adapter."""
-    columns = [_read(taught, measured, slices, name, device, say) for name in encoders]
+    own, other = lesson_of(painted_of(taught, slices)), lesson_of(measured)
+    columns = [
+        {how: dice for (_, how), dice in read_by([own], [other], name, device, say).items()}
+        for name in encoders
+    ]
     if with_clicks:
         for column, name in zip(columns, encoders, strict=True):
-            column.update(_clicked(measured, name, device))
+            column.update(clicked(measured, Meaning.ALL_LIKE_THIS, name, device))
     frozen, adapted = columns
     return [Worth(how, frozen[how], adapted[how]) for how in frozen]
 
 
-def _read(
-    taught: Case,
-    measured: Case,
-    slices: int,
+def read_by(
+    taught: Sequence[Lesson],
+    measured: Sequence[Lesson],
     name: str,
     device: str,
     say: Callable[[str], None],
-) -> dict[str, float]:
+) -> dict[tuple[str, str], float]:
+    """Dice of each label by each readout, that some volumes taught, on others.
+
+    Only slices that hold a label are read.
+    """
     encoder = BackboneEncoder.from_name(name, device, say)
+    names = tuple(dict.fromkeys(label.name for one in taught for label in one.legend))
     own, other = (
-        list(show(slices_of(lesson, ("1",), encoder, None), encoder))
-        for lesson in (_painted(taught, slices), _lesson(measured))
+        [
+            shown
+            for lesson in lessons
+            for shown in show(slices_of(lesson, names, encoder, None, most), encoder)
+        ]
+        for lessons, most in ((taught, MOST // len(taught)), (measured, _READ))
     )
-    read = {readout: dice_of(own, other, 1, readout)[0] for readout in READOUTS}
-    return {str(readout): dice for readout, dice in read.items() if dice is not None}
+    where = reading_device(encoder)
+    found: dict[tuple[str, str], float] = {}
+    for readout in READOUTS:
+        read = dice_of(own, other, len(names), readout, where)
+        for label, dice in zip(names, read, strict=True):
+            if dice is not None:
+                found[label, readout] = dice
+    return found
 
 
-def _clicked(measured: Case, name: str, device: str) -> dict[str, float]:
-    job = prepare(measured.volume, name, device=device)
-    method = product(job, Meaning.ALL_LIKE_THIS)
-    dice = run_case(measured, method, _CLICKS[-1]).dice
-    return {f"{count} clicks": dice[count - 1] for count in _CLICKS}
+def clicked(
+    case: Case, meaning: Meaning, name: str, device: str, seed: int | None = None
+) -> dict[str, float]:
+    """Dice after some clicks; a seed clicks off-centre, as people do."""
+    job = prepare(case.volume, name, device=device)
+    dice = run_case(case, product(job, meaning), _CLICKS[-1], seed).dice
+    job.close()
+    return {f"{count} click{'s' * (count > 1)}": dice[count - 1] for count in _CLICKS}
 
 
-def _lesson(case: Case) -> Lesson:
-    label = replace(new_label(1), name="1")
+def lesson_of(case: Case, name: str = "1") -> Lesson:
+    """A case as what teaches, or is read."""
+    label = replace(new_label(1), name=name)
     return Lesson(case.volume, case.truth.astype(np.uint8), (label,))
 
 
-def _painted(case: Case, slices: int) -> Lesson:
-    """A lesson of some slices; nothing is known of the others."""
+def painted_of(case: Case, slices: int, seed: int = 0, shuffled: bool = False) -> Case:
+    """A case of which some slices are painted; nothing is known of the others.
+
+    Shuffled, each has what belongs on the next.
+    """
     truth = np.zeros_like(case.truth)
-    chosen = labelled_slices(case.truth, slices)
-    truth[chosen] = case.truth[chosen]
-    return _lesson(Case(case.volume, truth))
+    chosen = labelled_slices(case.truth, slices, seed)
+    truth[chosen] = case.truth[chosen[1:] + chosen[:1] if shuffled else chosen]
+    return Case(case.volume, truth)
 
 
 def _part(case: Case, axis: int, part: slice) -> Case:

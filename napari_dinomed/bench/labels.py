@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 _THINNING = 2
+# Share of the space between two slices that the next seed goes on by: however many there
+# are, none falls on another.
+_GOLDEN = (5**0.5 - 1) / 2
 _FOREST_LEARNS = 30_000
 
 
-def labelled_slices(truth: Bools, count: int) -> list[int]:
-    """Slices to label, evenly spaced among those that hold the label."""
+def labelled_slices(truth: Bools, count: int, seed: int = 0) -> list[int]:
+    """Slices to label, evenly spaced among those that hold the label; seeds shift them."""
     holding = np.flatnonzero(truth.any((1, 2)))
-    places = [int((number + 0.5) * len(holding) / count) for number in range(count)]
+    shift = (0.5 + seed * _GOLDEN) % 1
+    places = [int((number + shift) * len(holding) / count) for number in range(count)]
     return sorted({int(holding[place]) for place in places})
 
 

@@ -269,6 +269,51 @@ def bench_adapt(
     write_figures(json_out, [{**figures, "worth": [asdict(row) for row in rows]}])
 
 
+@bench.command("adapters")
+def bench_adapters(
+    suite: Annotated[Path, typer.Option(help="TOML file of sets.")],
+    encoder: Annotated[str, typer.Option(help="A transformer, or file:PATH.")],
+    out: Annotated[Path, typer.Option(help="Folder for figures and adapters.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
+    lessons: Annotated[
+        list[int] | None, typer.Option(help="As for 'adapt'. May be repeated.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop then; what is done is kept.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Adapt an encoder to every set of a suite, and compare it with the frozen one.
+
+    Started again, it goes on with what is missing.
+    """
+    from napari_dinomed.bench.adapters import (
+        Setup,
+        compared,
+        load_sets,
+        read_rows,
+        run_tasks,
+        tasks_of,
+    )
+    from napari_dinomed.cli.adapt import say
+
+    sets = load_sets(suite)
+    out.mkdir(parents=True, exist_ok=True)
+    setup = Setup(sets, encoder, device, out)
+    tasks = tasks_of(sets, seeds, lessons or [80])
+    for done in run_tasks(setup, tasks, jobs, None if minutes is None else 60 * minutes):
+        say(f"{done}")
+    table = Table("set", "side", "lessons", "", "frozen", "adapted", "gain", "")
+    for row in compared(read_rows(setup.rows)):
+        gain = "" if row.gain is None else f"{row.gain:+.3f}"
+        table.add_row(
+            *(row.of, str(row.side or "own"), str(row.lessons), row.how),
+            *(_spread(row.frozen), _spread(row.adapted), gain, row.note),
+        )
+    console.print(table)
+
+
 @bench.command("speed")
 def bench_speed(
     volume: Annotated[
@@ -312,6 +357,14 @@ def bench_speed(
         table.add_row(row.name, middle, high, f"{row.floor:.3f}", row.floor_name)
     console.print(table)
     write_figures(json_out, [{"volume": volume, "speed": [row.as_json() for row in rows]}])
+
+
+def _spread(values: tuple[float, ...]) -> str:
+    """The mean of runs, and the least and the highest."""
+    if not values:
+        return "–"
+    mean = sum(values) / len(values)
+    return f"{mean:.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
 def lengths_of(text: str) -> tuple[int, int, int]:

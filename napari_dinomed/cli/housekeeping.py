@@ -159,7 +159,9 @@ def cache_clear() -> None:
 
 @cache.command("limit")
 def cache_limit(
-    gigabytes: Annotated[float, typer.Argument(min=0.1, help="Most space to take.")],
+    gigabytes: Annotated[
+        float, typer.Argument(min=0, help="Most space to take; 0 keeps none.")
+    ],
 ) -> None:
     """Set how much space computed features may take."""
     from napari_dinomed.features.cache import evict

@@ -111,6 +111,8 @@ class AdapterHeader:
         How well it did on what was held out; every fold taught an adapter of its own.
     program
         Version that wrote it.
+    seed
+        What it began from, and was shown crops by.
     """
 
     encoder: str
@@ -130,6 +132,7 @@ class AdapterHeader:
     trials: tuple[Trial, ...]
     program: str = __version__
     version: Literal[1] = 1
+    seed: int = 0
 
     @property
     def gains(self) -> tuple[float, ...]:

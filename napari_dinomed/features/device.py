@@ -102,6 +102,12 @@ def placed(
     return model.to(CPU), CPU
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done what it was told to: GPUs answer before they have."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
 def half_precision(device: torch.device) -> torch.dtype | None:
     """The half precision that a device may gain from; None where there is none."""
     if device.type == "cuda":

@@ -90,6 +90,8 @@ class FeatureStore:
         Name shown in the list of cached features.
     notice
         Told why nothing can be kept, where that is so.
+    keeps
+        Whether anything is.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class FeatureStore:
         shape: tuple[int, int, int, int],
         encoder: str,
         notice: Notice,
+        keeps: bool = True,
     ) -> None:
         self.folder = folder
         self.shape = shape
@@ -105,7 +108,8 @@ class FeatureStore:
         self._notice = notice
         self._array: zarr.Array | None = None
         self._held: FileLock | None = None
-        self._attempt(self._open)
+        if keeps:
+            self._attempt(self._open)
 
     @classmethod
     def for_signature(
@@ -115,12 +119,18 @@ class FeatureStore:
         encoder: str,
         notice: Notice,
     ) -> FeatureStore:
-        """The store of a signature in the cache folder, after making room for it."""
+        """The store of a signature in the cache folder, after making room for it.
+
+        What is larger than the whole cache may be is not kept.
+        """
         root = features_folder()
         needed = int(np.prod(shape, dtype=np.int64)) * 2
-        if not os.path.lexists(root / signature):
-            evict(load_settings().cache_limit - needed)
-        return cls(root / signature, shape, encoder, notice)
+        limit = load_settings().cache_limit
+        if os.path.lexists(root / signature):
+            return cls(root / signature, shape, encoder, notice)
+        if needed <= limit:
+            evict(limit - needed)
+        return cls(root / signature, shape, encoder, notice, needed <= limit)
 
     def write(self, start: int, tokens: NDArray[np.float16]) -> None:
         """Keep the tokens (slices, channels, rows, columns) from slice ``start`` on.

@@ -37,6 +37,12 @@ class Examples:
     classes: torch.Tensor
     weights: torch.Tensor
 
+    def to(self, device: torch.device) -> Examples:
+        """The same on a device."""
+        return Examples(
+            self.tokens.to(device), self.classes.to(device), self.weights.to(device)
+        )
+
 
 class Head(Protocol):
     """A readout."""
@@ -131,8 +137,9 @@ class LinearProbe:
     def _minimise(
         self, X: torch.Tensor, y: torch.Tensor, share: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        W = torch.zeros((X.shape[1], len(self.classes_)), requires_grad=True)
-        b = torch.zeros(len(self.classes_), requires_grad=True)
+        shape = (X.shape[1], len(self.classes_))
+        W = torch.zeros(shape, device=X.device, requires_grad=True)
+        b = torch.zeros(shape[1], device=X.device, requires_grad=True)
         solver = torch.optim.LBFGS(
             [W, b], max_iter=100, line_search_fn="strong_wolfe", tolerance_grad=1e-5
         )

@@ -59,6 +59,18 @@ def test_the_least_recently_used_go_first():
     assert _names() == {"new", "third"}
 
 
+def test_what_is_larger_than_the_cache_may_be_is_not_kept():
+    small = _written("small")
+    limit = list_entries()[0].size
+    settings.save_settings(settings.Settings(cache_limit=limit))
+    large, said = (40, *SHAPE[1:]), []
+    store = _store("large", large, said)
+    store.write(0, TOKENS)
+    assert store.read(0) is None
+    assert not said
+    assert _names() == {small.folder.name}
+
+
 def test_clearing_frees_everything():
     _written()
     assert clear() >= TOKENS.nbytes
