@@ -28,10 +28,10 @@ from napari_dinomed.batch.lessons import Labelled
 from napari_dinomed.bench.adapting import clicked, halves, lesson_of, painted_of, read_by
 from napari_dinomed.bench.case import load_case
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.engine.encoding import plans_for
 from napari_dinomed.errors import ReadError
 from napari_dinomed.features.adapter import Adapter, read_adapter
 from napari_dinomed.features.backbone import BackboneEncoder
+from napari_dinomed.features.encoding import plans_for
 from napari_dinomed.features.naming import EncoderName
 from napari_dinomed.headless import prepare
 from napari_dinomed.taught.propose import proposed
