@@ -96,14 +96,6 @@ class SearchOptions:
         Looks after a further click; a second only where the object goes on beyond its box.
     later_room, least_room
         Room after a further click, and in voxels at least.
-    reach_adding, reach_removing
-        How far a click reaches, in depths of it in what it changes. On odd patients, half
-        as far for what is added gave .65 instead of .66 after five clicks, without end .68,
-        but losses of .23 by one click instead of .11; what spills is more often cut off
-        near the click.
-    everywhere
-        How much a click changes everywhere, times the number of marks: early ones say what
-        is meant, late ones mend it.
     """
 
     most_cells: int = 64_000
@@ -113,6 +105,3 @@ class SearchOptions:
     later_looks: int = 2
     later_room: float = 0.35
     least_room: int = 6
-    reach_adding: float = 6.0
-    reach_removing: float = 2.0
-    everywhere: float = 1.4
