@@ -341,11 +341,13 @@ def returned(steps):
             return stop.value
 
 
-def teach(cohort: Cohort, network: CueNet, out: Path, minutes: float, seed: int) -> None:
+def teach(
+    cohort: Cohort, network: CueNet, out: Path, minutes: float, rate: float, seed: int
+) -> None:
     rank = dist.get_rank() if dist.is_initialized() else 0
     random = np.random.default_rng([seed, rank])
     optimiser = torch.optim.AdamW(
-        network.parameters(), RATE, BETAS, EPSILON, weight_decay=1e-3
+        network.parameters(), rate, BETAS, EPSILON, weight_decay=1e-3
     )
     pupils = steps(cohort, network, optimiser, random)
     mean = {name: value.clone() for name, value in network.state_dict().items()}
@@ -353,7 +355,7 @@ def teach(cohort: Cohort, network: CueNet, out: Path, minutes: float, seed: int)
     while (share := agreed((time.time() - begun) / 60 / minutes)) < 1:
         for group in optimiser.param_groups:
             warm = min(1.0, (rounds + 1) / 12)
-            group["lr"] = RATE * warm * (1 + np.cos(np.pi * share)) / 2
+            group["lr"] = rate * warm * (1 + np.cos(np.pi * share)) / 2
         for _ in range(STEPS_A_ROUND):
             losses.extend(next(pupils))
         share_weights(network)
@@ -424,6 +426,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rate", type=float, default=RATE, help="less for one process")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--init", type=Path, help="weights to go on from")
     parser.add_argument(
@@ -443,7 +446,7 @@ def main() -> None:
         network.load_state_dict(load_file(given.init))
     cohort = Cohort(given.folder, given.device)
     cohort.refresh()
-    teach(cohort, network, given.out, given.minutes, given.seed)
+    teach(cohort, network, given.out, given.minutes, given.rate, given.seed)
     if given.init is not None and given.keep:
         before, after = load_file(given.init), load_file(given.out)
         save(
