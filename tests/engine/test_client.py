@@ -233,4 +233,5 @@ def test_a_mask_crosses_two_processes_in_milliseconds(client):
 
     with_array = [seconds(OpenVolume("v", array, geometry, "EM")) for _ in range(15)]
     without = [seconds(CloseVolume("v")) for _ in range(15)]
-    assert np.median(with_array) - np.median(without) < 0.05
+    # The least of each: whatever else the machine does only adds to them.
+    assert min(with_array) - min(without) < 0.05
