@@ -66,10 +66,10 @@ def test_what_cannot_be_sent_fails_alone(client, ball_volume, monkeypatch):
     _open(client, volume)
     monkeypatch.setattr(wire, "MAX_HEADER", 10)
     with pytest.raises(EngineError, match="some of the prompts"):
-        client.submit(click("v")).future.result(timeout=30)
+        client.submit(click("v")).future.result(TIMEOUT)
     monkeypatch.undo()
     before = client.process_id
-    assert client.submit(Describe()).future.result(timeout=30).device
+    assert client.submit(Describe()).future.result(TIMEOUT).device
     assert client.process_id == before
 
 
