@@ -19,7 +19,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # Files that take longest are begun first: else one process ends with one of them, and
 # the other has nothing to do.
-LONGEST = ("tests/plugin/test_window.py", "tests/test_cli.py", "tests/batch/test_batch.py")
+LONGEST = (
+    "tests/plugin/test_window.py",
+    "tests/test_cli.py",
+    "tests/batch/test_batch.py",
+    "tests/whole/test_whole.py",
+)
 has_own_display = pytest.StashKey[bool]()
 
 
