@@ -20,7 +20,9 @@ def own_display():
         return
     reading, writing = os.pipe()
     command = [server, "-displayfd", str(writing), *SCREEN]
-    process = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    # Nobody waits for the end of what it says, should it outlive a process that crashed.
+    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    process = subprocess.Popen(command, pass_fds=[writing], **nowhere)
     os.close(writing)
     with open(reading) as told:
         number = told.readline().strip()
