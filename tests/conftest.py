@@ -1,28 +1,68 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from napari_dinomed.volume import Geometry, Volume
+from tests.displays import own_display
 
 # Longer runs of what is fuzzed and killed at random; see CONTRIBUTING.md.
 LONG = bool(os.environ.get("NAPARI_DINOMED_LONG_TESTS"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """What shares a process where several run tests: files, for what they set up.
+# Files that take longest are begun first: else one process ends with one of them, and
+# the other has nothing to do.
+LONGEST = (
+    "tests/plugin/test_window.py",
+    "tests/test_cli.py",
+    "tests/batch/test_batch.py",
+    "tests/whole/test_whole.py",
+)
+has_own_display = pytest.StashKey[bool]()
 
-    Windows on one display take the focus from each other: one process has them all.
+
+def pytest_configure(config):
+    """Each of several processes has a display of its own, where that can be had."""
+    is_alone = not hasattr(config, "workerinput")
+    display = contextlib.nullcontext(True) if is_alone else own_display()
+    closing = contextlib.ExitStack()
+    config.stash[has_own_display] = closing.enter_context(display)
+    config.add_cleanup(closing.close)
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        is_it = [item.path.as_posix().endswith(name) for name in (*LONGEST, "")]
+        return is_it.index(True)
+
+    items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """What the tests and their libraries are made of is not looked at for garbage.
+
+    napari does so at the end of every window; a million objects take it seconds.
     """
-    for item in items:
-        is_window = item.get_closest_marker("display")
-        group = "window" if is_window else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def display(request, tmp_path_factory):
+    """A window is alone on its display: two would take the focus from each other."""
+    is_window = request.node.get_closest_marker("display") is not None
+    if is_window and not request.config.stash[has_own_display]:
+        with FileLock(tmp_path_factory.getbasetemp().parent / "display.lock"):
+            yield
+    else:
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import imageio.v3 as imageio
 import nibabel as nib
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.cli import app
 from napari_dinomed.io import read_labels, read_volume
 from napari_dinomed.segment.painted_slices import lesson
+from tests.command import run, run_apart
 from tests.conftest import ball
 from tests.io import made
 
@@ -24,12 +21,7 @@ AFFINE = np.array(
 )
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "napari_dinomed", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def refused(*arguments):
+def refused(*arguments, run=run):
     """What is said on standard error when the arguments are refused."""
     done = run(*arguments)
     assert done.returncode != 0
@@ -80,7 +72,8 @@ def test_the_things_of_the_labels_in_a_file_of_their_own(scan, tmp_path):
 def test_a_point_on_the_files_own_grid(scan, tmp_path):
     """K,J,I is the reverse of NIfTI's array order, whatever way the axes run."""
     out = tmp_path / "labels.nii.gz"
-    done = run("segment", scan, "--point", "8,24,30=1", "--point", "2,4,4=-1", "--out", out)
+    points = ("--point", "8,24,30=1", "--point", "2,4,4=-1")
+    done = run_apart("segment", scan, *points, "--out", out)
     assert done.returncode == 0, done.stderr
     source, labels = nib.load(scan), nib.load(out)
     np.testing.assert_array_equal(labels.affine, source.affine)
@@ -112,7 +105,7 @@ def test_prompts_from_a_file(scan, tmp_path):
 
 
 def test_the_demo_without_a_window(tmp_path):
-    done = run("demo", "--headless", "--out", tmp_path / "demo")
+    done = run_apart("demo", "--headless", "--out", tmp_path / "demo")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert [row["name"] for row in report["labels"]] == ["liver", "spleen", "right kidney"]
@@ -189,9 +182,8 @@ def test_the_benchmarks_without_clicks(scan, tmp_path, monkeypatch):
     given = ("--image", scan, "--labels", truth, "--json", figures)
     monkeypatch.setattr(lesson, "_LESSONS", 100)
     monkeypatch.setattr(lesson, "_TRIAL_LESSONS", 50)
-    command = ("bench", "labels", *given, "--slices", 2)
-    done = CliRunner().invoke(app, [str(part) for part in command])
-    assert done.exit_code == 0, done.output
+    done = run("bench", "labels", *given, "--slices", 2)
+    assert done.returncode == 0, done.stderr
     (row,) = json.loads(figures.read_text())["labels"]
     assert row["dice"] > 0.7
     done = run("bench", "transfer", *given, "--to", f"{scan},{truth}")
@@ -235,7 +227,7 @@ def test_the_cache_is_listed_bounded_and_cleared(scan, tmp_path):
 
 
 def test_encoders_are_listed():
-    listed = run("encoders").stdout
+    listed = run_apart("encoders").stdout
     for name in ("filters", "dinov3-s+", "dinov3-7b", "dinov3-convnext-t", "eupe-t"):
         assert name.split("-convnext")[0] in listed
 
@@ -320,9 +312,9 @@ def test_one_and_three_slices(tmp_path, depth):
 def test_a_truncated_file(scan, tmp_path):
     cut = tmp_path / "cut.nii.gz"
     cut.write_bytes(scan.read_bytes()[:3000])
-    assert "cut.nii.gz" in refused(
-        "segment", cut, "--point", "8,24,30=1", "--out", tmp_path / "o.nii"
-    )
+    point = ("--point", "8,24,30=1")
+    said = refused("segment", cut, *point, "--out", tmp_path / "o.nii", run=run_apart)
+    assert "cut.nii.gz" in said
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"points": [{"voxel": [1, 2]}]}'])
@@ -352,7 +344,9 @@ def test_the_licence_comes_before_the_download():
 
 
 def test_offline_names_the_file_to_bring():
-    error = refused("--offline", "weights", "get", "dinov3-s", "--accept-licence")
+    # A process is offline for ever.
+    given = ("--offline", "weights", "get", "dinov3-s", "--accept-licence")
+    error = refused(*given, run=run_apart)
     assert "offline" in error
     assert "timm/vit_small_patch16_dinov3.lvd1689m" in error
     assert "weights add FILE --as dinov3-s" in error

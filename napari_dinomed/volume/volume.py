@@ -188,7 +188,8 @@ def guess_modality(array: Any, patient: bool) -> Modality:
         return "EM"
     if array.size and np.issubdtype(array.dtype, np.number):
         values = array if isinstance(array, np.ndarray) else sample(array)
-        low, high = np.nanmin(values), np.nanmax(values)
+        # As nanmin and nanmax, which warn where there is no number at all.
+        low, high = (one.reduce(values, axis=None) for one in (np.fmin, np.fmax))
         if -4100 <= low <= -500 and 100 <= high <= 40_000:
             return "CT"
     return "MR"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
 
 import nibabel as nib
 import numpy as np
@@ -26,6 +24,7 @@ from napari_dinomed.cli import app
 from napari_dinomed.errors import ClusterError, ReadError, WriteError
 from napari_dinomed.io.journal import Journal
 from napari_dinomed.taught import learners
+from tests.command import run, run_apart
 from tests.taught.conftest import SPACING, scan
 
 
@@ -52,16 +51,6 @@ def cohort(tmp_path_factory):
         taught = teach_model(volumes, None, "filters", None, "auto", "cpu", None)
     taught.write(folder / "m.dinomed")
     return folder, truths
-
-
-def _run(*arguments, home):
-    command = [sys.executable, "-m", "napari_dinomed", *map(str, arguments)]
-    environment = {"NAPARI_DINOMED_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    import os
-
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | environment
-    )
 
 
 def _batch(folder, out):
@@ -284,26 +273,25 @@ def test_inputs_of_every_kind(cohort, tmp_path):
         find_inputs([str(deep)], deep)
 
 
-def test_the_command_line_teaches_tells_and_applies(cohort, tmp_path):
+def test_the_command_line_teaches_tells_and_applies(cohort, tmp_path, monkeypatch):
     folder, _ = cohort
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(folder))
     model = folder / "m.dinomed"
-    told = _run("model", "info", model, home=folder)
+    told = run("model", "info", model)
     assert "Label 1" in told.stdout
     assert "filters" in told.stdout
     image = folder / "002_image.nii.gz"
-    dry = _run("apply", model, image, "--out", tmp_path / "out", "--dry-run", home=folder)
+    dry = run("apply", model, image, "--out", tmp_path / "out", "--dry-run")
     assert "002_image_labels.nii.gz" in dry.stdout
     assert not (tmp_path / "out").exists()
-    done = _run("apply", model, image, "--out", tmp_path / "out", home=folder)
+    done = run_apart("apply", model, image, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    again = _run("apply", model, image, "--out", tmp_path / "out", home=folder)
+    again = run("apply", model, image, "--out", tmp_path / "out")
     assert "1 of them done" in again.stdout
-    refused = _run(
-        "teach", "--image", image, "--labels", image, "--out", model, home=folder
-    )
+    refused = run("teach", "--image", image, "--labels", image, "--out", model)
     assert refused.returncode == 1
     assert "there already" in " ".join(refused.stderr.split())
-    other = _run("apply", image, image, "--out", tmp_path / "out", home=folder)
+    other = run("apply", image, image, "--out", tmp_path / "out")
     assert "Expected a model" in other.stderr
 
 

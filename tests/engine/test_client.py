@@ -66,10 +66,10 @@ def test_what_cannot_be_sent_fails_alone(client, ball_volume, monkeypatch):
     _open(client, volume)
     monkeypatch.setattr(wire, "MAX_HEADER", 10)
     with pytest.raises(EngineError, match="some of the prompts"):
-        client.submit(click("v")).future.result(timeout=30)
+        client.submit(click("v")).future.result(TIMEOUT)
     monkeypatch.undo()
     before = client.process_id
-    assert client.submit(Describe()).future.result(timeout=30).device
+    assert client.submit(Describe()).future.result(TIMEOUT).device
     assert client.process_id == before
 
 
@@ -233,4 +233,5 @@ def test_a_mask_crosses_two_processes_in_milliseconds(client):
 
     with_array = [seconds(OpenVolume("v", array, geometry, "EM")) for _ in range(15)]
     without = [seconds(CloseVolume("v")) for _ in range(15)]
-    assert np.median(with_array) - np.median(without) < 0.05
+    # The least of each: whatever else the machine does only adds to them.
+    assert min(with_array) - min(without) < 0.05

@@ -271,18 +271,25 @@ def watchful(monkeypatch):
 
 
 @pytest.fixture
-def impatient(monkeypatch, watchful):
-    monkeypatch.setattr(process_module, "SECONDS_OF_SILENCE", 0.3)
+def stop(monkeypatch, watchful):
+    """Stop a client's engine, which is then soon taken to hang."""
+
+    def stop_engine(client):
+        os.kill(client.process_id, signal.SIGSTOP)
+        # Not before: one that only waits for a busy processor does not hang.
+        monkeypatch.setattr(process_module, "SECONDS_OF_SILENCE", 0.3)
+        return client.process_id
+
+    return stop_engine
 
 
 def _is_told(told, what):
     return any(isinstance(e, Notice) and what in e.text for e in told)
 
 
-def test_a_stopped_engine_is_told_of_and_replaced_when_the_user_cancels(stub, impatient):
+def test_a_stopped_engine_is_told_of_and_replaced_when_the_user_cancels(stub, stop):
     client = _ready(stub.client())
-    stopped, told = client.process_id, []
-    os.kill(stopped, signal.SIGSTOP)
+    stopped, told = stop(client), []
     call, other = client.submit(click(), told.append), client.submit(click())
     _wait(lambda: _is_told(told, "no sign of life"))
     assert Progress(0, 0, Stage.SILENCE) in told
@@ -295,12 +302,13 @@ def test_a_stopped_engine_is_told_of_and_replaced_when_the_user_cancels(stub, im
     assert isinstance(_ask(client, click()), Segmented)
 
 
-def test_an_engine_that_goes_on_after_all_answers(stub, impatient):
+def test_an_engine_that_goes_on_after_all_answers(stub, stop, monkeypatch):
     client = _ready(stub.client())
     told = []
-    os.kill(client.process_id, signal.SIGSTOP)
+    stop(client)
     call = client.submit(click(), told.append)
     _wait(lambda: _is_told(told, "no sign of life"))
+    monkeypatch.setattr(process_module, "SECONDS_OF_SILENCE", TIMEOUT)
     os.kill(client.process_id, signal.SIGCONT)
     assert isinstance(call.future.result(TIMEOUT), Segmented)
     assert _is_told(told, "answers again")
@@ -343,9 +351,7 @@ def test_an_engine_that_is_only_busy_is_left_alone(stub, watchful):
     assert client.process_id == busy
 
 
-def test_a_session_says_that_it_hangs_and_goes_on_after_cancelling(
-    stub, impatient, ball_volume
-):
+def test_a_session_says_that_it_hangs_and_goes_on_after_cancelling(stub, stop, ball_volume):
     client, todo, said = stub.client(), queue.SimpleQueue(), []
     session = Session(ball_volume[0], client, deliver=todo.put)
     session.noticed.connect(said.append)
@@ -353,8 +359,7 @@ def test_a_session_says_that_it_hangs_and_goes_on_after_cancelling(
 
     session.add(Point((8, 24, 30), 1))
     _run_until(todo, lambda: not session.document.waiting)
-    stopped = client.process_id
-    os.kill(stopped, signal.SIGSTOP)
+    stopped = stop(client)
     session.add(Point((8, 24, 33), 1))
     _run_until(todo, lambda: said)
     assert "press Cancel" in said[0]

@@ -172,9 +172,9 @@ def test_a_mask_crosses_in_a_few_milliseconds():
     mask = Segmented((0, 0, 0), np.ones((1, 512, 512), np.uint8), 1, 0.1)
     times = []
     for _ in range(20):
-        begun = time.perf_counter()
+        begun = time.process_time()
         wire.receive(io.BytesIO(_frame(Envelope(1, mask))))
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     assert np.median(times) < 0.02
 
 
@@ -198,12 +198,12 @@ def test_whole_painted_slices_cross_as_raw_bytes(side, slices):
     frame = _frame(sent)
     to, back = [], []
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.process_time()
         _frame(sent)
-        there = time.perf_counter()
+        there = time.process_time()
         received = wire.receive(io.BytesIO(frame))
         to.append(there - begun)
-        back.append(time.perf_counter() - there)
+        back.append(time.process_time() - there)
     header = struct.unpack(">4sI", frame[:8])[1]
     print(
         f"{slices} slices of {side}²: header {header} B, all {len(frame)} B, "

@@ -137,9 +137,9 @@ def test_recognising_reads_the_first_bytes_only(tmp_path, nifti):
     header.set_data_shape((10_000, 10_000, 10_000))
     path.write_bytes(header.binaryblock)
     os.truncate(path, 10**12)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert can_read(path)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_all_the_shared_volumes_open(shared_data):

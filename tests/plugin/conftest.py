@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import os
 import sys
 import time
@@ -8,9 +9,10 @@ import time
 import numpy as np
 import pytest
 
-# A process that has drawn with OpenGL and then loads torch may crash. The product's window
-# never does; tests of everything else share this process.
-import torch  # noqa: F401
+# A process that has drawn with OpenGL and then loads torch may crash, or what torch's
+# optimizers load: that is one more LLVM. The product's window never does; tests of
+# everything else share this process.
+import torch._dynamo  # noqa: F401
 from napari.components import ViewerModel
 from napari.layers import Image
 
@@ -25,6 +27,13 @@ def needs_display(test):
     is_bare = sys.platform.startswith("linux") and not has_one
     test = pytest.mark.skipif(is_bare, reason="needs a display; run under xvfb-run")(test)
     return pytest.mark.display(test)
+
+
+@pytest.fixture
+def qtbot(qtbot):
+    """Waits as long as a busy machine may take for what it waits for."""
+    qtbot.waitUntil = functools.partial(qtbot.waitUntil, timeout=60_000)
+    return qtbot
 
 
 class Loop:
@@ -45,7 +54,7 @@ class Loop:
 
     def wait(self, until):
         """Run what threads deliver until something is so."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         self.run()
         while not until():
             assert time.monotonic() < end, "it did not happen"

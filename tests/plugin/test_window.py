@@ -217,9 +217,12 @@ def test_a_click_lands_on_the_right_voxel_of_an_anisotropic_volume(
     viewer.reset_view()
     for voxel in ((7, 20, 30), (3, 41, 66)):
         click_on(qtbot, viewer, panel.workbench.sheet.result.layer, voxel)
-    qtbot.wait(50)
-    points = panel.workbench.session.document.prompts.points
-    assert [p.voxel for p in points] == [(7, 20, 30), (3, 41, 66)]
+
+    def points():
+        return panel.workbench.session.document.prompts.points
+
+    qtbot.waitUntil(lambda: len(points()) == 2)
+    assert [p.voxel for p in points()] == [(7, 20, 30), (3, 41, 66)]
 
 
 def test_the_panel_says_where_it_computes_and_where_voxels_go(
@@ -340,8 +343,7 @@ def test_closing_the_viewer_with_an_image_open_returns(open_panel, qtbot, ball_v
     volume, _ = ball_volume
     viewer, panel = open_panel({"data": volume.array}, FakeEngine())
     viewer.close()
-    qtbot.wait(100)
-    assert panel.workbench.session is None
+    qtbot.waitUntil(lambda: panel.workbench.session is None)
     assert list(viewer.layers) == []
 
 
@@ -350,12 +352,11 @@ def test_deleting_all_layers_leaves_a_panel_that_works(open_panel, qtbot, ball_v
     viewer, panel = open_panel({"data": volume.array}, FakeEngine())
     viewer.layers.select_all()
     viewer.layers.remove_selected()
-    qtbot.wait(100)
+    qtbot.waitUntil(lambda: not panel.prompts_box.isEnabled())
     assert list(viewer.layers) == []
-    assert not panel.prompts_box.isEnabled()
     assert not panel.image_box.compute.isEnabled()
     viewer.add_image(volume.array, name="again")
-    qtbot.wait(100)
+    qtbot.waitUntil(panel.prompts_box.isEnabled)
     click_on(qtbot, viewer, panel.workbench.sheet.result.layer, (8, 24, 30))
     qtbot.waitUntil(lambda: shown(panel).any())
 
@@ -378,12 +379,11 @@ def test_closing_the_dock_leaves_nothing_behind(open_panel, qtbot, ball_volume):
     volume, _ = ball_volume
     viewer, panel = open_panel({"data": volume.array, "name": "ct"}, FakeEngine())
     dock_of(viewer, panel).title.close_button.click()
-    qtbot.wait(100)
-    assert panel.workbench.is_closed
+    qtbot.waitUntil(lambda: panel.workbench.is_closed)
     assert [layer.name for layer in viewer.layers] == ["ct"]
     again = Panel(viewer, FakeEngine())
     viewer.window.add_dock_widget(again, area="right")
-    qtbot.wait(100)
+    qtbot.waitUntil(lambda: again.workbench.session is not None)
     assert not again.workbench.session.is_read_only
     again.shut_down()
 
@@ -401,7 +401,7 @@ def test_viewers_share_one_engine_which_ends_with_the_last(open_panel, qtbot, ba
     one.shut_down()
     assert 1 <= len(engines()) <= 2
     two.shut_down()
-    qtbot.waitUntil(lambda: not engines(), timeout=10_000)
+    qtbot.waitUntil(lambda: not engines(), timeout=TIMEOUT)
 
 
 def test_a_name_is_typed_to_its_end_while_answers_come(open_panel, qtbot, ball_volume):
@@ -417,13 +417,12 @@ def test_a_name_is_typed_to_its_end_while_answers_come(open_panel, qtbot, ball_v
     place = editor.mapToGlobal(QPoint(0, 0))
     QTest.keyClicks(editor, "Nie")
     engine.of(SegmentVolume)[-1].answer()
-    qtbot.wait(50)
-    assert cell(panel, 0, Column.VOLUME)[0] != "…"
+    qtbot.waitUntil(lambda: cell(panel, 0, Column.VOLUME)[0] != "…")
     assert name_editor(panel) is editor
     assert editor.mapToGlobal(QPoint(0, 0)) == place
     QTest.keyClicks(editor, "re 1")
     QTest.keyClick(editor, Qt.Key.Key_Return)
-    qtbot.wait(50)
+    qtbot.waitUntil(lambda: names(panel) == ["Niere 1"])
     document = panel.workbench.session.document
     assert [label.name for label in document.labels] == ["Niere 1"]
     assert not document.find(1).is_done
@@ -442,8 +441,7 @@ def test_progress_shows_and_goes_without_moving_anything(open_panel, qtbot, ball
     assert row.mapToGlobal(QPoint(0, 0)) == place
     panel.image_box.cancel.click()
     engine.of(EncodeVolume)[0].on_event(Progress(3, 16, Stage.SLICES))
-    qtbot.wait(50)
-    assert panel.image_box.bar.isHidden()
+    qtbot.waitUntil(panel.image_box.bar.isHidden)
     assert panel.image_box.compute.isEnabled()
 
 
@@ -468,8 +466,8 @@ def test_many_labels_do_not_make_the_window_grow(open_panel, qtbot, ball_volume)
     labels = np.arange(volume.array.size).reshape(volume.array.shape) % 60
     session = panel.workbench.session
     session.change(session.document.continued_from(labels, ()), "labels")
+    qtbot.waitUntil(lambda: len(names(panel)) == 59)
     qtbot.wait(100)
-    assert len(names(panel)) == 59
     assert panel.minimumSizeHint().height() == height < 400
     assert viewer.window._qt_window.height() <= 1000
 
@@ -508,10 +506,10 @@ def test_the_display_is_not_what_the_encoder_sees(open_panel, qtbot, ball_volume
     box = panel.sight_box.display
     box.setCurrentIndex(box.findData("bone"))
     box.activated.emit(box.currentIndex())
-    qtbot.wait(50)
+    session = panel.workbench.session
+    qtbot.waitUntil(lambda: session.computing.is_encoded)
     assert tuple(panel.workbench.image.contrast_limits) == (-500, 1300)
-    assert panel.workbench.session.document.choices.window == ""
-    assert panel.workbench.session.computing.is_encoded
+    assert session.document.choices.window == ""
 
 
 def test_weights_that_are_refused_do_not_stay_chosen(
@@ -528,7 +526,7 @@ def test_weights_that_are_refused_do_not_stay_chosen(
     box.setCurrentIndex(box.count() - 1)
     box.activated.emit(box.currentIndex())
     panel.image_box.compute.click()
-    qtbot.waitUntil(lambda: "a.safetensors" in panel._status.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "a.safetensors" in panel._status.text(), timeout=TIMEOUT)
     qtbot.waitUntil(lambda: box.currentData() == "filters")
 
 
@@ -575,7 +573,7 @@ def test_no_torch_in_the_windows_process():
         "panel = demo.fill(viewer, demo.find_sample('em'))\n"
         "document = lambda: panel.workbench.session.document\n"
         "done = lambda: document().prompts and not document().waiting\n"
-        "end = time.monotonic() + 100\n"
+        "end = time.monotonic() + 280\n"
         "while not done() and time.monotonic() < end:\n"
         "    QApplication.instance().processEvents(); time.sleep(0.01)\n"
         "assert document().masks\n"

@@ -127,10 +127,10 @@ def test_a_painted_slice_costs_little(tmp_path):
     document = Document.begun()
     seconds = []
     for index in range(4):
-        begun = time.perf_counter()
+        begun = time.process_time()
         document = document.with_prompt(Stroke(Mask.of(disc[None], (index, 0, 0)), 1))
         save_document(path, saved(document, (6, 2048, 2048)))
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
     assert path.stat().st_size / 4 < 100_000
     # Ten times what was seen alone on two cores: noise must not fail it.
     assert min(seconds) < 0.2

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 
 import nibabel as nib
 import numpy as np
@@ -24,6 +22,7 @@ from napari_dinomed.whole.model import (
 )
 from napari_dinomed.whole.readout import READOUTS, figures_of, fit, out_of_fold
 from napari_dinomed.whole.table import read_table, truths_of
+from tests.command import run
 from tests.conftest import ball
 
 SHAPE = (10, 32, 32)
@@ -54,16 +53,6 @@ def cohort(tmp_path_factory):
             site = "" if number == 3 else "north" if is_ill else "south"
             writer.writerow([name, number // 2, is_ill, site])
     return folder
-
-
-def _run(*arguments, home):
-    import os
-
-    command = [sys.executable, "-m", "napari_dinomed", "volumes", *map(str, arguments)]
-    environment = os.environ | {"NAPARI_DINOMED_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment
-    )
 
 
 def test_a_table_is_read_and_an_empty_cell_is_not_known(cohort):
@@ -179,22 +168,20 @@ def test_the_commands_tell_who_is_ill(cohort, tmp_path):
     table, figures = cohort / "ill.csv", tmp_path / "f.json"
     lines = (cohort / "table.csv").read_text().splitlines()
     table.write_text("\n".join(line.rpartition(",")[0] for line in lines))
-    done = _run("evaluate", table, "--json", figures, home=tmp_path)
+    done = run("volumes", "evaluate", table, "--json", figures)
     assert done.returncode == 0, done.stderr
     rows = json.loads(figures.read_text())["volumes"]
     assert [row["readout"] for row in rows] == ["knn", "probe"]
     assert all(row["auroc"] > 0.9 for row in rows)
     model, out = tmp_path / "m.dinowhole", tmp_path / "p.csv"
-    assert _run("fit", table, "--out", model, home=tmp_path).returncode == 0
+    assert run("volumes", "fit", table, "--out", model).returncode == 0
     (tmp_path / "broken.nii.gz").write_bytes(b"no volume")
-    done = _run(
-        "predict", model, cohort / "00.nii.gz", cohort / "02.nii.gz",
-        tmp_path / "broken.nii.gz", "--out", out, home=tmp_path,
-    )  # fmt: skip
+    scans = (cohort / "00.nii.gz", cohort / "02.nii.gz", tmp_path / "broken.nii.gz")
+    done = run("volumes", "predict", model, *scans, "--out", out)
     assert "1 of them failed" in done.stdout
     told = {row["volume"][-9:]: row for row in csv.DictReader(out.open())}
     assert float(told["00.nii.gz"[-9:]]["ill"]) < 0.5 < float(told["02.nii.gz"]["ill"])
     assert next(row["error"] for row in told.values() if row["error"])
     kept = tmp_path / "e.npz"
-    assert _run("embed", table, "--out", kept, home=tmp_path).returncode == 0
+    assert run("volumes", "embed", table, "--out", kept).returncode == 0
     assert np.load(kept)["features"].shape[0] == 12

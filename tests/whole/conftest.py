@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_dinomed.whole import readout
+
+
+@pytest.fixture(autouse=True)
+def few_parts(monkeypatch):
+    """What is made up here is told by few parts of it, and how surely by few draws."""
+    monkeypatch.setattr(readout, "_FOLDS", 4)
+    monkeypatch.setattr(readout, "_DRAWS", 100)
