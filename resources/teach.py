@@ -59,7 +59,7 @@ CELLS = (12_000, 64_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
 # How often a whole patient, a crop of one, made-up shapes and a made-up body come.
-SHARES = {"whole": 0.35, "crop": 0.2, "made_up": 0.2, "body": 0.25}
+SHARES = {"whole": 0.3, "crop": 0.15, "made_up": 0.15, "body": 0.4}
 # How often a small scan is enlarged, and up to how many voxels: in large volumes objects
 # reach over many more cells than most of those that teach have voxels.
 ENLARGED, ENLARGED_SHARE, MOST_VOXELS = 3, 0.5, 10_000_000
