@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +155,34 @@ class Tiff(Format):
                 photometric="minisblack",
                 compression="zlib",
             )
+
+
+@dataclass(frozen=True)
+class SlideLevel:
+    """A level of a pyramid.
+
+    Parameters
+    ----------
+    key, title
+        Its number, and what users are told of it.
+    scale
+        Size of its voxels along (z, y, x).
+    """
+
+    key: str
+    title: str
+    scale: tuple[float, float, float]
+
+
+def slide_levels(path: Path) -> tuple[SlideLevel, ...]:
+    """The levels of a file, the finest first."""
+    with tifffile.TiffFile(path) as tiff:
+        finest, own = tiff.series[0], _spacing(tiff)
+        return tuple(
+            SlideLevel(part.key, part.title, _at_level(own, finest, level)[0])
+            for number, level in enumerate(finest.levels)
+            for part in [_part(number, level)]
+        )
 
 
 def _voxels(series: tifffile.TiffPageSeries, name: str) -> Any:
