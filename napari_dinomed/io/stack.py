@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_dinomed.errors import ReadError, WriteError
 from napari_dinomed.io.atomic import replacing_folder
-from napari_dinomed.io.format import Pick
+from napari_dinomed.io.format import Format, Pick
 from napari_dinomed.io.ome_zarr import (
     OmeZarr,
     OmeZarrHeader,
@@ -31,6 +31,7 @@ from napari_dinomed.io.ome_zarr import (
     start_labels,
 )
 from napari_dinomed.io.pieces import one_error
+from napari_dinomed.io.slides import Slides, open_levels
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff, slide_levels
 
@@ -94,7 +95,7 @@ def open_stack(path: Path, level: str | None, spacing: Sequence[float]) -> Stack
     Parameters
     ----------
     path
-        An OME-Zarr image on disk, or a slide: a TIFF, with or without levels.
+        An OME-Zarr image on disk, or a slide: a TIFF, or what OpenSlide reads.
     level
         Key of the level; the one whose voxels are nearest to the spacing if None.
     spacing
@@ -129,15 +130,21 @@ def is_slide(path: Path) -> bool:
     """Whether a path is a file that is read as slides are."""
     if not path.is_file():
         return False
+    if path.name.lower().endswith(Slides.suffixes):
+        return True
     with path.open("rb") as file:
         return Tiff().sniff(file.read(_MAGIC))
 
 
 def _open_slide(source: Source, level: str | None, spacing: Sequence[float]) -> Stack:
     """A level of a slide; as far as that is large, it is read piece by piece."""
-    form, path = Tiff(), source.path
+    path = source.path
+    form: Format = Slides() if path.name.lower().endswith(Slides.suffixes) else Tiff()
     with one_error(path.name, form.name):
-        chosen = _nearest(slide_levels(path), level, spacing, path.name)
+        levels: Sequence[_Level] = (
+            slide_levels(path) if isinstance(form, Tiff) else open_levels(path)
+        )
+        chosen = _nearest(levels, level, spacing, path.name)
         volume = form.read(source, Pick(part=chosen.key))
     return Stack(path, chosen.key, volume, _OWN_VERSION, volume.array)
 

@@ -66,7 +66,7 @@ _CENTIMETRE = 3
 _NAMESPACE = f"{CREATOR}/labels"
 # Pixels of a page that are labelled at once: of a larger one that has coarser levels, one
 # of these is opened unless another is picked. Twice 4096 squared.
-_MOST_PIXELS = 2**25
+MOST_PIXELS = 2**25
 # Axes of tifffile along which pages were counted without saying what they are.
 _UNNAMED = "IQ"
 
@@ -91,7 +91,7 @@ class Tiff(Format):
             parts = tuple(_part(number, level) for number, level in enumerate(levels))
         return Contents(
             parts if len(parts) > 1 else (),
-            is_settled=_pixels(lengths) <= _MOST_PIXELS,
+            is_settled=_pixels(lengths) <= MOST_PIXELS,
             frames=lengths.get("T", 1),
             channels=lengths.get("C", 1),
             has_colours="S" in lengths,
@@ -262,15 +262,19 @@ def _level(
     if pick.part is not None:
         key = picked_key([str(number) for number in range(len(levels))], pick, name)
         return levels[int(key)], ()
-    fitting = (n for n, one in enumerate(levels) if _pixels(_lengths(one)) <= _MOST_PIXELS)
+    fitting = (n for n, one in enumerate(levels) if _pixels(_lengths(one)) <= MOST_PIXELS)
     number = 0 if pick.region is not None else next(fitting, len(levels) - 1)
     if not number:
         return levels[0], ()
-    said = (
-        f"{name} has {len(levels)} levels; this is level {number}, the finest that can be "
+    return levels[number], (told_of(number, len(levels), name),)
+
+
+def told_of(number: int, count: int, name: str) -> str:
+    """What is said of a level that nobody picked."""
+    return (
+        f"{name} has {count} levels; this is level {number}, the finest that can be "
         "labelled as a whole. Pick another one, or a region of it (--level, --region)."
     )
-    return levels[number], (said,)
 
 
 def _at_level(
