@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from napari_dinomed.features.tokens import TokenBank
-from napari_dinomed.segment.heads import Examples, KnnHead, LinearProbe
+from napari_dinomed.segment.heads import Examples, KnnHead, LinearProbe, joined
 from napari_dinomed.taught.settle import best_cut
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ _SETTINGS: Mapping[Readout, tuple[float, ...]] = {
     "probe": (1e-1, 1e-2, 1e-3, 1e-4),
     "knn": (5,),
 }
+# Parts of what taught that settle how a readout is set. Of three slices, one alone reads
+# the two others too badly to tell where to cut what all three say.
+_PARTS = 3
 # Probabilities nearer to 0 or 1 count as that near.
 _SUREST = 1e-4
 _EVERY = np.ones(3, dtype=np.int64)
@@ -175,34 +178,37 @@ def _settled(
 ) -> tuple[float, dict[int, float]]:
     """How a readout is set, and the score from which a voxel is of each class.
 
-    Both are what does best when halves of what taught read each other: an encoder of many
-    channels needs another penalty than one of few, and what is rare is hardly anywhere more
-    probable than not.
+    Both are what does best when thirds of what taught are read by the others: an encoder
+    of many channels needs another penalty than one of few, and what is rare is hardly
+    anywhere more probable than not.
     """
-    parts = (taught[::2], taught[1::2]) if len(taught) > 1 else (taught,)
-    halves = [examples_of(part, _PER_CLASS[readout]) for part in parts]
+    numbers = range(min(_PARTS, len(taught)))
+    most = _PER_CLASS[readout] // len(numbers)
+    parts = [examples_of(taught[number::_PARTS], most) for number in numbers]
     tried = [
-        (setting, *_halved(halves, readout, setting, device))
+        (setting, *_read_across(parts, readout, setting, device))
         for setting in _SETTINGS[readout]
     ]
     setting, _, cuts = max(tried, key=lambda one: one[1])
     return setting, cuts
 
 
-def _halved(
-    halves: Sequence[Examples], readout: Readout, setting: float, device: torch.device
+def _read_across(
+    parts: Sequence[Examples], readout: Readout, setting: float, device: torch.device
 ) -> tuple[float, dict[int, float]]:
-    """Mean Dice over the classes but 0 of halves that read each other, and the cuts."""
+    """Mean Dice over the classes but 0 of parts that the others read, and the cuts."""
     read: dict[int, list[tuple[torch.Tensor, ...]]] = {}
-    for own, examples in zip(halves, halves[::-1], strict=True):
-        head = _fitted(own, readout, setting, device)
+    for number, examples in enumerate(parts):
+        # One alone reads itself.
+        others = [*parts[:number], *parts[number + 1 :]] or [examples]
+        head = _fitted(joined(others), readout, setting, device)
         scores = _scores(head, examples.tokens, device)
         for column, kind in enumerate(head.classes_.tolist()):
             belongs = examples.classes == kind
             read.setdefault(kind, []).append((scores[:, column], belongs, examples.weights))
     cuts, dice = {}, []
-    for kind, parts in read.items():
-        score, belongs, weights = (torch.cat(part) for part in zip(*parts, strict=True))
+    for kind, told in read.items():
+        score, belongs, weights = (torch.cat(part) for part in zip(*told, strict=True))
         cuts[kind] = best_cut(score, belongs, weights) if belongs.any() else 0.0
         found = score > cuts[kind]
         total = float((weights * found).sum() + (weights * belongs).sum())

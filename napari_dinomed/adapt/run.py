@@ -47,6 +47,7 @@ from napari_dinomed.features.lora import insert, require_blocks
 from napari_dinomed.features.naming import EncoderName
 from napari_dinomed.features.weights import locate_weights
 from napari_dinomed.segment.heads import LinearProbe
+from napari_dinomed.volume.colours import stain_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -180,6 +181,7 @@ def adapt(
         "volumes" if material.are_volumes else "slices",
         run.trials(),
         seed=choices.seed,
+        stain=stain_of(first.stack.volume),
     )
     yield Adapter(header, run.tensors)
     # Asked for more, whoever has it has written it.

@@ -10,11 +10,12 @@ import numpy as np
 from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.errors import ModelError, ReadError
 from napari_dinomed.headless import prepare
-from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.io import Pick, read_labels, read_volume
+from napari_dinomed.io.format import FIRST
 from napari_dinomed.taught.model import read_model
 from napari_dinomed.taught.settle import settled
 from napari_dinomed.taught.teach import begun, taught
-from napari_dinomed.volume import require_same_grid
+from napari_dinomed.volume import Geometry, require_same_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,12 +42,15 @@ class Labelled:
         Labels to learn, as ``3``, or ``1+2`` for a union; all if empty.
     meaning
         Whether each label is one object, or all that looks alike.
+    pick
+        What of the image is labelled: a level and a region of a slide.
     """
 
     image: str
     labels: str
     chosen: tuple[str, ...] = ()
     meaning: Meaning = Meaning.OBJECT
+    pick: Pick = FIRST
 
     def read(self) -> tuple[Volume, NDArray[np.int64], tuple[Label, ...]]:
         """The volume, its labels (z, y, x), and what they stand for.
@@ -60,11 +64,20 @@ class Labelled:
         ModelError
             Where a label is asked for twice.
         """
-        volume = read_volume(self.image)
+        volume = read_volume(self.image, self.pick)
+        if self.pick.region is not None:
+            volume = _by_itself(volume)
         labels, stored = read_labels(self.labels)
         require_same_grid(volume, stored)
         names = {entry.id: entry.name for entry in stored.legend or ()}
         return volume, *chosen_labels(labels, names, self.chosen, self.meaning)
+
+
+def _by_itself(region: Volume) -> Volume:
+    """A region that begins at the origin, as files of its labels do."""
+    own = region.geometry
+    begun_anew = Geometry.from_spacing(own.shape, own.spacing, own.unit)
+    return replace(region, geometry=begun_anew)
 
 
 class Lesson(Protocol):

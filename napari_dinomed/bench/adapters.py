@@ -312,27 +312,37 @@ class Compared:
 
 
 def compared(rows: Sequence[Row]) -> list[Compared]:
-    """Frozen and adapted side by side."""
-    lines: dict[tuple[str, int, int, str], dict[bool, list[Row]]] = {}
-    frozen: dict[tuple[str, int, str], list[Row]] = {}
+    """Frozen and adapted side by side, set by set; each run beside the frozen one's.
+
+    What is frozen has one run where seeds change nothing.
+    """
+    lines: dict[tuple[str, int, int, str], list[Row]] = {}
+    frozen: dict[tuple[str, int, str], dict[int, float]] = {}
     for row in rows:
         task = row.task
         if row.how == _DONE:
             continue
         if task.lessons:
             key = (task.of, task.side, task.lessons, row.how)
-            lines.setdefault(key, {True: []})[True].append(row)
+            lines.setdefault(key, []).append(row)
         else:
-            frozen.setdefault((task.of, task.side, row.how), []).append(row)
-    return [
-        Compared(
-            *(of, side, lessons, how),
-            tuple(row.value for row in frozen.get((of, side, how), ())),
-            tuple(row.value for row in found[True]),
-            "; ".join(dict.fromkeys(row.note for row in found[True] if row.note)),
+            of_seeds = frozen.setdefault((task.of, task.side, row.how), {})
+            of_seeds[task.seed] = row.value
+    found = []
+    for (of, side, lessons, how), runs in lines.items():
+        known = frozen.get((of, side, how), {})
+        usual = known.get(0)
+        beside = [known.get(row.task.seed, usual) for row in runs]
+        found.append(
+            Compared(
+                *(of, side, lessons, how),
+                tuple(value for value in beside if value is not None),
+                tuple(row.value for row in runs),
+                "\n".join(dict.fromkeys(row.note for row in runs if row.note)),
+            )
         )
-        for (of, side, lessons, how), found in lines.items()
-    ]
+    groups = list(dict.fromkeys((one.of, one.side, one.lessons) for one in found))
+    return sorted(found, key=lambda one: groups.index((one.of, one.side, one.lessons)))
 
 
 def _of_halves(setup: Setup, one: AdaptSet, task: Task) -> Iterator[tuple[str, float, str]]:
@@ -421,14 +431,17 @@ def _adapted(setup: Setup, lessons: Sequence[Lesson], task: Task) -> tuple[str, 
     header = read_adapter(out).header
     gains = header.gains
     said = "better" if header.is_better else "not better"
-    return TRIAL, statistics.fmean(gains), f"spread {statistics.stdev(gains):.3f}, {said}"
+    told = f"Its own trial: spread over folds {statistics.stdev(gains):.3f}, {said}."
+    return TRIAL, statistics.fmean(gains), told
 
 
 def _remarks(case: Case, encoder: str, device: str) -> str:
-    """What a user is told who shows a volume to an adapted encoder."""
+    """What a user is told who shows a volume to an adapted encoder, but for its name."""
     loaded = BackboneEncoder.from_name(encoder, device, _hush)
     (plan,) = plans_for(case.volume, loaded, "one")
-    return " ".join(loaded.remarks(case.volume, plan))
+    # Each names the adapter, and with it the seed.
+    said = (remark.partition(": ")[2] for remark in loaded.remarks(case.volume, plan))
+    return "Told of another kind: " + " ".join(said)
 
 
 def _labelled(pair: tuple[str, str], labels: dict[str, str]) -> Lesson:

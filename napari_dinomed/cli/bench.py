@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +28,7 @@ from napari_dinomed.cli.common import (
 from napari_dinomed.cli.common import out as console
 
 if TYPE_CHECKING:
+    from napari_dinomed.bench.adapters import Compared
     from napari_dinomed.bench.case import CaseFiles
     from napari_dinomed.bench.suite import Measured
 
@@ -304,14 +306,9 @@ def bench_adapters(
     tasks = tasks_of(sets, seeds, lessons or [80])
     for done in run_tasks(setup, tasks, jobs, None if minutes is None else 60 * minutes):
         say(f"{done}")
-    table = Table("set", "side", "lessons", "", "frozen", "adapted", "gain", "")
-    for row in compared(read_rows(setup.rows)):
-        gain = "" if row.gain is None else f"{row.gain:+.3f}"
-        table.add_row(
-            *(row.of, str(row.side or "own"), str(row.lessons), row.how),
-            *(_spread(row.frozen), _spread(row.adapted), gain, row.note),
-        )
-    console.print(table)
+    rows = compared(read_rows(setup.rows))
+    for kind, own in groupby(rows, lambda row: (row.of, row.side, row.lessons)):
+        _print_compared(kind, list(own))
 
 
 @bench.command("speed")
@@ -359,11 +356,29 @@ def bench_speed(
     write_figures(json_out, [{"volume": volume, "speed": [row.as_json() for row in rows]}])
 
 
+def _print_compared(kind: tuple[str, int, int], rows: list[Compared]) -> None:
+    """A table of one set at one side, and what was said to the user of it."""
+    name, side, lessons = kind
+    title = f"{name}, side {side or 'as usual'}, {lessons} lessons"
+    table = Table(
+        "", "seeds", "frozen", "adapted", "gain", title=title, title_justify="left"
+    )
+    for row in rows:
+        gain = "" if row.gain is None else f"{row.gain:+.3f}"
+        figures = _spread(row.frozen), _spread(row.adapted), gain
+        table.add_row(row.how, str(len(row.adapted)), *figures)
+    console.print(table)
+    for note in dict.fromkeys(row.note for row in rows if row.note):
+        console.print(note, markup=False, soft_wrap=True)
+
+
 def _spread(values: tuple[float, ...]) -> str:
-    """The mean of runs, and the least and the highest."""
+    """The mean of runs, and of several the least and the highest."""
     if not values:
         return "–"
     mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.3f}"
     return f"{mean:.3f} ({min(values):.3f}–{max(values):.3f})"
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_dinomed.batch.lessons import chosen_labels
 from napari_dinomed.errors import DocumentError
-from napari_dinomed.io import read_volume
+from napari_dinomed.io import Pick, read_volume
+from napari_dinomed.io.format import FIRST
 from napari_dinomed.session.file import load_document
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ class FromDocument:
         Where they are.
     chosen, meaning
         As for `chosen_labels`.
+    pick
+        What of the image it was made of.
     """
 
     image: str
     document: str
     chosen: tuple[str, ...]
     meaning: Meaning
+    pick: Pick = FIRST
 
     def read(self) -> tuple[Volume, NDArray[np.int64], tuple[Label, ...]]:
         """The volume, its labels (z, y, x), and what they stand for.
@@ -49,7 +53,7 @@ class FromDocument:
         ModelError
             Where a label is asked for twice.
         """
-        path, volume = Path(self.document), read_volume(self.image)
+        path, volume = Path(self.document), read_volume(self.image, self.pick)
         saved = load_document(path)
         saved.require_volume(volume.fingerprint, path.name)
         document = saved.document

@@ -27,7 +27,8 @@ InStore = Annotated[
     typer.Option(
         "--in-store",
         metavar="NAME",
-        help="Write into the OME-Zarr image itself, block by block, as labels/NAME.",
+        help="Write into the OME-Zarr image itself, block by block, as labels/NAME; of a "
+        "slide, into a store in --out.",
     ),
 ]
 StackLevel = Annotated[
@@ -55,7 +56,7 @@ def apply_to_stack(
     scheduler: str | None,
     dry_run: bool,
 ) -> None:
-    """Label an OME-Zarr image block by block."""
+    """Label an OME-Zarr image or a slide block by block."""
     from napari_dinomed.batch.hands import hands_of
     from napari_dinomed.batch.stack.plan import StackPlan
     from napari_dinomed.batch.stack.run import StackRun

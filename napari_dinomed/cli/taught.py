@@ -15,6 +15,7 @@ from napari_dinomed.cli.common import (
     Encoder,
     Like,
     OwnEncoder,
+    PartKey,
     PlaneChoice,
     WindowName,
     errors,
@@ -65,15 +66,31 @@ def teach(
         Head, typer.Option(help="What reads the tokens; auto: what did best in trials.")
     ] = "auto",
     device: Device = "auto",
+    level: PartKey = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ROW,COLUMN,ROWS,COLUMNS of a slide that were labelled; one for each "
+            "--image."
+        ),
+    ] = None,
 ) -> None:
     """Teach a model from labelled volumes, so that it labels others without a click."""
     from napari_dinomed.batch.lessons import Labelled, teach_model
     from napari_dinomed.cli.documents import FromDocument
+    from napari_dinomed.io import Pick
+    from napari_dinomed.io.region import parse_region
 
     if len(image) != len(labels):
         raise ModelError(
             f"Expected as many --labels as --image, got {len(labels)} and {len(image)}."
         )
+    if region and len(region) != len(image):
+        raise ModelError(
+            f"Expected as many --region as --image, got {len(region)} and {len(image)}."
+        )
+    picks = [Pick(level, region=parse_region(text)) for text in region or ()]
+    picks = picks or [Pick(level)] * len(image)
     _require_model_name(out, may_exist=add)
     if add:
         sight = read_header(out).sight
@@ -82,9 +99,9 @@ def teach(
     meaning = Meaning.ALL_LIKE_THIS if all_like_this else Meaning.OBJECT
     volumes = [
         (FromDocument if theirs.endswith(DOCUMENT) else Labelled)(
-            one, theirs, tuple(label or ()), meaning
+            one, theirs, tuple(label or ()), meaning, pick
         )
-        for one, theirs in zip(image, labels, strict=True)
+        for one, theirs, pick in zip(image, labels, picks, strict=True)
     ]
     with progress_bar() as on_event:
         taught = teach_model(
@@ -148,8 +165,8 @@ def apply(
         return
     if any((level, region, mask, instances)):
         raise ReadError(
-            "--level, --region, --mask and --instances are for an OME-Zarr image that is "
-            "labelled block by block: give the labels a name with --in-store."
+            "--level, --region, --mask and --instances are for an OME-Zarr image or a "
+            "slide that is labelled block by block: give the labels a name with --in-store."
         )
     from napari_dinomed.batch.hands import hands_of
     from napari_dinomed.batch.inputs import find_inputs, results_for

@@ -16,6 +16,7 @@ from napari_dinomed.cli.common import (
     Encoder,
     JsonFile,
     OwnEncoder,
+    PartKey,
     WindowName,
     errors,
     progress_bar,
@@ -23,6 +24,7 @@ from napari_dinomed.cli.common import (
 )
 from napari_dinomed.cli.common import out as console
 from napari_dinomed.errors import DinomedError, ModelError
+from napari_dinomed.io.format import FIRST, Pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +40,9 @@ volumes = typer.Typer(
 
 TableFile = Annotated[
     Path,
-    typer.Argument(help="CSV: volume, maybe patient and roi; other columns are labels."),
+    typer.Argument(
+        help="CSV: volume, maybe patient, roi, level and region; other columns are labels."
+    ),
 ]
 
 
@@ -168,20 +172,30 @@ def predict(
     out: Annotated[Path, typer.Option(help="CSV of probabilities.")],
     encoder: OwnEncoder = None,
     device: Device = "auto",
+    tile: Annotated[
+        int | None,
+        typer.Option(min=32, help="Pixels of tiles that slides are cut into."),
+    ] = None,
+    level: PartKey = None,
 ) -> None:
-    """Write how probable each label is for each volume."""
+    """Write how probable each label is for each volume, or each tile of a slide."""
     from napari_dinomed.io.atomic import write_text
-    from napari_dinomed.whole.embed import embedded
+    from napari_dinomed.whole.embed import embedded, tiles_of
     from napari_dinomed.whole.model import read_whole_model
 
     whole = read_whole_model(model)
     labels, sight = list(whole.header.heads), whole.header.sight
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["volume", *labels, "error"])
-    rows, failed, name = _rows_of(inputs, out), 0, encoder or sight.encoder
+    rows, failed, name = _rows_of(inputs, out, level), 0, encoder or sight.encoder
+    if tile is not None:
+        rows = tuple(one for row in rows for one in tiles_of(row, tile))
+    is_parted = any(row.pick != FIRST for row in rows)
+    places = ["level", "region"] if is_parted else []
+    writer.writerow(["volume", *places, *labels, "error"])
     with progress_bar() as on_event:
         for row in rows:
+            place = _place_of(row) if is_parted else []
             try:
                 features, seen = embedded(row, name, sight.window_name, device, on_event)
                 whole.require_sight(seen, row.roi is not None)
@@ -189,22 +203,30 @@ def predict(
                 failed += 1
                 said = f"{row.volume}: {error}"
                 errors.print(said, style="red", markup=False, soft_wrap=True)
-                writer.writerow([row.volume, *[""] * len(labels), str(error)])
+                writer.writerow([row.volume, *place, *[""] * len(labels), str(error)])
                 continue
             told = (float(whole.predict(label, features[None])[0]) for label in labels)
-            writer.writerow([row.volume, *(f"{one:.4f}" for one in told), ""])
+            writer.writerow([row.volume, *place, *(f"{one:.4f}" for one in told), ""])
     write_text(out, text.getvalue())
-    console.print(f"Wrote {out}: {len(rows)} volumes, {failed} of them failed.")
+    what = "tiles" if tile is not None else "volumes"
+    console.print(f"Wrote {out}: {len(rows)} {what}, {failed} of them failed.")
 
 
-def _rows_of(inputs: list[str], results: Path) -> tuple[Row, ...]:
+def _place_of(row: Row) -> list[str]:
+    """Level and region, as a table has them."""
+    region = row.pick.region or ()
+    return [row.pick.part or "", ",".join(map(str, region))]
+
+
+def _rows_of(inputs: list[str], results: Path, level: str | None) -> tuple[Row, ...]:
     """The volumes of a table, or of what else may be named."""
     from napari_dinomed.batch.inputs import find_inputs
     from napari_dinomed.whole.table import Row, is_table, read_table
 
     if len(inputs) == 1 and is_table(Path(inputs[0])):
         return read_table(Path(inputs[0]))
-    return tuple(Row(path, "", None, {}) for path in find_inputs(inputs, results))
+    pick = Pick(level)
+    return tuple(Row(path, "", None, {}, pick) for path in find_inputs(inputs, results))
 
 
 def _features(

@@ -19,6 +19,8 @@ from napari_dinomed.features.catalog import CATALOG
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.tensors import Kind
 from napari_dinomed.volume import Modality
+from napari_dinomed.volume.colours import Stain
+from napari_dinomed.volume.geometry import NANOMETRES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 # Voxels, and pixels of what an encoder is shown, look different beyond such a factor.
 _ODD = 1.5
+# And stains, from such a difference of shares: mixtures of haematoxylin and eosin differ by
+# a tenth, one of haematoxylin and a brown dye from them by two.
+_OTHER_STAIN = 0.15
+_COLOURED = {False: "grey images", True: "pictures in colour"}
 # Mean gain in Dice below which all features are not worth computing again.
 _LEAST_GAIN = 0.02
 
@@ -113,6 +119,8 @@ class AdapterHeader:
         Version that wrote it.
     seed
         What it began from, and was shown crops by.
+    stain
+        As of `stain_of`, of the first volume.
     """
 
     encoder: str
@@ -133,6 +141,7 @@ class AdapterHeader:
     program: str = __version__
     version: Literal[1] = 1
     seed: int = 0
+    stain: Stain | None = None
 
     @property
     def gains(self) -> tuple[float, ...]:
@@ -175,15 +184,20 @@ class AdapterHeader:
                 "encoder, or adapt this one."
             )
 
-    def differences(self, modality: Modality, scale: Scale) -> tuple[str, ...]:
+    def differences(
+        self, modality: Modality, scale: Scale, stain: Stain | None = None
+    ) -> tuple[str, ...]:
         """What a user should know where a volume is another kind, or seen otherwise."""
         own, said = self.scale, []
         if modality != self.modality:
             said.append(f"it was adapted on {self.modality}, and this is {modality}")
-        if scale.unit != own.unit or _is_odd(
-            (*own.spacing, own.pixel), (*scale.spacing, scale.pixel)
-        ):
+        if _is_odd(own, scale):
             said.append(f"it was adapted on {_said(own)}, and this has {_said(scale)}")
+        if (stain is None) != (self.stain is None):
+            kinds = [_COLOURED[one is not None] for one in (self.stain, stain)]
+            said.append(f"it was adapted on {kinds[0]}, and this is {kinds[1]}")
+        elif stain is not None and _apart(stain, self.stain or stain) > _OTHER_STAIN:
+            said.append("it was adapted on another stain")
         if not self.is_better:
             said.append("it did not do better than the frozen encoder when it was made")
         return tuple(said)
@@ -221,9 +235,21 @@ def read_adapter(path: Path) -> Adapter:
     return Adapter(*KIND.read_all(path, "pt"))
 
 
-def _is_odd(own: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    ratios = [a / b for a, b in zip(own, other, strict=True)]
+def _is_odd(own: Scale, other: Scale) -> bool:
+    """Whether something is far larger or smaller, or cannot be compared."""
+    units = [NANOMETRES.get(one.unit) for one in (own, other)]
+    if own.unit != other.unit and None in units:
+        return True
+    first, second = (
+        [length * (unit or 1.0) for length in (*one.spacing, one.pixel)]
+        for one, unit in zip((own, other), units, strict=True)
+    )
+    ratios = [a / b for a, b in zip(first, second, strict=True)]
     return max(*ratios, *(1 / ratio for ratio in ratios)) > _ODD
+
+
+def _apart(first: Stain, second: Stain) -> float:
+    return max(abs(a - b) for a, b in zip(first, second, strict=True))
 
 
 def _said(scale: Scale) -> str:

@@ -26,6 +26,7 @@ from napari_dinomed.features.hardware import tell_of_unused_gpu
 from napari_dinomed.features.lora import fold
 from napari_dinomed.features.naming import EncoderName, known_as
 from napari_dinomed.features.weights import file_hash, locate_weights
+from napari_dinomed.volume.colours import stain_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,7 +140,9 @@ class BackboneEncoder:
         """Where an adapter was taught by other kinds of volumes."""
         if self._adapter is None:
             return ()
-        differences = self._adapter.differences(volume.modality, Scale.of(volume, plan))
+        differences = self._adapter.differences(
+            volume.modality, Scale.of(volume, plan), stain_of(volume)
+        )
         return tuple(f"{known_as(self.spec.name)}: {one}." for one in differences)
 
     @property

@@ -70,14 +70,17 @@ def slice_plans(volume: Volume, side: int, stride: int, planes: Planes) -> list[
     stride
         Pixels per token.
     planes
-        One plane, or three; ``"auto"`` takes three where voxels are nearly cubes.
+        One plane, or three; ``"auto"`` takes three where voxels are nearly cubes, and
+        slices across are at least a token wide.
     """
     spacing = np.array(volume.geometry.spacing)
     extent = spacing * volume.array.shape
     pixel = extent[1:].min() / side
     first = SlicePlan(*_pixels(extent[1:], pixel))
     if planes == "auto":
-        planes = "three" if volume.geometry.is_nearly_cubic else "one"
+        # Across what is thinner than a token, as a picture, there is nothing to see.
+        is_thick = extent[0] >= stride * pixel
+        planes = "three" if is_thick and volume.geometry.is_nearly_cubic else "one"
     if planes == "one":
         return [first]
     others = []

@@ -28,6 +28,7 @@ from napari_dinomed.io.ome_zarr import OmeZarr
 from napari_dinomed.io.pictures import Pictures
 from napari_dinomed.io.pieces import first_line, one_error
 from napari_dinomed.io.region import region_of
+from napari_dinomed.io.slides import Slides
 from napari_dinomed.io.source import Source
 from napari_dinomed.io.tiff import Tiff
 from napari_dinomed.io.zipped import unpacked
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     Given = Path | str | Sequence[Path | str] | Source
 
-_DICOM, _OME_ZARR, _PICTURES = Dicom(), OmeZarr(), Pictures()
+_DICOM, _OME_ZARR, _PICTURES, _SLIDES = Dicom(), OmeZarr(), Pictures(), Slides()
 FORMATS: tuple[Format, ...] = (
     _DICOM,
     Nifti(),
@@ -54,6 +55,7 @@ FORMATS: tuple[Format, ...] = (
     _OME_ZARR,
     Hdf5(),
     Npy(),
+    _SLIDES,
     _PICTURES,
 )
 _HEAD = 512
@@ -354,6 +356,9 @@ def _recognise(source: Source) -> Format | None:
     if path.is_dir():
         stacks = (_OME_ZARR, _DICOM, _PICTURES)
         return next((f for f in stacks if f.sniff_folder(path)), None)
+    # The index of a MIRAX slide is a JPEG picture.
+    if path.name.lower().endswith(_SLIDES.suffixes):
+        return _SLIDES
     head = _head(path)
     for format_ in FORMATS:
         if format_.sniff(head):

@@ -1,20 +1,21 @@
-"""An OME-Zarr image that is too large to be held, and labels that grow in its store.
+"""An image that is too large to be held, and labels that grow in a store.
 
-In: boxes of voxels to read. Out: a group of labels beside the image, which many processes
-write at once, each of them whole shards.
+In: boxes of voxels to read, of an OME-Zarr image or of a slide. Out: a group of labels, in
+the image's own store or in one beside it, which many processes write at once, each of them
+whole shards.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from napari_dinomed.errors import ReadError, WriteError
 from napari_dinomed.io.atomic import replacing_folder
-from napari_dinomed.io.format import Pick
+from napari_dinomed.io.format import Format, Pick
 from napari_dinomed.io.ome_zarr import (
     OmeZarr,
     OmeZarrHeader,
@@ -30,7 +31,9 @@ from napari_dinomed.io.ome_zarr import (
     start_labels,
 )
 from napari_dinomed.io.pieces import one_error
+from napari_dinomed.io.slides import Slides, open_levels
 from napari_dinomed.io.source import Source
+from napari_dinomed.io.tiff import Tiff, slide_levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +47,11 @@ if TYPE_CHECKING:
     Index3 = tuple[int, int, int]
     Box3 = tuple[slice, slice, slice]
 
+# Bytes that a TIFF is known by.
+_MAGIC = 4
+# Of a store that is made for a slide's labels.
+_OWN_VERSION = "0.5"
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -52,13 +60,13 @@ class Stack:
     Parameters
     ----------
     path
-        The store.
+        The store, or the file.
     level
         Key of the level.
     volume
         Its grid, and voxels that are read when they are asked for.
     version
-        Of OME-Zarr.
+        Of OME-Zarr, of its labels.
     """
 
     path: Path
@@ -73,6 +81,13 @@ class Stack:
         with one_error(self.path.name, OmeZarr.name):
             return np.asarray(self._array[(*index, *box)])
 
+    def read_colours(self, box: Box3) -> NDArray[Any] | None:
+        """Red, green and blue of a box (z, y, x, 3); None of what is grey."""
+        if self.volume.colours is None:
+            return None
+        with one_error(self.path.name, OmeZarr.name):
+            return np.asarray(self.volume.colours[box])
+
 
 def open_stack(path: Path, level: str | None, spacing: Sequence[float]) -> Stack:
     """Open a level of an image.
@@ -80,7 +95,7 @@ def open_stack(path: Path, level: str | None, spacing: Sequence[float]) -> Stack
     Parameters
     ----------
     path
-        An OME-Zarr image on disk.
+        An OME-Zarr image on disk, or a slide: a TIFF, or what OpenSlide reads.
     level
         Key of the level; the one whose voxels are nearest to the spacing if None.
     spacing
@@ -92,21 +107,14 @@ def open_stack(path: Path, level: str | None, spacing: Sequence[float]) -> Stack
         Where it is none, or has no such level.
     """
     form, source = OmeZarr(), Source.of(path)
+    if is_slide(path):
+        return _open_slide(source, level, spacing)
     if not path.is_dir() or not form.sniff_folder(path):
         raise ReadError(
-            f"Expected an OME-Zarr image to read block by block, got {path.name}."
+            "Expected an OME-Zarr image or a slide to read block by block, got "
+            f"{path.name}."
         )
-    levels = levels_of(source)
-    found = [one for one in levels if level in (None, one.key)]
-    if not found:
-        known = "; ".join(one.title for one in levels)
-        raise ReadError(f"{path.name} has no level {level!r}. It has: {known}.")
-
-    def unlike(scale: Sequence[float]) -> float:
-        pairs = zip(scale, spacing, strict=True)
-        return sum(abs(math.log(own / theirs)) for own, theirs in pairs)
-
-    chosen = min(found, key=lambda one: unlike(one.scale))
+    chosen = _nearest(levels_of(source), level, spacing, path.name)
     if chosen.axes[-3:] != "zyx":
         raise ReadError(
             f"Expected a level with the axes z, y, x, but {chosen.title} has {chosen.axes}."
@@ -116,6 +124,80 @@ def open_stack(path: Path, level: str | None, spacing: Sequence[float]) -> Stack
     if not isinstance(header, OmeZarrHeader):
         raise ReadError(f"Expected an OME-Zarr image on disk, got {path.name}.")
     return Stack(path, chosen.key, volume, header.version, chosen.array)
+
+
+def is_slide(path: Path) -> bool:
+    """Whether a path is a file that is read as slides are."""
+    if not path.is_file():
+        return False
+    if path.name.lower().endswith(Slides.suffixes):
+        return True
+    with path.open("rb") as file:
+        return Tiff().sniff(file.read(_MAGIC))
+
+
+def _open_slide(source: Source, level: str | None, spacing: Sequence[float]) -> Stack:
+    """A level of a slide; as far as that is large, it is read piece by piece."""
+    path = source.path
+    form: Format = Slides() if path.name.lower().endswith(Slides.suffixes) else Tiff()
+    with one_error(path.name, form.name):
+        levels: Sequence[_Level] = (
+            slide_levels(path) if isinstance(form, Tiff) else open_levels(path)
+        )
+        chosen = _nearest(levels, level, spacing, path.name)
+        volume = form.read(source, Pick(part=chosen.key))
+    return Stack(path, chosen.key, volume, _OWN_VERSION, volume.array)
+
+
+class _Level(Protocol):
+    """A level that may be read."""
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+
+    @property
+    def title(self) -> str:
+        """What users are told of it."""
+
+    @property
+    def scale(self) -> Sequence[float]:
+        """Size of its voxels along (z, y, x)."""
+
+
+_AnyLevel = TypeVar("_AnyLevel", bound=_Level)
+
+
+def _nearest(
+    levels: Sequence[_AnyLevel], level: str | None, spacing: Sequence[float], name: str
+) -> _AnyLevel:
+    """The level of a key, or the one whose voxels are nearest to a spacing."""
+    found = [one for one in levels if level in (None, one.key)]
+    if not found:
+        known = "; ".join(one.title for one in levels)
+        raise ReadError(f"{name} has no level {level!r}. It has: {known}.")
+
+    def unlike(one: _AnyLevel) -> float:
+        pairs = zip(one.scale, spacing, strict=True)
+        return sum(abs(math.log(own / theirs)) for own, theirs in pairs)
+
+    return min(found, key=unlike)
+
+
+def start_store(path: Path, version: str) -> None:
+    """Make a store that has nothing but room for labels, unless it is there.
+
+    Raises
+    ------
+    WriteError
+        Where it cannot be made.
+    """
+    if group_format(path) is not None:
+        return
+    try:
+        start_labels(path, version)
+    except OSError as error:
+        raise WriteError(f"Cannot make {path}: {error.strerror or error}.") from error
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,7 @@ _CENTIMETRE = 3
 _NAMESPACE = f"{CREATOR}/labels"
 # Pixels of a page that are labelled at once: of a larger one that has coarser levels, one
 # of these is opened unless another is picked. Twice 4096 squared.
-_MOST_PIXELS = 2**25
+MOST_PIXELS = 2**25
 # Axes of tifffile along which pages were counted without saying what they are.
 _UNNAMED = "IQ"
 
@@ -91,7 +91,7 @@ class Tiff(Format):
             parts = tuple(_part(number, level) for number, level in enumerate(levels))
         return Contents(
             parts if len(parts) > 1 else (),
-            is_settled=_pixels(lengths) <= _MOST_PIXELS,
+            is_settled=_pixels(lengths) <= MOST_PIXELS,
             frames=lengths.get("T", 1),
             channels=lengths.get("C", 1),
             has_colours="S" in lengths,
@@ -155,6 +155,34 @@ class Tiff(Format):
                 photometric="minisblack",
                 compression="zlib",
             )
+
+
+@dataclass(frozen=True)
+class SlideLevel:
+    """A level of a pyramid.
+
+    Parameters
+    ----------
+    key, title
+        Its number, and what users are told of it.
+    scale
+        Size of its voxels along (z, y, x).
+    """
+
+    key: str
+    title: str
+    scale: tuple[float, float, float]
+
+
+def slide_levels(path: Path) -> tuple[SlideLevel, ...]:
+    """The levels of a file, the finest first."""
+    with tifffile.TiffFile(path) as tiff:
+        finest, own = tiff.series[0], _spacing(tiff)
+        return tuple(
+            SlideLevel(part.key, part.title, _at_level(own, finest, level)[0])
+            for number, level in enumerate(finest.levels)
+            for part in [_part(number, level)]
+        )
 
 
 def _voxels(series: tifffile.TiffPageSeries, name: str) -> Any:
@@ -234,15 +262,19 @@ def _level(
     if pick.part is not None:
         key = picked_key([str(number) for number in range(len(levels))], pick, name)
         return levels[int(key)], ()
-    fitting = (n for n, one in enumerate(levels) if _pixels(_lengths(one)) <= _MOST_PIXELS)
+    fitting = (n for n, one in enumerate(levels) if _pixels(_lengths(one)) <= MOST_PIXELS)
     number = 0 if pick.region is not None else next(fitting, len(levels) - 1)
     if not number:
         return levels[0], ()
-    said = (
-        f"{name} has {len(levels)} levels; this is level {number}, the finest that can be "
+    return levels[number], (told_of(number, len(levels), name),)
+
+
+def told_of(number: int, count: int, name: str) -> str:
+    """What is said of a level that nobody picked."""
+    return (
+        f"{name} has {count} levels; this is level {number}, the finest that can be "
         "labelled as a whole. Pick another one, or a region of it (--level, --region)."
     )
-    return levels[number], (said,)
 
 
 def _at_level(

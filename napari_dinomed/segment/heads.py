@@ -16,7 +16,7 @@ from torch.nn import functional
 from napari_dinomed.annotation.readout import Readout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,15 @@ class Examples:
         return Examples(
             self.tokens.to(device), self.classes.to(device), self.weights.to(device)
         )
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Several together."""
+    return Examples(
+        torch.cat([part.tokens for part in parts]),
+        torch.cat([part.classes for part in parts]),
+        torch.cat([part.weights for part in parts]),
+    )
 
 
 class Head(Protocol):

@@ -24,7 +24,7 @@ from napari_dinomed.taught.surroundings import BLURS, OFFSETS, Level, Surroundin
 from napari_dinomed.volume import Geometry, Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,6 +39,9 @@ class Voxels(Protocol):
 
     def read(self, box: Box3) -> NDArray[Any]:
         """The voxels of a box that lies within the volume."""
+
+    def read_colours(self, box: Box3) -> NDArray[Any] | None:
+        """Their red, green and blue (z, y, x, 3); None where they are grey."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +116,13 @@ class BoxReader:
         """Tokens of slices along an axis, on the model's basis."""
         boxes, step = self.boxes, self.boxes.step[axis]
         spans = self._shown(box, axis)
-        array = read_beyond(self.voxels, boxes.shape, spans, axis, boxes.is_mirrored)
-        volume = Volume(array, Geometry.from_spacing(array.shape, boxes.spacing))
+        array, colours = (
+            read_beyond(read, boxes.shape, spans, axis, boxes.is_mirrored)
+            for read in (self.voxels.read, self.voxels.read_colours)
+        )
+        assert array is not None  # only of colours there may be none
+        geometry = Geometry.from_spacing(array.shape, boxes.spacing)
+        volume = Volume(array, geometry, colours=colours)
         rows, columns = (
             (stop - start) // token * self.encoder.spec.stride
             for other, ((start, stop), token) in enumerate(
@@ -123,7 +131,7 @@ class BoxReader:
             if other != axis
         )
         stack = SliceStack(volume, self.window, axis, step)
-        tokens = self._tokens(stack, SlicePlan(rows, columns, axis, step))
+        tokens = self._tokens(stack, SlicePlan(rows, columns, axis, step), spans[axis])
         shape, origin = list(array.shape), [start for start, _ in spans]
         shape[axis] -= 2 * boxes.depth
         origin[axis] += boxes.depth
@@ -150,18 +158,25 @@ class BoxReader:
             spans.append((start, start + count * token))
         return spans
 
-    def _tokens(self, stack: SliceStack, plan: SlicePlan) -> NDArray[np.float16]:
+    def _tokens(
+        self, stack: SliceStack, plan: SlicePlan, span: tuple[int, int]
+    ) -> NDArray[np.float16]:
         """Tokens (slices, channels, rows, columns) but for those that are only shown."""
         encoder, depth = self.encoder, self.boxes.depth
-        stop = stack.depth - depth
-        # Filters read far across slices at every call: all at once.
-        block = encoder.block if encoder.is_planar else stop - depth
-        return np.concatenate(
-            [
-                encoder.encode(stack, start, min(start + block, stop), plan)
-                for start in range(depth, stop, block)
-            ]
-        )
+        if not encoder.is_planar:
+            # Filters read far across slices at every call: all at once.
+            return encoder.encode(stack, depth, stack.depth - depth, plan)
+        # Beyond the ends the last slices go on: one at a time is seen, and the same again.
+        places = np.arange(*span, plan.step) + plan.step // 2
+        places = np.clip(places, 0, self.boxes.shape[plan.axis] - 1)
+        first = int(np.flatnonzero(places == places[0])[-1])
+        last = max(first, int(np.flatnonzero(places == places[-1])[0]))
+        blocks = [
+            encoder.encode(stack, start, min(start + encoder.block, last + 1), plan)
+            for start in range(first, last + 1, encoder.block)
+        ]
+        again = np.clip(np.arange(len(places)), first, last) - first
+        return np.asarray(np.concatenate(blocks)[again])
 
     def _surroundings(self, box: Box3, ring: Ring) -> Surroundings:
         """What lies around; in a volume without end, no place is nearer to its middle."""
@@ -210,22 +225,24 @@ class BoxReader:
         return Level(cells, grey)
 
     def _read(self, spans: Sequence[tuple[int, int]]) -> NDArray[Any]:
-        return read_beyond(self.voxels, self.boxes.shape, spans, 0, is_mirrored=False)
+        grey = read_beyond(self.voxels.read, self.boxes.shape, spans, 0, False)
+        assert grey is not None  # only of colours there may be none
+        return grey
 
 
 def read_beyond(
-    voxels: Voxels,
+    read: Callable[[Box3], NDArray[Any] | None],
     shape: Sequence[int],
     spans: Sequence[tuple[int, int]],
     axis: int,
     is_mirrored: bool,
-) -> NDArray[Any]:
+) -> NDArray[Any] | None:
     """Voxels of a box that may reach beyond the volume.
 
     Parameters
     ----------
-    voxels, shape
-        The volume.
+    read, shape
+        What reads a box of the volume, and its size; None where there is nothing to read.
     spans
         First voxel and the one after the last, along each axis.
     axis
@@ -237,9 +254,11 @@ def read_beyond(
         _within(np.arange(start, stop), length, is_mirrored and number != axis)
         for number, ((start, stop), length) in enumerate(zip(spans, shape, strict=True))
     ]
-    read = [(int(along.min()), int(along.max()) + 1) for along in places]
-    array = voxels.read(_box_of(read))
-    for number, (along, (first, _)) in enumerate(zip(places, read, strict=True)):
+    within = [(int(along.min()), int(along.max()) + 1) for along in places]
+    array = read(_box_of(within))
+    if array is None:
+        return None
+    for number, (along, (first, _)) in enumerate(zip(places, within, strict=True)):
         array = np.take(array, along - first, axis=number)
     return np.ascontiguousarray(array)
 

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 COLOURS = 3
 # Luma of ITU-R BT.601, as image libraries make grey.
 _LUMA = (0.299, 0.587, 0.114)
+# Red, green, blue: shares of an optical density.
+Stain = tuple[float, float, float]
+# Of what is not stained at all.
+_NEUTRAL = (1 / 3, 1 / 3, 1 / 3)
+# Densities are counted up to that of a pixel so bright, and pixels of which all three
+# together are more: glass has less.
+_DARKEST, _STAINED = 1 / 255, 0.3
 
 
 def without_opacity(array: Any, name: str) -> Any:
@@ -66,3 +73,22 @@ def brightest(volume: Volume) -> float:
     if kind.kind == "f" and highest <= 1:
         return 1.0
     return float(2 ** np.ceil(np.log2(max(highest, 1) + 1)) - 1)
+
+
+def stain_of(volume: Volume) -> Stain | None:
+    """Shares of red, green and blue in what a picture in colour absorbs; None of grey.
+
+    A stain is known by these (Ruifrok & Johnston 2001), however thick it is; pixels that
+    are hardly stained do not count.
+    """
+    if volume.colours is None:
+        return None
+    white = brightest(volume)
+    values = [sample(np.moveaxis(volume.colours, -1, 0)[n]) for n in range(COLOURS)]
+    bright = np.stack(values, axis=1).astype(np.float64) / white
+    density = -np.log(bright.clip(_DARKEST, 1.0))
+    stained = density[density.sum(1) > _STAINED]
+    if not len(stained):
+        return _NEUTRAL
+    red, green, blue = stained.sum(0) / stained.sum()
+    return float(red), float(green), float(blue)

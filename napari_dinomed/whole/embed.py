@@ -7,22 +7,29 @@ that lie in it, which helps where what is asked for is small.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from napari_dinomed.engine.engine import Engine
 from napari_dinomed.errors import VolumeError
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.io.region import region_of
 from napari_dinomed.volume import require_same_grid
 from napari_dinomed.whole.sides import tokens_at
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.headless import OnEvent
+    from napari_dinomed.io import Pick
     from napari_dinomed.taught.header import Sight
     from napari_dinomed.volume import Volume
     from napari_dinomed.whole.table import Row
@@ -38,9 +45,9 @@ def embedded(
     DinomedError
         Where a file cannot be read or encoded, or the region is empty or on another grid.
     """
-    volume = read_volume(row.volume)
+    volume = _volume_of(row)
     mask = _region_of(row, volume)
-    job = prepare(volume, encoder, window, device, on_event, "one")
+    job = prepare(volume, encoder, window, device, on_event, "one", _engine())
     seen = job.seen
     return pooled(seen.banks[0], seen.channels, mask), seen.sight
 
@@ -49,10 +56,47 @@ def embedded_at(
     row: Row, encoder: str, side: int, window: str | None, device: str, on_event: OnEvent
 ) -> NDArray[np.float32]:
     """What a volume looks like (parts,) at a resolution; parameters as `tokens_at`."""
-    volume = read_volume(row.volume)
+    volume = _volume_of(row)
     mask = _region_of(row, volume)
     bank = tokens_at(volume, encoder, side, window, device, on_event)
     return pooled(bank, bank.channels, mask)
+
+
+def tiles_of(row: Row, side: int) -> tuple[Row, ...]:
+    """Rows for the tiles of a slide's level, from its first corner on.
+
+    What is left at the far ends counts where it is half a tile or more.
+    """
+    _, height, width = _level_of(row.volume, row.pick).geometry.shape
+    corners = [
+        (top, left, min(side, height - top), min(side, width - left))
+        for top in range(0, height, side)
+        for left in range(0, width, side)
+    ]
+    return tuple(
+        replace(row, pick=replace(row.pick, region=corner))
+        for corner in corners
+        if 2 * min(corner[2:]) >= side
+    )
+
+
+def _volume_of(row: Row) -> Volume:
+    """The volume of a row, or its part of one."""
+    if row.pick.region is None:
+        return read_volume(row.volume, row.pick)
+    return region_of(_level_of(row.volume, replace(row.pick, region=None)), row.pick.region)
+
+
+@lru_cache(maxsize=1)
+def _level_of(path: Path, pick: Pick) -> Volume:
+    """A level of a slide, which is read once for all its tiles."""
+    return read_volume(path, pick)
+
+
+@lru_cache(maxsize=1)
+def _engine() -> Engine:
+    """Who reads an encoder's weights once for all volumes."""
+    return Engine()
 
 
 def _region_of(row: Row, volume: Volume) -> NDArray[np.bool_] | None:

@@ -1,8 +1,8 @@
 """A table of volumes and what is said of each: a CSV file.
 
-In: a CSV with a column ``volume``; ``patient`` and ``roi`` may be there, too, and every
-other column is a label. Out: rows, and binary truths: a column of 0 and 1 is one, a column
-of names is one for each name. An empty cell is not known.
+In: a CSV with a column ``volume``; ``patient``, ``roi``, ``level`` and ``region`` may be
+there, too, and every other column is a label. Out: rows, and binary truths: a column of 0
+and 1 is one, a column of names is one for each name. An empty cell is not known.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_dinomed.errors import ReadError
+from napari_dinomed.io import Pick
+from napari_dinomed.io.format import FIRST
+from napari_dinomed.io.region import parse_region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _VOLUME, _PATIENT, _ROI = "volume", "patient", "roi"
+_LEVEL, _REGION = "level", "region"
 _TRUTHS = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
 
 
@@ -39,12 +43,15 @@ class Row:
         Labels on the volume's grid that it is looked at within, or None for all of it.
     said
         What each other column says.
+    pick
+        A level and a region of a slide, or all of what is there.
     """
 
     volume: Path
     patient: str
     roi: Path | None
     said: Mapping[str, str]
+    pick: Pick = FIRST
 
 
 def read_table(path: Path) -> tuple[Row, ...]:
@@ -55,6 +62,8 @@ def read_table(path: Path) -> tuple[Row, ...]:
     ReadError
         Where it cannot be read, has no column ``volume``, no row, or names a file that is
         not there.
+    VolumeError
+        Where a region is none.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -106,4 +115,6 @@ def _row(line: dict[str | None, str | None], folder: Path) -> Row:
     cells = {name: text or "" for name, text in line.items() if name is not None}
     volume, roi = cells.pop(_VOLUME).strip(), cells.pop(_ROI, "").strip()
     patient = cells.pop(_PATIENT, "").strip() or volume
-    return Row(folder / volume, patient, folder / roi if roi else None, cells)
+    level, region = (cells.pop(name, "").strip() for name in (_LEVEL, _REGION))
+    pick = Pick(level or None, region=parse_region(region) if region else None)
+    return Row(folder / volume, patient, folder / roi if roi else None, cells, pick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,8 @@ from napari_dinomed.features.adapter import (
 )
 from napari_dinomed.features.checkpoint import import_timm
 from napari_dinomed.features.lora import fold, insert
+from napari_dinomed.volume import Geometry, Volume, with_colours
+from napari_dinomed.volume.colours import stain_of
 
 SCALE = Scale((50.0, 4.0, 4.0), "nm", 8.0)
 TRIAL = Trial("mitochondria", "probe", (0.5, 0.5, 0.5), (0.6, 0.65, 0.7))
@@ -107,6 +110,32 @@ def test_better_is_more_than_the_spread_over_folds():
         assert not replace(HEADER, trials=(replace(TRIAL, adapted=adapted),)).is_better
 
 
+def _stained(*densities):
+    """A picture in which each pixel has so much of some dyes, and some glass."""
+    amounts = np.random.default_rng(0).uniform(0, 1, (1, 40, 40, len(densities)))
+    amounts[:, :10] = 0
+    colours = (255 * np.exp(-amounts @ np.array(densities))).astype(np.uint8)
+    geometry = Geometry.from_spacing((1, 40, 40), (0.5, 0.5, 0.5), "µm")
+    return with_colours(Volume(colours[..., 0], geometry), colours)
+
+
+def test_another_stain_is_told_and_more_of_the_same_is_not():
+    haematoxylin, eosin, brown = (0.65, 0.7, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78)
+    blue = [0.7 * part for part in haematoxylin]
+    usual, darker, immuno = (
+        stain_of(_stained(*dyes))
+        for dyes in ((haematoxylin, eosin), (haematoxylin, blue, eosin), (blue, brown))
+    )
+    assert sum(usual) == pytest.approx(1)
+    header = replace(HEADER, stain=usual)
+    assert header.differences("EM", SCALE, darker) == ()
+    assert header.differences("EM", SCALE, immuno) == ("it was adapted on another stain",)
+    (grey,) = header.differences("EM", SCALE)
+    assert "on pictures in colour, and this is grey images" in grey
+    assert stain_of(_stained((0.0, 0.0, 0.0))) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert stain_of(replace(_stained(eosin), colours=None)) is None
+
+
 def test_a_volume_of_another_kind_is_told():
     assert HEADER.differences("EM", SCALE) == ()
     (kind,) = HEADER.differences("CT", SCALE)
@@ -115,6 +144,10 @@ def test_a_volume_of_another_kind_is_told():
     assert "seen at 8 nm" in size
     assert "seen at 20 nm" in size
     assert HEADER.differences("EM", replace(SCALE, unit="mm"))
+    assert HEADER.differences("EM", replace(SCALE, unit="px"))
+    spacing = tuple(length / 1000 for length in SCALE.spacing)
+    micrometres = Scale(spacing, "µm", SCALE.pixel / 1000)
+    assert HEADER.differences("EM", micrometres) == ()
     worse = replace(HEADER, trials=(replace(TRIAL, adapted=(0.4, 0.4, 0.4)),))
     assert "did not do better" in worse.differences("EM", SCALE)[0]
     with pytest.raises(WeightsError, match="made for dinov3-s"):

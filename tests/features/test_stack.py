@@ -25,6 +25,8 @@ def test_thick_slices_are_seen_in_one_plane_and_cubes_in_three():
     assert [plan.axis for plan in slice_plans(cubes, 448, 16, "auto")] == [0, 1, 2]
     assert [plan.axis for plan in slice_plans(thick, 448, 16, "three")] == [0, 1, 2]
     assert [plan.axis for plan in slice_plans(cubes, 448, 16, "one")] == [0]
+    picture = _volume((1, 512, 512), (0.5, 0.5, 0.5))
+    assert [plan.axis for plan in slice_plans(picture, 448, 16, "auto")] == [0]
 
 
 def test_a_pixel_has_the_same_size_in_every_plane():

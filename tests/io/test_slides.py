@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_dinomed.errors import VolumeError
+from napari_dinomed.errors import ReadError, VolumeError
 from napari_dinomed.io import Pick, describe, list_contents, read_volume, tiff, write_labels
 from napari_dinomed.io.region import parse_region
 
@@ -47,7 +47,7 @@ def test_a_coarser_level_has_larger_pixels(slide):
 
 
 def test_of_what_is_too_large_the_finest_level_that_is_not(slide, monkeypatch):
-    monkeypatch.setattr(tiff, "_MOST_PIXELS", 128 * 160)
+    monkeypatch.setattr(tiff, "MOST_PIXELS", 128 * 160)
     assert not list_contents(slide).is_settled
     volume = read_volume(slide)
     assert volume.colours.shape == (1, 128, 160, 3)
@@ -92,3 +92,62 @@ def test_what_is_no_region_is_refused():
     for text in ("1,2,3", "a,b,c,d", ""):
         with pytest.raises(VolumeError, match="ROW,COLUMN,ROWS,COLUMNS"):
             parse_region(text)
+
+
+@pytest.fixture
+def other_slide(tmp_path):
+    """Tiles of two levels under a name that is OpenSlide's: it reads what it finds."""
+    pytest.importorskip("openslide", reason="the extra 'slides' is not installed")
+    path = tmp_path / "slide.vmu"
+    how = {"photometric": "rgb", "tile": (64, 64), "compression": "zlib"}
+    with tifffile.TiffWriter(path) as writer:
+        half = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+        writer.write(SLIDE, **half, **how)
+        writer.write(COARSE, subfiletype=1, **how)
+    return path
+
+
+def test_what_openslide_reads_has_levels_regions_and_colours(other_slide, monkeypatch):
+    contents = list_contents(other_slide)
+    assert [part.title for part in contents.parts] == [
+        *("level 0: 256 × 320 pixels", "level 1: 128 × 160 pixels")
+    ]
+    volume = read_volume(other_slide)
+    np.testing.assert_array_equal(volume.colours[0], SLIDE)
+    assert volume.geometry.spacing == (0.5, 0.5, 0.5)
+    assert volume.geometry.unit == "µm"
+    region = read_volume(other_slide, Pick("1", region=(8, 16, 32, 24)))
+    np.testing.assert_array_equal(region.colours[0], COARSE[8:40, 16:40])
+    assert region.geometry.spacing == (1.0, 1.0, 1.0)
+    green = read_volume(other_slide, Pick("1", channel=1))
+    np.testing.assert_array_equal(green.array[0], COARSE[..., 1])
+    monkeypatch.setattr("napari_dinomed.io.slides.MOST_PIXELS", 128 * 160)
+    assert any("this is level 1" in note for note in read_volume(other_slide).notes)
+    monkeypatch.setattr("napari_dinomed.io.pieces.LARGE", 1000)
+    lazy = read_volume(other_slide, Pick("0"))
+    assert lazy.is_lazy
+    np.testing.assert_array_equal(
+        np.asarray(lazy.colours[0, 60:70, 50:90]), SLIDE[60:70, 50:90]
+    )
+
+
+def test_a_slide_that_openslide_cannot_read_is_one_line(other_slide):
+    other_slide.write_bytes(b"no slide")
+    with pytest.raises(ReadError, match=r"slide\.vmu cannot be read"):
+        read_volume(other_slide)
+
+
+def test_without_openslide_it_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "slide.mrxs").write_bytes(b"\xff\xd8\xff")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ReadError, match=r"pip install 'napari-dinomed\[slides\]'"):
+        read_volume(tmp_path / "slide.mrxs")
+
+
+def test_what_openslide_reads_is_read_block_by_block(other_slide):
+    from napari_dinomed.io.stack import open_stack
+
+    stack = open_stack(other_slide, None, (1.1, 1.1, 1.1))
+    assert stack.level == "1"
+    box = (slice(0, 1), slice(3, 60), slice(70, 75))
+    np.testing.assert_array_equal(stack.read_colours(box)[0], COARSE[3:60, 70:75])

@@ -44,6 +44,9 @@ class InMemory:
     def read(self, box):
         return GREY[box]
 
+    def read_colours(self, box):
+        return None
+
 
 def _sight(axes):
     return Sight("means", "means:1", axes, WINDOW, "EM", (1.0, 1.0, 1.0), pixel=1.0)
@@ -122,7 +125,7 @@ def test_what_lies_around_a_box_is_what_lies_around_it_in_the_whole():
 @pytest.mark.parametrize("is_mirrored", [False, True])
 def test_beyond_the_volume_it_goes_on(is_mirrored):
     spans = [(-3, 5), (60, 70), (-20, -10)]
-    found = read_beyond(InMemory(), SHAPE, spans, 0, is_mirrored)
+    found = read_beyond(InMemory().read, SHAPE, spans, 0, is_mirrored)
     mode = "symmetric" if is_mirrored else "edge"
     padded = np.pad(GREY, [(20, 20), (0, 0), (0, 0)], mode="edge")
     padded = np.pad(padded, [(0, 0), (20, 20), (20, 20)], mode=mode)

@@ -17,7 +17,7 @@ from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.batch.labelling import digest_of
 from napari_dinomed.errors import ReadError
 from napari_dinomed.features.encoder import make_encoder
-from napari_dinomed.io.stack import Growing, Stack, open_stack
+from napari_dinomed.io.stack import Growing, Stack, is_slide, open_stack
 from napari_dinomed.taught.boxes import Boxes, grid_box, grid_count, grid_indices
 from napari_dinomed.taught.header import read_header
 from napari_dinomed.volume import Window, choose_window
@@ -42,7 +42,8 @@ class Place:
     Parameters
     ----------
     model, store, out
-        The model, the image, and the folder for what is noted.
+        The model, the image (an OME-Zarr store, or a slide), and the folder for what is
+        noted.
     name
         What the labels are called.
     """
@@ -51,6 +52,13 @@ class Place:
     store: Path
     out: Path
     name: str
+
+    @property
+    def labels_store(self) -> Path:
+        """Where labels go: the image's own store; of a slide, one beside the notes."""
+        if not is_slide(self.store):
+            return self.store
+        return self.out / f"{self.store.name.partition('.')[0]}.ome.zarr"
 
 
 @dataclass(frozen=True)
@@ -169,12 +177,12 @@ class StackPlan:
     @property
     def labels(self) -> Growing:
         """The labels."""
-        return Growing(self.place.store, self.place.name)
+        return Growing(self.place.labels_store, self.place.name)
 
     @property
     def things(self) -> Growing:
         """The numbered things."""
-        return Growing(self.place.store, f"{self.place.name}-instances")
+        return Growing(self.place.labels_store, f"{self.place.name}-instances")
 
     @property
     def outputs(self) -> tuple[Growing, ...]:

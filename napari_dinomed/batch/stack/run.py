@@ -23,6 +23,7 @@ from napari_dinomed.batch.stack.union import forget, write_numbers
 from napari_dinomed.errors import DinomedError, WriteError
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.io.journal import Journal
+from napari_dinomed.io.stack import start_store
 from napari_dinomed.taught.boxes import grid_count, grid_indices
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class StackRun:
         write_text(path, _PLANS.dump_json(plan, indent=1).decode())
         stack = plan.open()
         block, chunk = plan.block, plan.chunk
+        start_store(place.labels_store, stack.version)
         plan.labels.begin(stack, plan.legend, dtype_of(plan), chunk, block)
         if plan.instances:
             plan.things.begin(stack, (), np.dtype(np.uint32), chunk, block)

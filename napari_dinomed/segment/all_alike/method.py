@@ -61,6 +61,9 @@ _MOST_PAINTED = 24
 _MUCH_PAINTED, _LEAST_OF_EACH = 1000, 50
 # Cells on which a cut can be measured.
 _LEAST_COUNTED = 200
+# Included clicks after which blobs are meant for good, unless clicks far from any say
+# otherwise; and what the strength of lines on their rims counts as at most.
+_ESTABLISHED, _OF_A_BLOB = 2, -0.5
 # Gaussians are cut off at so many standard deviations.
 _REACH = 3.0
 
@@ -79,12 +82,15 @@ class Answer:
         Whether it was found by lines.
     start
         The first slice of cells that it tells of.
+    rims
+        Of the clicks, those that only completed a blob that was found.
     """
 
     logit: Floats
     share: float
     is_thin: bool
     start: int = 0
+    rims: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +105,15 @@ class _Reading:
         Score at which logits are 0, and what lies one logit above it.
     share
         Of the volume, over the cut.
+    rims
+        Of the clicks, those that only completed a blob that was found.
     """
 
     direction: NDArray[np.float64] | None
     cut: float
     unit: float
     share: float
+    rims: tuple[int, ...]
 
     @property
     def is_thin(self) -> bool:
@@ -251,7 +260,25 @@ class AlikeFinder:
         logit = self.field.options.own_logit * (2 * share - 1)
         return Answer(logit, float((logit > 0).mean()), is_thin=False)
 
-    def _means_thin(self, so_far: bool | None) -> bool:
+    def _rims(self, before: Answer | None) -> tuple[int, ...]:
+        """Clicks that only completed a blob which was found: they lie on its rim.
+
+        Rims are as dark as lines; where blobs are found well, only rims are left to click.
+        """
+        rims = before.rims if before is not None else ()
+        if before is None or before.is_thin or not self.clicks:
+            return rims
+        *earlier, (voxel, belongs) = self.clicks
+        if not belongs or sum(included for _, included in earlier) < _ESTABLISHED:
+            return rims
+        found, spacing = before.logit > 0, self.field.spacing
+        if found.all() or not found.any():
+            return rims
+        beyond = depths(~found, spacing, goes_on=True)[self.field.cell(voxel)]
+        is_rim = 0 < beyond <= radius_of(depths(found, spacing), found)
+        return (*rims, len(earlier)) if is_rim else rims
+
+    def _means_thin(self, so_far: bool | None, rims: tuple[int, ...]) -> bool:
         """Whether thin things are meant, given whether they were before the last click.
 
         Asked where membranes are everywhere: on an empty background, small blobs are as
@@ -261,8 +288,11 @@ class AlikeFinder:
         if not (field.has_membranes and any(belongs for _, belongs in self.clicks)):
             return False
         strengths: dict[bool, list[float]] = {True: [], False: []}
-        for voxel, belongs in self.clicks:
-            strengths[belongs].append(field.thin.strength(field.cell(voxel)))
+        for number, (voxel, belongs) in enumerate(self.clicks):
+            strength = field.thin.strength(field.cell(voxel))
+            if number in rims:
+                strength = min(strength, _OF_A_BLOB)
+            strengths[belongs].append(strength)
         return means_thin(strengths[True], strengths[False], so_far)
 
     def _reading(self, before: Answer | None) -> _Reading:
@@ -270,7 +300,8 @@ class AlikeFinder:
         field, options = self.field, self.field.options
         marks = (*self.painted.thinned(_MOST_PAINTED), *self.clicks)
         belongs = np.array([belongs for _, belongs in marks])
-        is_thin = self._means_thin(None if before is None else before.is_thin)
+        rims = self._rims(before) if field.has_membranes else ()
+        is_thin = self._means_thin(None if before is None else before.is_thin, rims)
         share = before.share if before is not None and before.is_thin == is_thin else None
         direction = None
         if is_thin:
@@ -284,7 +315,7 @@ class AlikeFinder:
             marked = looks @ direction
             scores = self._counted(field.sample @ direction)
         share = chosen_share(scores, marked, belongs, share, trust, options)
-        return _Reading(direction, *self._cut_for(scores, share), share)
+        return _Reading(direction, *self._cut_for(scores, share), share, rims)
 
     def _counted(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores (n,) of the cells of the sample that may belong, where there are many."""
@@ -303,7 +334,8 @@ class AlikeFinder:
         else:
             scores = self.field.projected(reading.direction, slices)
         logit = self._smoothed(_logit(scores, reading.cut, reading.unit))
-        return Answer(logit, reading.share, reading.is_thin, slices.start or 0)
+        start = slices.start or 0
+        return Answer(logit, reading.share, reading.is_thin, start, reading.rims)
 
     def _taught_by(self, answer: Answer) -> Answer:
         """What a perceptron finds, taught by what a discriminant found."""

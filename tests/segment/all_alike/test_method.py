@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from napari_dinomed.engine.messages import Progress, SegmentVolume, SliceLabels,
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.all_alike import appearance
 from napari_dinomed.segment.all_alike.appearance import AlikeField, rest
-from napari_dinomed.segment.all_alike.method import AlikeFinder
+from napari_dinomed.segment.all_alike.method import AlikeFinder, Answer
 from napari_dinomed.segment.all_alike.options import Options
 from napari_dinomed.segment.all_alike.share import chosen_share
 from napari_dinomed.segment.painted_slices import lesson
@@ -273,3 +274,31 @@ def test_what_was_clicked_holds_whatever_is_clicked_later(tmp_path, monkeypatch)
         z, y, x = point.voxel
         near = found[z, y - 1 : y + 2, x - 1 : x + 2]
         assert (near == point.include).mean() > 0.7, point
+
+
+def test_clicks_on_rims_complete_blobs_and_do_not_mean_lines():
+    """Once two clicks meant discs; not what lies far from any, nor exclusions."""
+    flat = np.broadcast_to(_discs(), SHAPE)
+    found = Answer(np.where(flat, 1.0, -1.0).astype(np.float32), 0.1, is_thin=False)
+    strengths = {(4, 40, 55): 1.5, (4, 120, 55): 1.5, (4, 110, 130): 1.5, (4, 70, 80): 1.5}
+    field = SimpleNamespace(
+        spacing=np.array([50.0, 5.0, 5.0]),
+        cell=lambda voxel: voxel,
+        has_membranes=True,
+        thin=SimpleNamespace(strength=lambda cell: strengths.get(cell, -1.0)),
+    )
+    middles = [((4, *centre), True) for centre in CENTRES[:2]]
+
+    def finder(*clicks):
+        return AlikeFinder(field, clicks)
+
+    rims = [(voxel, True) for voxel in list(strengths)[:3]]
+    assert finder(*middles, rims[0])._rims(found) == (2,)
+    assert finder(middles[0], rims[0])._rims(found) == ()
+    assert finder(*middles, ((4, 70, 80), True))._rims(found) == ()
+    assert finder(*middles, (rims[0][0], False))._rims(found) == ()
+    assert finder(*middles, rims[0])._rims(replace(found, is_thin=True)) == ()
+    known = replace(found, rims=(2, 3))
+    assert finder(*middles, *rims)._rims(known) == (2, 3, 4)
+    assert finder(*middles, *rims)._means_thin(False, ())
+    assert not finder(*middles, *rims)._means_thin(False, (2, 3, 4))
