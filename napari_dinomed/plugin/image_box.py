@@ -95,7 +95,7 @@ class ImageBox(QGroupBox):
         self.advice.hide()
         self._lay_out()
         self._connect()
-        self._offer()
+        self._offer(workbench.bind)
         self._ask_for_encoders()
 
     # Layout
@@ -125,20 +125,20 @@ class ImageBox(QGroupBox):
         workbench = self._workbench
         self.images.activated.connect(lambda _: self._choose_image())
         self.encoders.activated.connect(lambda _: self._choose_encoder())
-        workbench.images_changed.connect(self._offer)
+        workbench.images_changed.connect(lambda: self._offer(workbench.begin_with))
         workbench.bound.connect(self._on_bound)
         workbench.acted.connect(self._on_activity)
         workbench.document_changed.connect(self._on_document)
 
     # Images
 
-    def _offer(self) -> None:
-        """List the image layers; begin with the first that can be, where none is chosen."""
+    def _offer(self, bind: Callable[[Image], None]) -> None:
+        """List the image layers; bind the first that can be, where none is chosen."""
         workbench, errors = self._workbench, []
         for image in workbench.images:
-            if workbench.image is None:
+            if workbench.image is None and not workbench.is_beginning:
                 try:
-                    workbench.bind(image)
+                    bind(image)
                 except DinomedError as error:
                     errors.append((image, str(error)))
         self._list_images()
@@ -171,7 +171,7 @@ class ImageBox(QGroupBox):
     def _choose_image(self) -> None:
         image = self.images.currentData()
         if image is not None:
-            self._workbench.attempt(lambda: self._workbench.bind(image))
+            self._workbench.attempt(lambda: self._workbench.begin_with(image))
         self._list_images()
 
     # Encoder

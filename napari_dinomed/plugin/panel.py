@@ -23,6 +23,7 @@ from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.engines import APPLICATION
 from napari_dinomed.plugin.finish_box import FinishBox
 from napari_dinomed.plugin.four_up_window import FourUpWindow
+from napari_dinomed.plugin.heap import HEAP
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
 from napari_dinomed.plugin.looks import keep_focus_seen, tighten
@@ -69,7 +70,9 @@ class Panel(QWidget):
         self._was_docked = self._has_error = False
         asked = engine if engine is not None else APPLICATION.lend()
         self._bridge = Bridge(self)
-        self.workbench = Workbench(napari_viewer, asked, self._bridge.deliver)
+        self.workbench = Workbench(
+            napari_viewer, asked, self._bridge.deliver, self._bridge.later
+        )
         self.view_box = ViewBox(self.workbench)
         self.labels_box = LabelsBox(self.workbench)
         self.prompts_box = PromptsBox(self.workbench)
@@ -103,6 +106,7 @@ class Panel(QWidget):
         # Closing the window destroys the panel, and its slots, without asking it.
         self._leave = partial(_leave, self.workbench, engine is None)
         self.destroyed.connect(partial(self._leave, Workbench.abandon))
+        HEAP.settle()
 
     def _lay_out(self) -> None:
         """Boxes that scroll, so that a small screen is enough, and messages below them."""
@@ -224,5 +228,6 @@ def _leave(
     """Leave a viewer, once, and give the engine back if it was borrowed."""
     if not workbench.is_closed:
         way(workbench)
+        HEAP.let_go()
         if is_borrowed:
             APPLICATION.give_back()
