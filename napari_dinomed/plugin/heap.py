@@ -1,32 +1,42 @@
-"""Python's search for garbage, kept short while a window is open.
+"""Python's search for garbage, kept short while a panel is open.
 
 It goes through all objects there are, which takes a window of napari a fifth of a second:
-by itself every now and then, and napari asks for it whenever a layer is removed.
+by itself every now and then, and napari asks for it whenever layers are removed.
 """
 
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.components import LayerList
+    from napari.layers import Layer
 
 
-@dataclass(eq=False)
-class Heap:
-    """Leaves out of the search what was there when a panel came, while one is there."""
+class Settled:
+    """Leaves what is there now out of the search, until one of the layers there goes.
 
-    users: int = 0
+    A volume that was opened before would never be freed otherwise.
 
-    def settle(self) -> None:
-        """Search no more through what is there now; to be let go once."""
-        self.users += 1
+    Parameters
+    ----------
+    layers
+        Of the window.
+    """
+
+    def __init__(self, layers: LayerList) -> None:
+        self._layers = layers
+        self._older: weakref.WeakSet[Layer] = weakref.WeakSet(layers)
+        layers.events.removing.connect(self._on_removing)
         gc.freeze()
 
-    def let_go(self) -> None:
-        """One user less; with the last, all is searched again: windows leave garbage."""
-        self.users -= 1
-        if self.users == 0:
-            gc.unfreeze()
+    def end(self) -> None:
+        """Search everything again; a second time is none."""
+        self._layers.events.removing.disconnect(self._on_removing)
+        gc.unfreeze()
 
-
-HEAP = Heap()
-"""That of this process."""
+    def _on_removing(self, event: Any) -> None:
+        if self._layers[event.index] in self._older:
+            self.end()

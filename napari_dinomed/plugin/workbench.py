@@ -236,6 +236,7 @@ class Workbench:
         self._solid = SliceAmongLabels(self.viewer, image)
         for layer in sheet.layers:
             layer.events.mode.connect(self._on_mode)
+        yield
         yield from sheet.come_up()
         self._on_view()
         still_open = [one.id for one in session.document.labels if not one.is_done]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 
-from napari_dinomed.plugin.heap import Heap
 from napari_dinomed.plugin.turns import Turns
 
 
@@ -46,15 +43,3 @@ def test_what_is_held_at_the_end_is_not_done(turns):
         turns.run(lambda: done.append(1))
         turns.end()
     assert not done
-
-
-def test_a_heap_is_searched_again_when_the_last_window_is_gone():
-    before, heap = gc.get_freeze_count(), Heap()
-    heap.settle()
-    heap.settle()
-    frozen = gc.get_freeze_count()
-    assert frozen > max(before, 10_000)
-    heap.let_go()
-    assert gc.get_freeze_count() == frozen
-    heap.let_go()
-    assert gc.get_freeze_count() == 0
