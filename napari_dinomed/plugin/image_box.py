@@ -144,7 +144,8 @@ class ImageBox(QGroupBox):
         self._list_images()
         for image, text in errors:
             # Once for each: that there is a picture in colour is no news at every change.
-            if workbench.image is None and image not in self._complained:
+            has_none = workbench.image is None and not workbench.is_beginning
+            if has_none and image not in self._complained:
                 self._complained.add(image)
                 workbench.failed.emit(text)
 
