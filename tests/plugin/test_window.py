@@ -355,6 +355,7 @@ def test_deleting_all_layers_leaves_a_panel_that_works(open_panel, qtbot, ball_v
     assert not panel.prompts_box.isEnabled()
     assert not panel.image_box.compute.isEnabled()
     viewer.add_image(volume.array, name="again")
+    qtbot.waitUntil(panel.prompts_box.isEnabled)
     qtbot.wait(100)
     click_on(qtbot, viewer, panel.workbench.sheet.result.layer, (8, 24, 30))
     qtbot.waitUntil(lambda: shown(panel).any())
