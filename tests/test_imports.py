@@ -136,6 +136,14 @@ def test_no_torch(module, first_with_torch):
     assert module != first_with_torch
 
 
+def test_an_engine_starts_without_the_libraries_of_all_formats():
+    code = (
+        "import sys, napari_dinomed.engine.server, napari_dinomed.engine.engine\n"
+        "sys.exit(any(n in sys.modules for n in ('nibabel', 'h5py', 'nrrd', 'pydicom')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_no_qt_outside_the_plugin():
     code = (
         "import sys, napari_dinomed.session.session, napari_dinomed.headless\n"

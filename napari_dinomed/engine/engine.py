@@ -66,7 +66,6 @@ from napari_dinomed.features.encoding import (
     slices_done,
 )
 from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
-from napari_dinomed.io import read_volume
 from napari_dinomed.segment.canvas import BoxLabels
 from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.segmenter import (
@@ -181,6 +180,9 @@ class Engine:
 
     def _open(self, request: OpenVolume | OpenSource) -> Steps:
         if isinstance(request, OpenSource):
+            # Only now: libraries of the formats come with it.
+            from napari_dinomed.io import read_volume
+
             volume = read_volume(request.source, request.pick)
         else:
             volume = Volume(

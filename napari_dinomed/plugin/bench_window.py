@@ -5,6 +5,7 @@ In: a made-up CT on disk. Out: for each act, how long the window did not listen.
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,10 +61,30 @@ class BenchWindow:
         self._panel.shut_down()
         self._viewer.close()
 
+    def alone(self, array: NDArray[Any]) -> Iterator[Act]:
+        """Leave, and have napari itself show a volume (z, y, x) with labels over it.
+
+        No act can take less than the like of it takes here.
+        """
+        self._panel.shut_down()
+        self._viewer.layers.clear()
+        self._wait(1000)
+        with self._act("napari alone: a volume and labels") as act:
+            self._viewer.add_image(array, contrast_limits=(-160, 240))
+            self._wait(500)
+            self._viewer.add_labels(np.zeros(array.shape, np.uint16))
+            self._wait(1000)
+        yield act
+        with self._act("napari alone: change slices") as act:
+            self._leaf(len(array))
+        yield act
+
     def open(self, path: Path) -> Act:
         """Open a volume as the panel's button does."""
         with self._act(f"open {path.name}") as act:
-            open_paths(self._panel.workbench, [str(path)])
+            is_there = threading.Event()
+            open_paths(self._panel.workbench, [str(path)], is_there.set)
+            self._until(is_there.is_set)
             self._wait(1000)
         return act
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,10 @@ class Bridge(QObject):
         except RuntimeError:
             # The window is gone, and with it everything that the work would show.
             return
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Run ``work`` once what waits to be drawn or heard is; on the window's thread."""
+        QTimer.singleShot(0, work)
 
     def _run(self, work: Callable[[], None]) -> None:
         work()

@@ -44,8 +44,7 @@ class SharedEngine:
         self.users -= 1
         if self.users == 0 and self.client is not None:
             client, self.client = self.client, None
-            # It may be in the middle of a slice; the window does not wait for that.
-            threading.Thread(target=client.close, name="engine's end").start()
+            _close(client)
 
 
 APPLICATION = SharedEngine()
@@ -60,4 +59,13 @@ def another() -> EngineClient:
 def end_of(engine: object) -> None:
     """End a client that was made for one thing; the window does not wait for it."""
     if isinstance(engine, EngineClient):
-        threading.Thread(target=engine.close, name="engine's end").start()
+        _close(engine)
+
+
+def _close(client: EngineClient) -> None:
+    """End an engine that may be in the middle of a slice: the window does not wait."""
+    try:
+        threading.Thread(target=client.close, name="engine's end").start()
+    except RuntimeError:
+        # Python itself is ending, and starts no thread any more.
+        client.close()

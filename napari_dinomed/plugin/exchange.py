@@ -161,7 +161,12 @@ class Exchange:
 
         def save() -> None:
             saved = session.to_save()
-            self._writer.submit(self._write_labels, path, session.volume, saved)
+            write = partial(self._write_labels, path, session.volume, saved)
+            try:
+                self._writer.submit(write)
+            except RuntimeError:
+                # Python itself is ending, and nothing may be left to a thread.
+                write()
 
         session.after_answers(
             Deferred(f"saving to {path.name}", save, survives_closing=True)

@@ -31,6 +31,7 @@ from napari_dinomed.plugin.layers import (
 )
 from napari_dinomed.plugin.orientation import show_orientation
 from napari_dinomed.plugin.pick_dialog import ask, ask_to_resample
+from napari_dinomed.plugin.warming import warm_up
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
@@ -122,9 +123,10 @@ def _read_aside(source: Source, pick: Pick) -> Volume:
     """A volume, with all that takes long and that the window will ask for."""
 
     def read() -> Volume:
+        warm_up()
         volume = read_volume(source, pick)
         if volume.legend is None:
-            _ = volume.fingerprint
+            _ = volume.fingerprint, volume.grey_range
         return volume
 
     return aside(read, f"Reading {source.name} …")

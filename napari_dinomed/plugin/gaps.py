@@ -6,28 +6,30 @@ thread was doing in the long ones.
 
 from __future__ import annotations
 
-import sys
+import faulthandler
+import re
+import tempfile
 import threading
 import time
-import traceback
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Qt, QTimer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
 _PERIOD_MS = 10
 # Seconds from which a gap is looked into: a user sees it, and the goal for p99.
 LONG = 0.05
 # Seconds between looks at what is being done in a long gap.
 _LOOK = 0.01
+# As `faulthandler` writes a line of code.
+_CALL = re.compile(r'  File "(.+)", line (\d+) in (.+)')
 
 
 @dataclass
@@ -111,19 +113,35 @@ class Gaps(QObject):
         self._last, self._computed = now, computed
 
     def _look(self) -> None:
-        while not self._is_over.wait(_LOOK):
-            act = self._act
-            if act is not None and time.perf_counter() - self._last > LONG:
-                frame = sys._current_frames().get(self._thread)
-                if frame is not None:
-                    act.blame[_place(frame)] += 1
+        with tempfile.TemporaryFile("w+") as notes:
+            while not self._is_over.wait(_LOOK):
+                act = self._act
+                if act is not None and time.perf_counter() - self._last > LONG:
+                    act.blame[_place(_calls_of(self._thread, notes))] += 1
 
 
-def _place(frame: FrameType) -> str:
+def _calls_of(thread: int, notes: IO[str]) -> list[tuple[str, str, str]]:
+    """File, line and function of each call that a thread is in, the innermost first.
+
+    They come as text, and not as frames: who holds a frame has what is in it outlive the
+    call, and end on another thread. That of a pixmap while it is painted ends the process.
+    """
+    notes.seek(0)
+    notes.truncate()
+    faulthandler.dump_traceback(notes)
+    notes.seek(0)
+    of_threads = re.split(r"^(?=(?:Current thread|Thread) 0x)", notes.read(), flags=re.M)
+    own = next((one for one in of_threads if int(_ident(one), 16) == thread), "")
+    return _CALL.findall(own)
+
+
+def _ident(text: str) -> str:
+    found = re.match(r"(?:Current thread|Thread) (0x[0-9a-f]+)", text)
+    return found[1] if found is not None else "0"
+
+
+def _place(calls: list[tuple[str, str, str]]) -> str:
     """The innermost line, and the innermost of this package above it."""
-    stack = traceback.extract_stack(frame)
-    own = [one for one in stack if "napari_dinomed" in one.filename]
-    chosen = [*own[-2:], stack[-1]]
-    return " > ".join(
-        f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in chosen
-    )
+    own = [call for call in calls if "napari_dinomed" in call[0]][:2]
+    chosen = [*reversed(own), *calls[:1]]
+    return " > ".join(f"{Path(file).name}:{line} {name}" for file, line, name in chosen)

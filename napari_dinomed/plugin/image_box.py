@@ -95,7 +95,7 @@ class ImageBox(QGroupBox):
         self.advice.hide()
         self._lay_out()
         self._connect()
-        self._offer()
+        self._offer(workbench.bind)
         self._ask_for_encoders()
 
     # Layout
@@ -125,26 +125,27 @@ class ImageBox(QGroupBox):
         workbench = self._workbench
         self.images.activated.connect(lambda _: self._choose_image())
         self.encoders.activated.connect(lambda _: self._choose_encoder())
-        workbench.images_changed.connect(self._offer)
+        workbench.images_changed.connect(lambda: self._offer(workbench.begin_with))
         workbench.bound.connect(self._on_bound)
         workbench.acted.connect(self._on_activity)
         workbench.document_changed.connect(self._on_document)
 
     # Images
 
-    def _offer(self) -> None:
-        """List the image layers; begin with the first that can be, where none is chosen."""
+    def _offer(self, bind: Callable[[Image], None]) -> None:
+        """List the image layers; bind the first that can be, where none is chosen."""
         workbench, errors = self._workbench, []
         for image in workbench.images:
-            if workbench.image is None:
+            if workbench.image is None and not workbench.is_beginning:
                 try:
-                    workbench.bind(image)
+                    bind(image)
                 except DinomedError as error:
                     errors.append((image, str(error)))
         self._list_images()
         for image, text in errors:
             # Once for each: that there is a picture in colour is no news at every change.
-            if workbench.image is None and image not in self._complained:
+            has_none = workbench.image is None and not workbench.is_beginning
+            if has_none and image not in self._complained:
                 self._complained.add(image)
                 workbench.failed.emit(text)
 
@@ -171,7 +172,7 @@ class ImageBox(QGroupBox):
     def _choose_image(self) -> None:
         image = self.images.currentData()
         if image is not None:
-            self._workbench.attempt(lambda: self._workbench.bind(image))
+            self._workbench.attempt(lambda: self._workbench.begin_with(image))
         self._list_images()
 
     # Encoder

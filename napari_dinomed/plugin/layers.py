@@ -21,7 +21,7 @@ from napari_dinomed.volume import (
     with_colours,
     without_opacity,
 )
-from napari_dinomed.volume.volume import guess_modality, sample
+from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -97,18 +97,13 @@ def _options(volume: Volume, name: str) -> dict[str, Any]:
     }
 
 
-def widen_contrast_range(layer: Image) -> None:
+def widen_contrast_range(layer: Image, volume: Volume) -> None:
     """Let the contrast sliders reach all grey values: napari clips them to the window."""
-    if layer.rgb:
+    if layer.rgb or volume.grey_range is None:
         return
-    values = sample(layer.data.reshape(shape_over(layer)))
-    finite = values[np.isfinite(values)]
     low, high = layer.contrast_limits
-    if finite.size:
-        layer.contrast_limits_range = (
-            min(low, float(finite.min())),
-            max(high, float(finite.max())),
-        )
+    least, greatest = volume.grey_range
+    layer.contrast_limits_range = (min(low, least), max(high, greatest))
 
 
 def volume_of(layer: Image) -> Volume:

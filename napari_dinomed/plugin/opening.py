@@ -21,8 +21,20 @@ _OTHERS = "napari"
 SAMPLES = {"ct": "CT sample", "em": "EM sample"}
 
 
-def open_paths(workbench: Workbench, paths: list[str]) -> None:
-    """Open files or folders, and go to the first image that came; errors are said."""
+def open_paths(
+    workbench: Workbench, paths: list[str], then: Callable[[], None] = lambda: None
+) -> None:
+    """Open files or folders, and go to the first image that came; errors are said.
+
+    Parameters
+    ----------
+    workbench
+        Whose viewer they are opened in.
+    paths
+        The files or folders.
+    then
+        Called once that image can be worked on; never if nothing came.
+    """
 
     def open_each() -> list[Any]:
         layers = []
@@ -31,7 +43,7 @@ def open_paths(workbench: Workbench, paths: list[str]) -> None:
             layers += workbench.viewer.open(path, plugin=plugin)
         return layers
 
-    _go_to_first(workbench, open_each)
+    _go_to_first(workbench, open_each, then)
 
 
 def open_sample(workbench: Workbench, kind: str) -> None:
@@ -39,11 +51,18 @@ def open_sample(workbench: Workbench, kind: str) -> None:
     _go_to_first(workbench, lambda: workbench.viewer.open_sample(_PLUGIN, kind))
 
 
-def _go_to_first(workbench: Workbench, open_layers: Callable[[], list[Any]]) -> None:
+def _go_to_first(
+    workbench: Workbench,
+    open_layers: Callable[[], list[Any]],
+    then: Callable[[], None] = lambda: None,
+) -> None:
     def go() -> None:
-        images = [layer for layer in open_layers() if isinstance(layer, Image)]
-        if images:
-            workbench.bind(images[0])
+        # napari lets the window run while it opens: layers that come meanwhile are
+        # looked at when it is done.
+        with workbench.turns.held():
+            images = [layer for layer in open_layers() if isinstance(layer, Image)]
+            if images:
+                workbench.begin_with(images[0], then)
 
     try:
         workbench.attempt(go)

@@ -52,8 +52,10 @@ def show_orientation(viewer: ViewerModel) -> None:
         _update(viewer)
         return
     for place in _PLACES:
+        # napari makes what draws letters when they are first visible: now, and not while
+        # somebody waits for the first volume.
         viewer.canvas.overlays[_NAME.format(place)] = TextOverlay(
-            position=place, font_size=_SIZE
+            position=place, font_size=_SIZE, visible=True
         )
 
     def update() -> None:

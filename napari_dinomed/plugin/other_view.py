@@ -52,6 +52,7 @@ class OtherView:
         self.image = image_like(own)
         self.viewer.layers.append(self.image)
         self.sheet = Sheet(self.viewer, self.image, session.document)
+        self.sheet.keep_up()
         self._hearing = Hearing(
             self.viewer,
             self.sheet,

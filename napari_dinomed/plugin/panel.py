@@ -23,6 +23,7 @@ from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.engines import APPLICATION
 from napari_dinomed.plugin.finish_box import FinishBox
 from napari_dinomed.plugin.four_up_window import FourUpWindow
+from napari_dinomed.plugin.heap import Settled
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_box import LabelsBox
 from napari_dinomed.plugin.looks import keep_focus_seen, tighten
@@ -69,7 +70,9 @@ class Panel(QWidget):
         self._was_docked = self._has_error = False
         asked = engine if engine is not None else APPLICATION.lend()
         self._bridge = Bridge(self)
-        self.workbench = Workbench(napari_viewer, asked, self._bridge.deliver)
+        self.workbench = Workbench(
+            napari_viewer, asked, self._bridge.deliver, self._bridge.later
+        )
         self.view_box = ViewBox(self.workbench)
         self.labels_box = LabelsBox(self.workbench)
         self.prompts_box = PromptsBox(self.workbench)
@@ -101,7 +104,8 @@ class Panel(QWidget):
         keep_focus_seen(self, napari_viewer)
         show_orientation(napari_viewer)
         # Closing the window destroys the panel, and its slots, without asking it.
-        self._leave = partial(_leave, self.workbench, engine is None)
+        settled = Settled(napari_viewer.layers)
+        self._leave = partial(_leave, self.workbench, settled, engine is None)
         self.destroyed.connect(partial(self._leave, Workbench.abandon))
 
     def _lay_out(self) -> None:
@@ -219,10 +223,15 @@ def _disclaimer(place: Place) -> str:
 
 
 def _leave(
-    workbench: Workbench, is_borrowed: bool, way: Callable[[Workbench], None], *_: object
+    workbench: Workbench,
+    settled: Settled,
+    is_borrowed: bool,
+    way: Callable[[Workbench], None],
+    *_: object,
 ) -> None:
     """Leave a viewer, once, and give the engine back if it was borrowed."""
     if not workbench.is_closed:
         way(workbench)
+        settled.end()
         if is_borrowed:
             APPLICATION.give_back()

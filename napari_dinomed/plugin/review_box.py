@@ -102,12 +102,15 @@ class ReviewBox(QGroupBox):
 
     def _show_case(self, case: Case) -> None:
         """Open a case's volume, and its labels as the document's start."""
+        others = list(self._workbench.images)
+        open_paths(self._workbench, [case.volume], partial(self._show_labels, case, others))
+
+    def _show_labels(self, case: Case, others: list[Image]) -> None:
+        """Of a case whose volume was opened now, make the labels the document's start."""
         workbench = self._workbench
-        others = list(workbench.images)
-        open_paths(workbench, [case.volume])
         session, image = workbench.session, workbench.image
-        if session is None or self._review is None or image in others:
-            # It cannot be opened, which was said.
+        is_other = self._case is not case or image in others
+        if session is None or self._review is None or is_other:
             return
         self._image = image
         # What somebody began to correct is taken up where it was left.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Sheet:
-    """Layers that show a document over an image.
+    """Layers that show a document over an image, once they have come up.
 
     Parameters
     ----------
@@ -59,7 +59,6 @@ class Sheet:
         self.scribbles.show_all(document)
         self.regions.paint(document)
         self.prompts.paint(document)
-        self.keep_up()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -149,21 +148,36 @@ class Sheet:
         """Have all layers in the viewer, above every image."""
         with self._showing():
             layers = self._viewer.layers
-            for layer in self.layers:
-                if layer not in layers:
-                    layers.append(layer)
+            for _ in self._missing_put_in():
+                pass
             images = [layers.index(layer) for layer in layers if isinstance(layer, Image)]
             if images and max(images) > min(layers.index(layer) for layer in self.layers):
                 for layer in self.layers:
                     layers.move(layers.index(layer), len(layers))
 
+    def come_up(self) -> Iterator[None]:
+        """Have all layers in the viewer, a layer at a time."""
+        for _ in self._missing_put_in():
+            yield
+        self.keep_up()
+
+    def _missing_put_in(self) -> Iterator[None]:
+        layers = self._viewer.layers
+        for layer in self.layers:
+            if layer not in layers:
+                with self._showing():
+                    layers.append(layer)
+                yield
+
     def remove(self) -> None:
         """Take the layers out of the viewer."""
         self.point_at(None)
-        with self._showing():
+        layers = self._viewer.layers
+        # All at once: after each removal napari sets up all that is left.
+        with self._showing(), layers.batched_update():
             for layer in self.layers:
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
+                if layer in layers:
+                    layers.remove(layer)
 
     @contextlib.contextmanager
     def _showing(self) -> Iterator[None]:

@@ -8,10 +8,11 @@ to be done; it is done afterwards, in order.
 from __future__ import annotations
 
 import collections
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari_dinomed.session.computing import Deliver
 
@@ -30,7 +31,7 @@ class Turns:
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
         self._waiting: collections.deque[Work] = collections.deque()
-        self._is_running = False
+        self._is_running = self._is_held = False
         self._is_over = False
 
     def soon(self, work: Work) -> None:
@@ -42,7 +43,20 @@ class Turns:
         if self._is_over:
             return
         self._waiting.append(work)
-        if self._is_running:
+        self._run_all()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Run nothing while napari does something during which it lets the window run."""
+        outer, self._is_held = self._is_held, True
+        try:
+            yield
+        finally:
+            self._is_held = outer
+            self._run_all()
+
+    def _run_all(self) -> None:
+        if self._is_running or self._is_held:
             return
         self._is_running = True
         try:

@@ -43,7 +43,7 @@ from napari_dinomed.session.session import Session
 from napari_dinomed.volume import CT_PRESETS, PET_PRESETS, Volume, choose_window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from napari.components import ViewerModel
     from numpy.typing import NDArray
@@ -67,6 +67,8 @@ _TOOLS = {
 
 
 _REGION_TOOLS = ("box", "lasso")
+# What there is no step after.
+_BOUND = object()
 
 
 class Workbench:
@@ -80,6 +82,8 @@ class Workbench:
         Who computes.
     deliver
         Runs a function soon, on the viewer's thread.
+    later
+        Likewise, but not before what waits to be drawn is; ``deliver`` if None.
     """
 
     bound = Signal()
@@ -100,7 +104,13 @@ class Workbench:
     failed = Signal(str)
     recovered = Signal()
 
-    def __init__(self, viewer: ViewerModel, engine: Asks, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        engine: Asks,
+        deliver: Deliver,
+        later: Deliver | None = None,
+    ) -> None:
         self.viewer = viewer
         self.session: Session | None = None
         self._measuring: Measuring | None = None
@@ -118,6 +128,8 @@ class Workbench:
         self.exchange = Exchange(self, deliver)
         self._engine = engine
         self._deliver = deliver
+        self._later = later if later is not None else deliver
+        self._beginning: Iterator[None] | None = None
         self._hearing: Hearing | None = None
         self._is_syncing = self._image_came = self.is_closed = False
         self._tool = "point"
@@ -147,11 +159,54 @@ class Workbench:
         VolumeError
             Where the layer is not a grey volume.
         """
-        if image == self.image:
+        for _ in self._begun_with(image):
+            pass
+
+    def begin_with(self, image: Image, then: Callable[[], None] = lambda: None) -> None:
+        """Bind an image a step at a time, and let the window run in between.
+
+        Parameters
+        ----------
+        image
+            The image; errors as `bind`, at once.
+        then
+            Called when it is bound; not where another is chosen, or it goes, before that.
+        """
+        steps = self._begun_with(image)
+        if next(steps, _BOUND) is _BOUND:
+            then()
+            return
+        self._beginning = steps
+
+        def go_on() -> None:
+            if self._beginning is not steps:
+                return
+            if image not in self.viewer.layers:
+                self._beginning = None
+            elif next(steps, _BOUND) is _BOUND:
+                self._beginning = None
+                then()
+            else:
+                self._later(lambda: self.turns.run(go_on))
+
+        self._later(lambda: self.turns.run(go_on))
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether an image is about to be bound."""
+        return self._beginning is not None
+
+    def _begun_with(self, image: Image) -> Iterator[None]:
+        """The steps of binding an image; none takes long, and what is half done holds."""
+        is_whole, self._beginning = not self.is_beginning, None
+        # The window may have been closed while a volume was read for it.
+        if self.is_closed or (image == self.image and is_whole):
             return
         volume = volume_of(image)
         volume.require_content()
-        self.unbind()
+        yield
+        self._leave_image()
+        yield
         image.events.data.connect(self._on_other_voxels)
         session = Session(
             volume,
@@ -166,7 +221,8 @@ class Workbench:
         session.failed.connect(lambda text: self.failed.emit(text))
         session.open()
         session.computing.know(tuple(self._others_at_hand(session)))
-        widen_contrast_range(image)
+        widen_contrast_range(image, volume)
+        yield
         sheet = Sheet(self.viewer, image, session.document)
         self.sheet = sheet
         self._hearing = Hearing(
@@ -180,6 +236,8 @@ class Workbench:
         self._solid = SliceAmongLabels(self.viewer, image)
         for layer in sheet.layers:
             layer.events.mode.connect(self._on_mode)
+        yield
+        yield from sheet.come_up()
         self._on_view()
         still_open = [one.id for one in session.document.labels if not one.is_done]
         self.aim((still_open or [session.document.labels[0].id])[-1])
@@ -191,6 +249,10 @@ class Workbench:
 
     def unbind(self) -> None:
         """Leave the image: its layers go, its document is kept."""
+        self._beginning = None
+        self._leave_image()
+
+    def _leave_image(self) -> None:
         sheet = self._let_go()
         if sheet is not None:
             sheet.remove()
@@ -202,12 +264,16 @@ class Workbench:
         self.unbind()
 
     def abandon(self) -> None:
-        """Leave a viewer whose window is gone: its layers went with it."""
+        """Leave a viewer whose window is gone: its layers went with it.
+
+        What is changed in that viewer now would be drawn on a canvas that is no more.
+        """
         self._fall_silent()
-        self._let_go()
+        self._end_session()
 
     def _fall_silent(self) -> None:
         self.is_closed = True
+        self._beginning = None
         self.turns.end()
         for signal in (
             self.bound,
@@ -237,16 +303,23 @@ class Workbench:
         self.keys.end()
 
     def _let_go(self) -> Sheet | None:
-        """End the session; its layers, where there were any."""
-        session, sheet, hearing = self.session, self.sheet, self._hearing
+        """Leave the viewer and its image, and end the session; its layers, if any."""
         if self.image is not None:
             self.keys.free(self.image)
             self.image.events.data.disconnect(self._on_other_voxels)
-        for part in (self._measuring, self._mouse, self._solid, self._surface):
+        for part in (self._mouse, self._solid, self._surface):
             if part is not None:
                 part.end()
+        return self._end_session()
+
+    def _end_session(self) -> Sheet | None:
+        """End the session; its layers, where there were any."""
+        session, sheet, hearing = self.session, self.sheet, self._hearing
+        measuring = self._measuring
         self._mouse = self._solid = self._surface = None
         self.session = self.image = self.sheet = self._hearing = self._measuring = None
+        if measuring is not None:
+            measuring.end()
         if session is not None:
             for signal in (
                 session.changed,
@@ -290,7 +363,8 @@ class Workbench:
         self._is_syncing = False
         if self.image is not None and self.image not in self.viewer.layers:
             self.unbind()
-        if self.session is not None and self.sheet is not None:
+        is_bound = self.session is not None and not self.is_beginning
+        if is_bound and self.session is not None and self.sheet is not None:
             self.session.computing.know(tuple(self._others_at_hand(self.session)))
             self.sheet.keep_up()
             if self._image_came:
@@ -398,10 +472,12 @@ class Workbench:
         if self.sheet is not None:
             what, mode = _TOOLS[tool]
             layer = getattr(self.sheet, what).layer
-            self.viewer.layers.selection.active = layer
-            layer.mode = mode
-            self._on_mode()
-            self._arm()
+            # A layer that is about to come is taken up when it is there.
+            if layer in self.viewer.layers:
+                self.viewer.layers.selection.active = layer
+                layer.mode = mode
+                self._on_mode()
+                self._arm()
 
     def _on_mode(self) -> None:
         """Say which tool napari is set to; none of ours if it is another one."""

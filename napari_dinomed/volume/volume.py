@@ -124,6 +124,13 @@ class Volume:
                 digest.update(np.ascontiguousarray(piece).data)
         return digest.hexdigest()
 
+    @cached_property
+    def grey_range(self) -> tuple[float, float] | None:
+        """Least and greatest of a sample of the voxels; None where none is a number."""
+        values = sample(self.array)
+        finite = values[np.isfinite(values)]
+        return (float(finite.min()), float(finite.max())) if finite.size else None
+
     @property
     def _channels(self) -> tuple[Any, ...]:
         """Red, green and blue (z, y, x) of a picture in colour."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.layers import Image
 from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_dinomed.annotation.mask import Mask
@@ -110,3 +111,22 @@ def test_encoders_are_compared_on_labels_and_one_is_taken(box, bench, loop):
     bench.choose_encoder("dinov3-s")
     dialog.findChildren(QPushButton)[-1].click()
     assert bench.session.document.choices.encoder == "filters"
+
+
+@needs_display
+def test_of_what_cannot_be_chosen_is_told_only_where_nothing_can(box, bench, image, loop):
+    said = []
+    bench.failed.connect(said.append)
+    bench.viewer.layers.clear()
+    loop.run()
+    flat = Image(np.zeros((6, 8, 8)), name="constant")
+    with bench.turns.held():
+        bench.viewer.layers.extend([flat, image])
+        loop.run()
+    loop.run()
+    assert bench.image is image
+    assert not said
+    bench.viewer.layers.remove(image)
+    loop.run()
+    assert [text for text in said if "constant volume" in text]
+    assert bench.image is None

@@ -48,11 +48,12 @@ def reviewing(qtbot, engine, loop, results, monkeypatch):
 
     monkeypatch.setattr(Session, "remember", remember)
 
-    def opened(workbench, paths):
+    def opened(workbench, paths, then):
         (options,) = get_reader(paths[0])(paths[0])
         layer = Image(options[0], **options[1])
         workbench.viewer.layers.append(layer)
         workbench.bind(layer)
+        then()
 
     # Without a window, napari does not know the plugin's readers.
     monkeypatch.setattr(review_box, "open_paths", opened)

@@ -587,6 +587,26 @@ def test_no_torch_in_the_windows_process():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_python_ends_with_a_window_open():
+    """As a script does that fails: nothing is said on a canvas that is gone."""
+    code = (
+        "import napari\n"
+        "from napari_dinomed import demo\n"
+        "from qtpy.QtCore import QEventLoop, QTimer\n"
+        "viewer = napari.Viewer()\n"
+        "panel = demo.fill(viewer, demo.find_sample('em'))\n"
+        "loop = QEventLoop()\n"
+        "QTimer.singleShot(500, loop.quit)\n"
+        "loop.exec()\n"
+        "assert panel.workbench.session.document.prompts\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+
+
 def drop(viewer, paths) -> None:
     """Drop files or folders on the window, as a file manager does."""
     mime = QMimeData()

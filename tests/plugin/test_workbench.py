@@ -535,6 +535,104 @@ def test_another_image_leaves_none_of_the_firsts_layers(bench, click, loop):
     assert_shown(bench)
 
 
+# Of a binding: before its first step, in the middle of each, and after the last.
+STEPS = range(9)
+
+
+def begin(bench, loop, image, steps):
+    """Begin with an image, and go so many steps; told when it is bound."""
+    told = []
+    bench.begin_with(image, lambda: told.append(bench.image))
+    for _ in range(steps):
+        if loop.waiting:
+            loop.waiting.popleft()()
+    return told
+
+
+def test_an_image_is_bound_a_layer_at_a_time(bench, click, loop):
+    other = second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    told, seen = begin(bench, loop, other, 0), [len(bench.viewer.layers)]
+    while not told:
+        loop.waiting.popleft()()
+        seen.append(len(bench.viewer.layers))
+    # What one step puts in is a layer at most; what was there goes at once.
+    assert max(np.diff(seen)) == 1
+    assert told == [other]
+    assert names(bench) == ["ball", "other", *OWN]
+    click(bench, *INSIDE)
+    assert document(bench).mask(1).count == 125
+    assert_shown(bench)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_whoever_goes_on_to_another_image_half_way_has_that(bench, click, loop, steps):
+    first, other = bench.image, second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    begin(bench, loop, other, steps)
+    assert begin(bench, loop, first, 0) in ([], [first])
+    loop.run()
+    assert bench.image is first
+    assert names(bench) == ["ball", "other", *OWN]
+    click(bench, *INSIDE)
+    assert_shown(bench)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_whoever_wants_an_image_at_once_half_way_has_it(bench, click, loop, steps):
+    other = second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    begin(bench, loop, other, steps)
+    bench.bind(other)
+    assert names(bench) == ["ball", "other", *OWN]
+    loop.run()
+    assert names(bench) == ["ball", "other", *OWN]
+    click(bench, *INSIDE)
+    assert_shown(bench)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_an_image_that_goes_half_way_is_not_bound(bench, loop, steps):
+    first, other = bench.image, second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    begin(bench, loop, other, steps)
+    bench.viewer.layers.remove(other)
+    loop.run()
+    # The one before is left at the first step.
+    assert bench.image is (None if steps else first)
+    assert names(bench) == ["ball", *([] if steps else OWN)]
+    assert (bench.session is None) == bool(steps)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_window_closed_half_way_leaves_no_session(bench, engine, loop, steps):
+    other = second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    begin(bench, loop, other, steps)
+    bench.close()
+    loop.run()
+    bench.begin_with(other)
+    loop.run()
+    assert bench.session is None
+    assert names(bench) == ["ball", "other"]
+
+
+def test_tools_wait_for_their_layers(bench, loop):
+    other = second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    begin(bench, loop, other, 4)
+    for take_up in (bench.brush, bench.scribble, bench.lasso, bench.point):
+        take_up()
+    loop.run()
+    assert bench.viewer.layers.selection.active == bench.sheet.prompts.layer
+
+
 def test_an_image_on_top_goes_below_and_clicks_go_on(bench, click, loop):
     bench.viewer.layers.append(second_image(bench))
     bench.viewer.layers.selection.active = bench.viewer.layers[-1]
