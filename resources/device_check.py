@@ -24,7 +24,7 @@ from napari_dinomed.annotation.labels import new_label
 from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.bench.clicks import next_click
 from napari_dinomed.errors import EngineError
-from napari_dinomed.features.device import choose_device, describe_device
+from napari_dinomed.features.device import choose_device
 from napari_dinomed.headless import prepare
 from napari_dinomed.volume.phantom import ct_abdomen
 
@@ -76,8 +76,9 @@ def check(encoder: str, kind: str, shape: tuple[int, int, int]) -> Seen:
     (bank,) = job.banks
     tokens = bank.slice_tokens(bank.depth // 2)[:_COMPARED]
     first, *later, dice = clicked(job, organs == _SPLEEN)
-    words = describe_device(choose_device(kind))
-    return Seen(words, bank.depth / taken, first, float(np.median(later)), dice, tokens)
+    return Seen(
+        job.encoded.device, bank.depth / taken, first, float(np.median(later)), dice, tokens
+    )
 
 
 def clicked(job: Job, truth: np.ndarray) -> list[float]:
