@@ -6,9 +6,9 @@
 of clicks goes as in the product: a first look at the whole volume, closer ones, a click on
 the largest error, and so on. The network learns at each look what it should have said.
 Processes learn by themselves and take the mean of what they learnt now and then (Stich
-2019), so that none waits for another's large volume. With ``--device cuda`` they share a GPU:
-ten took 45 looks a second on an H100, where each waits for the others' many small steps; a
-core takes 11.
+2019), so that none waits for another's large volume. With ``--device cuda`` they share a
+GPU: ten took 45 looks a second on an H100, since each waits for the others' many small
+steps; a core takes 11.
 """
 
 from __future__ import annotations
