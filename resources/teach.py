@@ -36,7 +36,7 @@ from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
 from napari_dinomed.segment.one_object.network import CueNet
 from napari_dinomed.segment.one_object.options import SearchOptions
-from napari_dinomed.segment.one_object.search import Found, Search
+from napari_dinomed.segment.one_object.search import Found, Search, parts_of
 from napari_dinomed.segment.regions import connected
 
 if TYPE_CHECKING:
@@ -324,7 +324,9 @@ def session(network: CueNet, scene: Scene, random: Random) -> Iterator[list[torc
         voxel, adds = click
         sides[adds] = np.vstack([sides[adds], voxel])
         pupil.losses = []
-        search = Search(scene.see, pupil.weigh, scene.whole, SearchOptions(most_cells=most))
+        options = SearchOptions(most_cells=most)
+        parts = parts_of(scene.truth.shape, scene.spacing, options)
+        search = Search(scene.see, pupil.weigh, scene.whole, options, parts)
         marks = Marks(sides[True], sides[False])
         if found is None:
             found = returned(search.first(marks))

@@ -22,7 +22,8 @@ from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cues import Marks
 from napari_dinomed.segment.one_object.method import WITHOUT
 from napari_dinomed.segment.one_object.network import CueNet, Weigher
-from napari_dinomed.segment.one_object.search import Search
+from napari_dinomed.segment.one_object.options import SearchOptions
+from napari_dinomed.segment.one_object.search import Search, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +37,8 @@ _CLICKS = 10
 
 def clicked(scene: Scene, weigh: Weigh) -> Iterator[float]:
     """Dice after each click."""
-    search = Search(scene.see, weigh, scene.whole)
+    parts = parts_of(scene.truth.shape, scene.spacing, SearchOptions())
+    search = Search(scene.see, weigh, scene.whole, parts=parts)
     mask, found, overlap = np.zeros_like(scene.truth), None, 0.0
     sides = {side: np.zeros((0, 3), dtype=np.int64) for side in (True, False)}
     for _ in range(_CLICKS):

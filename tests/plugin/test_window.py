@@ -46,7 +46,7 @@ pytestmark = [
     ),
 ]
 TIMEOUT = 120_000
-SPLEEN_BOUND = 0.75
+SPLEEN_BOUND = 0.5
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Basis, Looks
 from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.one_object.options import SearchOptions
-from napari_dinomed.segment.one_object.search import Found, Search
+from napari_dinomed.segment.one_object.search import Found, Search, parts_of
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, start_of
 from napari_dinomed.segment.suggest import Doubt
 from napari_dinomed.segment.turns import Turns
@@ -83,6 +83,8 @@ class ObjectField:
         What the tokens of each plane look like.
     whole, spacing
         The box of all voxels, and their size along (z, y, x).
+    parts
+        Shares of its lengths that are looked at before all of it.
     turns
         Answers so far, of each readout.
     """
@@ -106,6 +108,9 @@ class ObjectField:
         self._views: Kept[View] = Kept(_KEPT_VIEWS)
         self.whole: Box = tuple(slice(0, length) for length in volume.array.shape)
         self.spacing = volume.geometry.spacing
+        geometry = volume.geometry
+        is_patient = geometry.unit == "mm"
+        self.parts = parts_of(geometry.shape, self.spacing, self.options) * is_patient
         self._extent = Cells(self.whole, (1, 1, 1), self.spacing).edge
         self.turns = {readout: Turns[Found](_KEPT_ANSWERS) for readout in WITHOUT}
 
@@ -207,7 +212,8 @@ class ObjectFinder:
     def _find(self, before: Found | None) -> Stepwise[Found]:
         allow = self._allow if self.limits else None
         whole = room_for(self.limits, self.field.whole)
-        search = Search(self.field.see, self._weigh, whole, self.field.options, allow)
+        field = self.field
+        search = Search(field.see, self._weigh, whole, field.options, field.parts, allow)
         if before is None and not self.start:
             return (yield from search.first(self._marks))
         if before is None:
@@ -227,8 +233,9 @@ class ObjectFinder:
             if len(side):
                 joined = np.concatenate([heart, side])
                 marks = Marks(joined, nothing) if adds else Marks(heart, side)
-                middle = side[len(side) // 2]
-                before = yield from search.later(marks, before, middle, adds, since=1)
+                wrong = [voxel for voxel in side if before.belongs(voxel) != adds]
+                last = wrong[len(wrong) // 2] if wrong else side[0]
+                before = yield from search.later(marks, before, last, adds, since=1)
         return before
 
     def _painted_side(self, adds: bool) -> NDArray[np.int64]:

@@ -83,11 +83,12 @@ class SearchOptions:
         Cells of a look at most: cues and network take a tenth of a second for them on two
         cores.
     first_shares
-        Parts of the volume that are looked at first, around the marks, as shares of each
-        of its lengths: the whole only if the object may go on beyond. Small objects are
-        seen in more cells that way.
-    least_first
-        Voxels of such a part at least, as a share of the cells.
+        Parts of a patient that are looked at first, around the marks, as shares of each
+        length of the volume: the whole only if the object may go on beyond. On odd
+        patients one click gave .62 instead of .57, since small organs have more cells.
+    least_part
+        Of such a part at least, in mm³: as much as a trunk's largest organs need around
+        them. A quarter of a trunk's CT had a spleen taken for a lump of it.
     first_rooms
         Room around what the look before found, at each closer look at an object that no
         answer told the place of: the first box must hold the object even where the first
@@ -100,7 +101,7 @@ class SearchOptions:
 
     most_cells: int = 64_000
     first_shares: tuple[float, ...] = (0.25, 0.5)
-    least_first: float = 0.25
+    least_part: float = 5e6
     first_rooms: tuple[float, ...] = (1.0, 0.35)
     later_looks: int = 2
     later_room: float = 0.35

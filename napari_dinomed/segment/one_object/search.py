@@ -44,6 +44,11 @@ class Found:
     cells: Cells
     probability: torch.Tensor
 
+    def belongs(self, voxel: NDArray[np.int64]) -> bool:
+        """Whether a voxel (3,) is of the object."""
+        box = tuple(slice(int(place), int(place) + 1) for place in voxel)
+        return bool(self.on(Cells.finest(box, self.cells.spacing)) > _BELONGS)
+
     def on(self, cells: Cells) -> torch.Tensor:
         """The probability on another grid of cells."""
         values = cells.resampled(self.probability, self.cells)
@@ -72,6 +77,8 @@ class Search:
         Box of the voxels in which the object is.
     options
         The numbers that it goes by.
+    parts
+        Shares of the whole's lengths that are looked at before it, by `parts_of`.
     allow
         From cells to the share (z, y, x) of each that may belong; all of it if None. What
         may not is the outside that cues compare with.
@@ -81,6 +88,7 @@ class Search:
     weigh: Weigh
     whole: Box
     options: SearchOptions = field(default_factory=SearchOptions)
+    parts: tuple[float, ...] = ()
     allow: Allow | None = None
 
     def first(self, marks: Marks) -> Stepwise[Found]:
@@ -104,12 +112,11 @@ class Search:
         lengths = np.array([part.stop - part.start for part in self.whole])
         start = np.array([part.start for part in self.whole])
         low, high = marks.included.min(0), marks.included.max(0) + 1
-        for share in self.options.first_shares:
+        for share in self.parts:
             margin = share * lengths / 2
             first = np.maximum(start, np.floor(low - margin).astype(np.int64))
             last = np.minimum(start + lengths, np.ceil(high + margin).astype(np.int64))
-            if np.prod(last - first) >= self.options.least_first * self.options.most_cells:
-                yield tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+            yield tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
         yield self.whole
 
     def later(
@@ -122,7 +129,8 @@ class Search:
     ) -> Stepwise[Found]:
         """The answer after one more mark.
 
-        What includes takes nothing away, and what excludes adds nothing.
+        What includes takes nothing away, and what excludes adds nothing; what says of its
+        place what was found there changes nothing, though later answers know of it.
 
         Parameters
         ----------
@@ -136,6 +144,8 @@ class Search:
         """
         found = before
         yield None
+        if adds == before.belongs(last):
+            return found
         for _ in range(self.options.later_looks):
             box = self._box(found, marks, self.options.later_room, last)
             new = self._look(box, marks, before)
@@ -191,6 +201,16 @@ class Search:
             if part.stop < whole.stop and bool(last.any()):
                 return True
         return False
+
+
+def parts_of(
+    shape: tuple[int, ...], spacing: tuple[float, float, float], options: SearchOptions
+) -> tuple[float, ...]:
+    """Which parts of a patient are looked at before all voxels (z, y, x), of mm."""
+    extent = float(np.prod(shape) * np.prod(spacing))
+    return tuple(
+        share for share in options.first_shares if extent * share**3 >= options.least_part
+    )
 
 
 def _near(before: Found, new: Found, last: NDArray[np.int64], since: int) -> Found:

@@ -10,7 +10,7 @@ from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
 from napari_dinomed.segment.one_object.options import SearchOptions
-from napari_dinomed.segment.one_object.search import Search
+from napari_dinomed.segment.one_object.search import Search, parts_of
 from tests.conftest import ball
 
 SHAPE, SPACING = (40, 120, 120), (2.0, 1.0, 1.0)
@@ -25,7 +25,9 @@ class Oracle:
     def __init__(self, truth, most=30_000):
         self.truth = torch.from_numpy(truth.astype(np.float32))
         self.looked: list[Cells] = []
-        self.search = Search(self.see, self.weigh, WHOLE, SearchOptions(most_cells=most))
+        self.search = Search(
+            self.see, self.weigh, WHOLE, SearchOptions(most_cells=most), (0.25, 0.5)
+        )
 
     def see(self, box, most):
         cells = Cells.over(box, SPACING, most)
@@ -80,17 +82,18 @@ def test_no_more_of_the_volume_is_looked_at_than_the_object_needs(small):
     assert _dice(found, small) > 0.99
 
 
-def test_parts_too_small_to_tell_anything_are_not_looked_at(small):
-    oracle = Oracle(small, most=400_000)
-    _last(oracle.search.first(_marks(CENTRE)))
-    assert oracle.looked[0].box == WHOLE
+def test_parts_too_small_for_an_organ_are_not_looked_at():
+    options = SearchOptions()
+    assert parts_of((128, 128, 128), (2.5, 3.9, 3.9), options) == (0.5,)
+    assert parts_of((640, 128, 128), (2.5, 3.9, 3.9), options) == (0.25, 0.5)
+    assert parts_of((64, 128, 128), (1.0, 1.0, 1.0), options) == ()
 
 
 def test_a_further_click_looks_at_the_box_of_the_object_alone(small):
     oracle = Oracle(small)
     before = _last(oracle.search.first(_marks(CENTRE)))
     oracle.looked.clear()
-    last = np.array((20, 60, 66))
+    last = np.array((20, 60, 70))
     _last(oracle.search.later(_marks(CENTRE, last), before, last, adds=True))
     (cells,) = oracle.looked
     assert np.prod(cells.box_shape) < small.size / 8
@@ -127,3 +130,14 @@ def test_there_is_nothing_outside_the_box_of_an_answer(small):
     inside = torch.zeros(SHAPE, dtype=torch.bool)
     inside[near.cells.box] = True
     assert voxels[~inside].max() < 0.01
+
+
+@pytest.mark.parametrize(("adds", "place"), [(True, (20, 60, 64)), (False, (20, 60, 90))])
+def test_what_says_what_was_found_there_changes_nothing(small, adds, place):
+    before = _last(Oracle(small).search.first(_marks(CENTRE)))
+    oracle = Oracle(np.full(SHAPE, adds))  # Which would change all of it.
+    last = np.array(place)
+    marks = _marks(CENTRE, last) if adds else _marks(CENTRE, excluded=[last])
+    found = _last(oracle.search.later(marks, before, last, adds=adds))
+    assert found is before
+    assert not oracle.looked
