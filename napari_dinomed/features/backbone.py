@@ -18,13 +18,13 @@ from napari_dinomed.features.device import (
     choose_device,
     computing_in,
     describe_device,
-    fastest_precision,
     is_out_of_memory,
     placed,
 )
 from napari_dinomed.features.hardware import tell_of_unused_gpu
 from napari_dinomed.features.lora import fold
 from napari_dinomed.features.naming import EncoderName, known_as
+from napari_dinomed.features.precision import settled_precision
 from napari_dinomed.features.weights import file_hash, locate_weights
 from napari_dinomed.volume.colours import stain_of
 
@@ -221,8 +221,8 @@ class BackboneEncoder:
         side = _TRIED * self._stride
         noise = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(0))
         image = noise.to(self._device)
-        return fastest_precision(
-            self._device, lambda: self.layers(image)[-1].flatten(2)[0].T
+        return settled_precision(
+            self._device, self.signature, lambda: self.layers(image)[-1].flatten(2)[0].T
         )
 
     def layers(self, images: torch.Tensor) -> list[torch.Tensor]:

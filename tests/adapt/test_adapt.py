@@ -31,7 +31,7 @@ def small():
         patch.setattr(run, "_BEGUN_WITH", 300)
         patch.setattr(judge, "_PER_CLASS", {"probe": 300, "knn": 300})
         patch.setattr(painted, "_FOLDS", 2)
-        patch.setattr(backbone, "fastest_precision", lambda device, describe: None)
+        patch.setattr(backbone, "settled_precision", lambda device, model, describe: None)
         yield
 
 

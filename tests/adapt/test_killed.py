@@ -25,14 +25,14 @@ PATIENCE = 240
 PROGRAM = """
 from napari_dinomed.cli import main
 from napari_dinomed.features import backbone
-backbone.fastest_precision = lambda device, describe: None
+backbone.settled_precision = lambda device, model, describe: None
 main()
 """
 
 
 @pytest.fixture(autouse=True)
 def one_precision(monkeypatch):
-    monkeypatch.setattr(backbone, "fastest_precision", lambda device, describe: None)
+    monkeypatch.setattr(backbone, "settled_precision", lambda device, model, describe: None)
 
 
 @pytest.fixture

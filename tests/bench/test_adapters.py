@@ -66,7 +66,7 @@ def small(monkeypatch):
     """Readouts as small as the volumes, one precision for all."""
     monkeypatch.setattr(judge, "_PER_CLASS", {"probe": 300, "knn": 300})
     monkeypatch.setattr(painted, "_FOLDS", 2)
-    monkeypatch.setattr(backbone, "fastest_precision", lambda device, describe: None)
+    monkeypatch.setattr(backbone, "settled_precision", lambda device, model, describe: None)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ FULL = [
 @pytest.mark.parametrize("full", FULL, ids=lambda error: type(error).__name__)
 def test_out_of_memory_halves_the_batch_then_takes_the_cpu(stack, monkeypatch, full):
     # Which precision is faster may be found otherwise the second time.
-    monkeypatch.setattr(backbone, "fastest_precision", lambda device, describe: None)
+    monkeypatch.setattr(backbone, "settled_precision", lambda device, model, describe: None)
     notices = []
     encoder = _encoder("vit_tiny_patch16_dinov3_qkvb", notices)
     expected = encoder.encode(stack, 0, 4, PLAN)
@@ -126,7 +126,7 @@ def test_out_of_memory_halves_the_batch_then_takes_the_cpu(stack, monkeypatch, f
 def test_without_memory_for_one_slice_there_is_one_error_and_the_next_may_do(
     stack, monkeypatch
 ):
-    monkeypatch.setattr(backbone, "fastest_precision", lambda device, describe: None)
+    monkeypatch.setattr(backbone, "settled_precision", lambda device, model, describe: None)
     encoder = _encoder("vit_tiny_patch16_dinov3_qkvb")
     forward, full = (
         encoder._forward,

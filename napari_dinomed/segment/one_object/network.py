@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from napari_dinomed.features.device import CPU, computing_in, fastest_precision
+from napari_dinomed.features.device import CPU, computing_in
+from napari_dinomed.features.precision import settled_precision
 from napari_dinomed.segment.one_object import cues
 
 # Cells along a side of the noise on which precisions are tried.
@@ -133,7 +134,9 @@ class Weigher:
         self._device = device
         shape = (len(cues.NAMES), _TRIED, _TRIED, _TRIED)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
-        self._precision = fastest_precision(device, lambda: network(noise).view(1, -1))
+        self._precision = settled_precision(
+            device, __name__, lambda: network(noise).view(1, -1)
+        )
 
     @torch.inference_mode()
     def __call__(self, weighed: torch.Tensor) -> torch.Tensor:
