@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel, QVBoxLayout
 
+from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.opening import open_paths
@@ -132,11 +133,17 @@ class ReviewBox(QGroupBox):
             layers.remove(image)
 
     @property
+    def _is_at_hand(self) -> bool:
+        """Whether the image that is worked on is the case's, and its labels are there."""
+        return self._image is not None and self._workbench.image == self._image
+
+    @property
     def _is_untouched(self) -> bool:
         """Whether labels are as they were opened."""
         session, proposed = self._workbench.session, self._proposed
         return (
-            session is not None
+            self._is_at_hand
+            and session is not None
             and proposed is not None
             and session.document.masks == proposed.masks
         )
@@ -146,6 +153,11 @@ class ReviewBox(QGroupBox):
 
     def _accepted(self) -> None:
         session, case = self._workbench.session, self._case
+        if case is not None and not self._is_at_hand:
+            raise DinomedError(
+                f"{Path(case.volume).name} is not worked on now: wait until it is open, "
+                "or choose it under Image."
+            )
         if session is not None and case is not None:
             name = f"accepting {Path(case.volume).name}"
             work = partial(self._workbench.attempt, partial(self._take_as_seen, case))

@@ -133,3 +133,37 @@ def test_what_was_accepted_does_not_hide_what_comes_later(reviewing, loop, resul
     box.take_up(results)
     loop.run()
     np.testing.assert_array_equal(workbench.result(), other)
+
+
+@pytest.mark.parametrize("has_other", [False, True])
+def test_what_is_not_the_cases_is_not_accepted_for_it(
+    qtbot, engine, loop, results, monkeypatch, brush, image, has_other
+):
+    """A key that comes before a case is open, or where another image was chosen."""
+    waiting = []
+    monkeypatch.setattr(
+        review_box, "open_paths", lambda bench, paths, then: waiting.append((paths, then))
+    )
+    before = {path: path.read_bytes() for path in results.glob("*_labels.nii.gz")}
+    workbench = Workbench(ViewerModel(), engine, loop.deliver)
+    box, said = ReviewBox(workbench), []
+    qtbot.addWidget(box)
+    workbench.failed.connect(said.append)
+    box.take_up(results)
+    ((paths, then),) = waiting
+    (options,) = get_reader(paths[0])(paths[0])
+    workbench.viewer.layers.append(Image(options[0], **options[1]))
+    workbench.bind(workbench.images[0])
+    if has_other:
+        then()
+        workbench.viewer.layers.append(image)
+        workbench.bind(image)
+        brush(workbench, ((0, 3), (0, 6), (0, 6)), 1)
+    _press(workbench, Action.ACCEPT, loop)
+    assert said == [
+        "1.nii.gz is not worked on now: wait until it is open, or choose it under Image."
+    ]
+    workbench.exchange._writer.submit(lambda: None).result()
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(Review.open(results).waiting) == 2
+    workbench.close()
