@@ -150,7 +150,7 @@ class ImageBox(QGroupBox):
                 workbench.failed.emit(text)
 
     def _list_images(self) -> None:
-        current, images = self._workbench.image, self._workbench.images
+        current, images = self._workbench.chosen, self._workbench.images
         self.images.clear()
         if current is None:
             self.images.addItem("–", None)
@@ -347,7 +347,8 @@ class ImageBox(QGroupBox):
             self._ask_for_estimate()
         if session is None:
             self._rest()
-            self._say(_NO_IMAGE)
+            coming = self._workbench.chosen
+            self._say(_NO_IMAGE if coming is None else f"Going to {coming.name} …")
             self.advice.hide()
 
     def _on_document(self, document: Document) -> None:
