@@ -60,8 +60,11 @@ class ReviewBox(QGroupBox):
         layout.addWidget(self.about, 0, 0, 1, 2)
         for number, each in enumerate((self.open, self.later, self.accept, self.reject)):
             layout.addWidget(each, 1 + number // 2, number % 2)
+        # The window runs while the next case is read; keys cannot wait for that in a key.
         workbench.judged.connect(
-            lambda is_right: self._accept() if is_right else self._reject()
+            lambda is_right: workbench.turns.soon(
+                self._accept if is_right else self._reject
+            )
         )
         self._show()
 

@@ -96,6 +96,16 @@ def test_what_is_right_is_accepted_by_a_key_and_the_next_comes(reviewing, loop, 
     assert not Review.open(results).waiting
 
 
+@pytest.mark.parametrize("action", [Action.ACCEPT, Action.REJECT])
+def test_no_file_is_opened_before_the_key_is_over(reviewing, loop, action):
+    """While one is read the window runs, and more keys come."""
+    box, workbench, _, _ = reviewing
+    workbench.viewer.keymap[_bound(workbench, action)](workbench.viewer)
+    assert "1.nii.gz" in box.about.text()
+    loop.run()
+    assert "0.nii.gz" in box.about.text()
+
+
 def test_a_correction_is_saved_and_taught(reviewing, loop, results, brush):
     box, workbench, _, lessons = reviewing
     before, _ = read_labels(results / "1_labels.nii.gz")
