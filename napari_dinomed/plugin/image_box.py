@@ -173,6 +173,8 @@ class ImageBox(QGroupBox):
         image = self.images.currentData()
         if image is not None:
             self._workbench.attempt(lambda: self._workbench.begin_with(image))
+            if image == self._workbench.chosen:
+                self._workbench.uncover(image)
         self._list_images()
 
     # Encoder

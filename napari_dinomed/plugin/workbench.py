@@ -310,6 +310,14 @@ class Workbench:
         if ((place[before:] < low) | (place[before:] > high)).any():
             self.go_to(tuple(length // 2 for length in layer.data.shape))
 
+    def uncover(self, image: Image) -> None:
+        """Show an image that is in the viewer, above all others."""
+        image.visible = True
+        layers = self.viewer.layers
+        above = max(layers.index(each) for each in self.images)
+        if layers[above] != image:
+            layers.move(layers.index(image), above + 1)
+
     def unbind(self) -> None:
         """Leave the image: its layers go, its document is kept."""
         self._beginning = None

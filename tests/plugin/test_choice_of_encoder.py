@@ -55,6 +55,24 @@ def box(bench, loop, qtbot):
 
 
 @needs_display
+def test_the_image_that_is_chosen_is_the_one_that_is_seen(box, bench, loop, ball_volume):
+    volume, _ = ball_volume
+    moved = replace(volume, array=volume.array + 1)
+    bench.viewer.layers.append(Image(moved.array, **image_options(moved, "other")))
+    loop.run()
+    for name, lower in (("other", "ball"), ("ball", "other"), ("ball", "other")):
+        bench.viewer.layers[name].visible = False
+        place = box.images.findText(name)
+        box.images.setCurrentIndex(place)
+        box.images.activated.emit(place)
+        loop.run()
+        assert bench.image.name == name
+        assert bench.image.visible
+        own = [layer.name for layer in bench.sheet.layers]
+        assert [layer.name for layer in bench.viewer.layers] == [lower, name, *own]
+
+
+@needs_display
 def test_while_an_image_comes_it_is_named_and_no_other_is_asked_for(
     box, bench, loop, qtbot, ball_volume
 ):
