@@ -299,16 +299,18 @@ class Workbench:
         self._on_layers()
 
     def _bring_into_view(self, sheet: Sheet) -> None:
-        """Go to the middle of the image where the place in view is not in it."""
-        dims, layer = self.viewer.dims, sheet.result.layer
-        before = dims.ndim - 3
+        """Show the image, whole and at its middle, where the place in view is not in it."""
+        viewer, layer = self.viewer, sheet.result.layer
+        dims = viewer.dims
         place = np.array(dims.point)
         if dims.ndisplay == 2:
             # Along the plane, what is seen is around the camera's centre.
-            place[list(dims.displayed)] = self.viewer.scene.camera.center[-2:]
+            place[list(dims.displayed)] = viewer.scene.camera.center[-2:]
         low, high = layer.extent.world
-        if ((place[before:] < low) | (place[before:] > high)).any():
-            self.go_to(tuple(length // 2 for length in layer.data.shape))
+        axes = range(dims.ndim - len(low), dims.ndim)
+        if ((place[axes] < low) | (place[axes] > high)).any():
+            dims.set_point(axes, (low + high) / 2)
+            viewer.fit_to_view(layers=(layer,))
 
     def uncover(self, image: Image) -> None:
         """Show an image that is in the viewer, above all others."""
