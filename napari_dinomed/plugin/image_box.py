@@ -161,9 +161,15 @@ class ImageBox(QGroupBox):
         session = self._workbench.session
         if session is not None:
             self._on_document(session.document)
+        else:
+            self._say_what_comes()
         self.images.setEnabled(bool(images))
         for widget in (self.compute, self.encoders, self.compare, self.offer):
             widget.setEnabled(session is not None)
+
+    def _say_what_comes(self) -> None:
+        coming = self._workbench.chosen
+        self._say(_NO_IMAGE if coming is None else f"Going to {coming.name} …")
 
     def _ask_to_open(self) -> None:
         below = self.open.mapToGlobal(self.open.rect().bottomLeft())
@@ -349,8 +355,7 @@ class ImageBox(QGroupBox):
             self._ask_for_estimate()
         if session is None:
             self._rest()
-            coming = self._workbench.chosen
-            self._say(_NO_IMAGE if coming is None else f"Going to {coming.name} …")
+            self._say_what_comes()
             self.advice.hide()
 
     def _on_document(self, document: Document) -> None:

@@ -310,7 +310,12 @@ class Workbench:
         axes = range(dims.ndim - len(low), dims.ndim)
         if ((place[axes] < low) | (place[axes] > high)).any():
             dims.set_point(axes, (low + high) / 2)
-            viewer.fit_to_view(layers=(layer,))
+            self.fit()
+
+    def fit(self) -> None:
+        """Have the canvas hold all of the image; of all layers where there is none."""
+        layers = None if self.sheet is None else (self.sheet.result.layer,)
+        self.viewer.fit_to_view(layers=layers)
 
     def uncover(self, image: Image) -> None:
         """Show an image that is in the viewer, above all others."""

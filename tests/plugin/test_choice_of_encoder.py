@@ -99,6 +99,10 @@ def test_while_an_image_comes_it_is_named_and_no_other_is_asked_for(
     loop.run()
     assert not start.isHidden()
     assert box.state.text() == "Open an image to begin"
+    bench.viewer.layers.append(Image(moved.array, **image_options(moved, "first")))
+    while not bench.is_beginning:
+        loop.waiting.popleft()()
+    assert box.state.text() == "Going to first …"
 
 
 def choose(box, loop, name):
