@@ -21,6 +21,8 @@ from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.taught.header import read_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Image
 
     from napari_dinomed.annotation.document import Document
@@ -196,13 +198,26 @@ class ReviewBox(QGroupBox):
         self.about.setText(f"{model.stem} learns from what you corrected …")
 
     def _reject(self) -> None:
-        if self._case is not None:
-            self._say(Verdict.REJECTED)
+        self._if_seen(partial(self._decide, Verdict.REJECTED))
+
+    def _if_seen(self, judge: Callable[[], None]) -> None:
+        """Judge the case, but not one that is only about to be shown."""
+
+        def judge_seen() -> None:
+            if self._case is not None and self._workbench.is_beginning:
+                name = Path(self._case.volume).name
+                raise DinomedError(f"{name} is being opened: look at it first.")
+            judge()
+
+        self._workbench.attempt(judge_seen)
 
     def _say(self, verdict: Verdict) -> None:
         self._workbench.attempt(partial(self._decide, verdict))
 
     def _later(self) -> None:
+        self._if_seen(self._skip)
+
+    def _skip(self) -> None:
         if self._case is not None:
             self._skipped.add(self._case.task)
             self._next()

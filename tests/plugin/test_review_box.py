@@ -177,3 +177,36 @@ def test_what_is_not_the_cases_is_not_accepted_for_it(
     assert {path: path.read_bytes() for path in before} == before
     assert len(Review.open(results).waiting) == 2
     workbench.close()
+
+
+@pytest.mark.parametrize("key", [Action.REJECT, Action.ACCEPT, None])
+def test_a_key_that_is_hit_twice_judges_one_case(
+    qtbot, engine, loop, results, monkeypatch, key
+):
+    """The next one is not on the screen yet; None stands for 'Later'."""
+
+    def opened(workbench, paths, then):
+        (options,) = get_reader(paths[0])(paths[0])
+        layer = Image(options[0], **options[1])
+        workbench.viewer.layers.append(layer)
+        workbench.begin_with(layer, then)
+
+    monkeypatch.setattr(review_box, "open_paths", opened)
+    workbench = Workbench(ViewerModel(), engine, loop.deliver)
+    box, said = ReviewBox(workbench), []
+    qtbot.addWidget(box)
+    workbench.failed.connect(said.append)
+    box.take_up(results)
+    loop.run()
+    for _ in range(2):
+        if key is None:
+            box.later.click()
+        else:
+            workbench.viewer.keymap[_bound(workbench, key)](workbench.viewer)
+    loop.run()
+    assert "0.nii.gz" in box.about.text()
+    assert len(said) == 1
+    assert said[0].startswith("0.nii.gz is ")
+    assert len(workbench.images) == 1
+    assert len(Review.open(results).waiting) == (2 if key is None else 1)
+    workbench.close()
