@@ -448,6 +448,8 @@ def test_labels_of_a_store_go_into_it(tmp_path):
     assert count
     done = run("info", things)
     assert f"labels, {count} of them" in done.stdout
+    # They are no picture.
+    assert not {"modality", "range", "window"} & set(done.stdout.split())
 
 
 def test_from_dicom_to_a_dicom_segmentation(scan, tmp_path):

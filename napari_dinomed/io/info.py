@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def describe(given: Given, pick: Pick) -> dict[str, str]:
-    """Format, geometry, modality, type, range and window of a volume.
+    """Format, geometry and type of a volume; modality, range and window, or its labels.
 
     Where there are several and none was picked, only what there is to pick from.
 
@@ -44,9 +44,6 @@ def describe(given: Given, pick: Pick) -> dict[str, str]:
 
 def _describe_volume(volume: Volume) -> dict[str, str]:
     geometry = volume.geometry
-    values = sample(volume.array) if volume.is_lazy else np.asarray(volume.array)
-    finite = values[np.isfinite(values)]
-    window = choose_window(volume)
     sizes = " × ".join(f"{size:.6g}" for size in geometry.spacing)
     rows = {
         "voxels (z, y, x)": " × ".join(str(n) for n in geometry.shape),
@@ -54,17 +51,27 @@ def _describe_volume(volume: Volume) -> dict[str, str]:
         "axes grow towards": geometry.orientation if geometry.patient else "as in the file",
         "voxels in the file": " × ".join(str(n) for n in geometry.file_shape),
         "first voxel at (X, Y, Z)": ", ".join(f"{c:.6g}" for c in geometry.matrix[:3, 3]),
-        "modality": volume.modality,
         "type": str(volume.array.dtype),
-        "range": "no values",
-        "window": f"{window.low:.6g} to {window.high:.6g} ({window.name})",
         "read": "piece by piece" if volume.is_lazy else "into memory",
     }
-    if finite.size:
-        rows["range"] = f"{finite.min():.6g} to {finite.max():.6g}"
-    if volume.legend is not None:
+    if volume.legend is None:
+        rows |= _describe_greys(volume)
+    else:
         rows["voxels are"] = f"labels, {len(volume.legend)} of them"
-    listed = (volume.legend or ())[:_MOST_LABELS]
-    rows |= {f"label {label.id}": label.name for label in listed}
+        listed = volume.legend[:_MOST_LABELS]
+        rows |= {f"label {label.id}": label.name for label in listed}
     notes = enumerate(volume.notes, start=1)
     return rows | {f"note {number}": note for number, note in notes}
+
+
+def _describe_greys(volume: Volume) -> dict[str, str]:
+    """What only an image has: numbers of labels mean nothing by themselves."""
+    values = sample(volume.array) if volume.is_lazy else np.asarray(volume.array)
+    finite = values[np.isfinite(values)]
+    window = choose_window(volume)
+    has_values = bool(finite.size)
+    return {
+        "modality": volume.modality,
+        "range": f"{finite.min():.6g} to {finite.max():.6g}" if has_values else "no values",
+        "window": f"{window.low:.6g} to {window.high:.6g} ({window.name})",
+    }

@@ -78,7 +78,9 @@ class AdaptBox(QGroupBox):
 
     def _ask_and_start(self) -> None:
         session = self._workbench.require()
-        suggested = self._workbench.exchange.suggested_path(ADAPTER_SUFFIX)
+        # Nobody chooses a file for what cannot be made.
+        self.adapting.lesson(session.volume, session.document)
+        suggested = self._workbench.exchange.suggested_path(ADAPTER_SUFFIX, mark="")
         text, _ = QFileDialog.getSaveFileName(
             self, "The adapter", str(suggested), f"Adapters (*{ADAPTER_SUFFIX})"
         )

@@ -252,15 +252,15 @@ class Exchange:
         """Go on with a document from a file; undo goes back."""
         self._bench.act(lambda session: session.resume(path))
 
-    def suggested_path(self, suffix: str) -> Path:
-        """Where labels would be saved: beside the image, under its name."""
+    def suggested_path(self, suffix: str, mark: str = "-labels") -> Path:
+        """Where labels would be saved: beside the image, under its name with a mark."""
         session, image = self._bench.session, self._bench.image
         place = None
         if session is not None and image is not None:
             place = file_of(image, session.volume)
         if place is None:
             return Path.home() / f"labels{suffix}"
-        return place.with_name(f"{layer_name(place)}-labels{suffix}")
+        return place.with_name(f"{layer_name(place)}{mark}{suffix}")
 
     @property
     def own_store(self) -> Path | None:

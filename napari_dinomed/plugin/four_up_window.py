@@ -91,7 +91,7 @@ class FourUpWindow:
         self._move_hairs(self.four.place)
         for viewer in self.four.viewers:
             # Once they have their sizes.
-            self._deliver(partial(_fit, viewer))
+            self._deliver(partial(self._fit, viewer))
 
     def _lay_out(
         self, main: QtViewer, beside: QtViewer, below: QtViewer, solid: QtViewer
@@ -122,13 +122,22 @@ class FourUpWindow:
             self._column.deleteLater()
         self.canvases, self._hairs, self._column = (), (), None
         if not self._bench.is_closed:
-            self._deliver(partial(_fit, self._bench.viewer))
+            self._deliver(partial(self._fit, self._bench.viewer))
 
     def _on_bound(self) -> None:
         """Another image came, or the image went."""
         self.close()
         if self._is_wanted and self._bench.session is not None:
             self.open()
+
+    def _fit(self, viewer: ViewerModel) -> None:
+        if viewer.dims.ndisplay == 3:
+            show_plane(viewer, Plane.SOLID)
+        elif viewer is self._bench.viewer:
+            # Only there are images that are not worked on.
+            self._bench.fit()
+        else:
+            viewer.fit_to_view()
 
     def _move_hairs(self, place: Any) -> None:
         for hair in self._hairs:
@@ -209,10 +218,3 @@ def _canvas_beside(inside: QWidget) -> QtViewer | None:
     while above is not None and not isinstance(above, QMainWindow):
         above = above.parentWidget()
     return None if above is None else above.centralWidget().findChild(QtViewer)
-
-
-def _fit(viewer: ViewerModel) -> None:
-    if viewer.dims.ndisplay == 3:
-        show_plane(viewer, Plane.SOLID)
-    else:
-        viewer.fit_to_view()

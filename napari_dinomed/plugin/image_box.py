@@ -150,7 +150,7 @@ class ImageBox(QGroupBox):
                 workbench.failed.emit(text)
 
     def _list_images(self) -> None:
-        current, images = self._workbench.image, self._workbench.images
+        current, images = self._workbench.chosen, self._workbench.images
         self.images.clear()
         if current is None:
             self.images.addItem("–", None)
@@ -161,9 +161,15 @@ class ImageBox(QGroupBox):
         session = self._workbench.session
         if session is not None:
             self._on_document(session.document)
+        else:
+            self._say_what_comes()
         self.images.setEnabled(bool(images))
         for widget in (self.compute, self.encoders, self.compare, self.offer):
             widget.setEnabled(session is not None)
+
+    def _say_what_comes(self) -> None:
+        coming = self._workbench.chosen
+        self._say(_NO_IMAGE if coming is None else f"Going to {coming.name} …")
 
     def _ask_to_open(self) -> None:
         below = self.open.mapToGlobal(self.open.rect().bottomLeft())
@@ -173,6 +179,8 @@ class ImageBox(QGroupBox):
         image = self.images.currentData()
         if image is not None:
             self._workbench.attempt(lambda: self._workbench.begin_with(image))
+            if image == self._workbench.chosen:
+                self._workbench.uncover(image)
         self._list_images()
 
     # Encoder
@@ -347,7 +355,7 @@ class ImageBox(QGroupBox):
             self._ask_for_estimate()
         if session is None:
             self._rest()
-            self._say(_NO_IMAGE)
+            self._say_what_comes()
             self.advice.hide()
 
     def _on_document(self, document: Document) -> None:

@@ -55,7 +55,7 @@ KEYMAP: dict[Action, Key] = {
     Action.TOGGLE: Key(("T",), "T", "switch between include and exclude"),
     Action.UNDO: Key(("Control-Z",), "Ctrl+Z", "take back the last step"),
     Action.REDO: Key(("Control-Shift-Z",), "Ctrl+Shift+Z", "make it again"),
-    Action.SUGGEST: Key(("Q",), "Q", "go to where your next click would tell most"),
+    Action.SUGGEST: Key(("Q",), "Q", "go to where the answer is in doubt, and mark it"),
     Action.NEW_LABEL: Key(("N",), "N", "begin a new label"),
     Action.DONE: Key(("Enter",), "Enter", "lock the label as it is, or open it again"),
     Action.HIDE: Key(("H",), "H", "show or hide the segmentation"),

@@ -142,6 +142,10 @@ class LabelsModel(QAbstractTableModel):
                 self.beginInsertRows(QModelIndex(), place, place)
                 self.rows.insert(place, row)
                 self.endInsertRows()
+                # Qt fits columns to cells that change, not to those that come.
+                self.dataChanged.emit(
+                    self.index(place, 0), self.index(place, len(Column) - 1)
+                )
             else:
                 self._update(place, row)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel, QVBoxLayout
 
+from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.controls import button
 from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.opening import open_paths
@@ -20,6 +21,8 @@ from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.taught.header import read_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Image
 
     from napari_dinomed.annotation.document import Document
@@ -59,8 +62,11 @@ class ReviewBox(QGroupBox):
         layout.addWidget(self.about, 0, 0, 1, 2)
         for number, each in enumerate((self.open, self.later, self.accept, self.reject)):
             layout.addWidget(each, 1 + number // 2, number % 2)
+        # The window runs while the next case is read; keys cannot wait for that in a key.
         workbench.judged.connect(
-            lambda is_right: self._accept() if is_right else self._reject()
+            lambda is_right: workbench.turns.soon(
+                self._accept if is_right else self._reject
+            )
         )
         self._show()
 
@@ -132,11 +138,17 @@ class ReviewBox(QGroupBox):
             layers.remove(image)
 
     @property
+    def _is_at_hand(self) -> bool:
+        """Whether the image that is worked on is the case's, and its labels are there."""
+        return self._image is not None and self._workbench.image == self._image
+
+    @property
     def _is_untouched(self) -> bool:
         """Whether labels are as they were opened."""
         session, proposed = self._workbench.session, self._proposed
         return (
-            session is not None
+            self._is_at_hand
+            and session is not None
             and proposed is not None
             and session.document.masks == proposed.masks
         )
@@ -146,6 +158,11 @@ class ReviewBox(QGroupBox):
 
     def _accepted(self) -> None:
         session, case = self._workbench.session, self._case
+        if case is not None and not self._is_at_hand:
+            raise DinomedError(
+                f"{Path(case.volume).name} is not worked on now: wait until it is open, "
+                "or choose it under Image."
+            )
         if session is not None and case is not None:
             name = f"accepting {Path(case.volume).name}"
             work = partial(self._workbench.attempt, partial(self._take_as_seen, case))
@@ -181,13 +198,26 @@ class ReviewBox(QGroupBox):
         self.about.setText(f"{model.stem} learns from what you corrected …")
 
     def _reject(self) -> None:
-        if self._case is not None:
-            self._say(Verdict.REJECTED)
+        self._if_seen(partial(self._decide, Verdict.REJECTED))
+
+    def _if_seen(self, judge: Callable[[], None]) -> None:
+        """Judge the case, but not one that is only about to be shown."""
+
+        def judge_seen() -> None:
+            if self._case is not None and self._workbench.is_beginning:
+                name = Path(self._case.volume).name
+                raise DinomedError(f"{name} is being opened: look at it first.")
+            judge()
+
+        self._workbench.attempt(judge_seen)
 
     def _say(self, verdict: Verdict) -> None:
         self._workbench.attempt(partial(self._decide, verdict))
 
     def _later(self) -> None:
+        self._if_seen(self._skip)
+
+    def _skip(self) -> None:
         if self._case is not None:
             self._skipped.add(self._case.task)
             self._next()

@@ -144,16 +144,19 @@ class Sheet:
             layers.append(self._pointer)
             layers.selection.active = active
 
-    def keep_up(self) -> None:
-        """Have all layers in the viewer, above every image."""
+    def keep_up(self) -> bool:
+        """Have all layers in the viewer, above every image; whether one was missing."""
         with self._showing():
             layers = self._viewer.layers
-            for _ in self._missing_put_in():
-                pass
+            missing = sum(1 for _ in self._missing_put_in())
+            places = [layers.index(layer) for layer in self.layers]
             images = [layers.index(layer) for layer in layers if isinstance(layer, Image)]
-            if images and max(images) > min(layers.index(layer) for layer in self.layers):
+            is_below = bool(images) and max(images) > min(places)
+            # Only one that came back: somebody may want another order.
+            if is_below or (missing and places != sorted(places)):
                 for layer in self.layers:
                     layers.move(layers.index(layer), len(layers))
+        return bool(missing)
 
     def come_up(self) -> Iterator[None]:
         """Have all layers in the viewer, a layer at a time."""
@@ -166,6 +169,8 @@ class Sheet:
         for layer in self.layers:
             if layer not in layers:
                 with self._showing():
+                    # napari shows a layer's tools as if none of them were in hand.
+                    layer.mode = "pan_zoom"
                     layers.append(layer)
                 yield
 

@@ -29,7 +29,7 @@ _STEPS = (
 
 
 class StartBox(QGroupBox):
-    """Three steps; seen only while no image is there to be segmented."""
+    """Three steps; seen only while no image is there to be segmented, nor about to be."""
 
     def __init__(self, workbench: Workbench) -> None:
         super().__init__("Three steps")
@@ -66,7 +66,7 @@ class StartBox(QGroupBox):
         workbench.bound.connect(self._on_bound)
 
     def _on_bound(self) -> None:
-        self.setVisible(self._workbench.session is None)
+        self.setVisible(self._workbench.chosen is None)
         self.recent.setEnabled(bool(recent()))
 
     def _ask_recent(self) -> None:

@@ -7,7 +7,7 @@ No widget is needed: everything here works on a `ViewerModel`.
 from __future__ import annotations
 
 import weakref
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +71,15 @@ _REGION_TOOLS = ("box", "lasso")
 _BOUND = object()
 
 
+@dataclass(frozen=True)
+class _Beginning:
+    """An image that is about to be bound, the steps left, and who waits for it."""
+
+    image: Image
+    steps: Iterator[None]
+    thens: tuple[Callable[[], None], ...]
+
+
 class Workbench:
     """One image layer being segmented, and the layers that belong to it.
 
@@ -129,7 +138,7 @@ class Workbench:
         self._engine = engine
         self._deliver = deliver
         self._later = later if later is not None else deliver
-        self._beginning: Iterator[None] | None = None
+        self._beginning: _Beginning | None = None
         self._hearing: Hearing | None = None
         self._is_syncing = self._image_came = self.is_closed = False
         self._tool = "point"
@@ -168,33 +177,72 @@ class Workbench:
         Parameters
         ----------
         image
-            The image; errors as `bind`, at once.
+            The image; errors as `bind`, at once. Where it is about to be bound, it goes on.
         then
             Called when it is bound; not where another is chosen, or it goes, before that.
         """
+        begun = self._beginning
+        if begun is not None and image == begun.image:
+            self._beginning = replace(begun, thens=(*begun.thens, then))
+            return
         steps = self._begun_with(image)
         if next(steps, _BOUND) is _BOUND:
             then()
             return
-        self._beginning = steps
+        self._beginning = _Beginning(image, steps, (then,))
+        self._go_on_later(steps)
 
-        def go_on() -> None:
-            if self._beginning is not steps:
-                return
-            if image not in self.viewer.layers:
-                self._beginning = None
-            elif next(steps, _BOUND) is _BOUND:
-                self._beginning = None
+    def _go_on_later(self, steps: Iterator[None]) -> None:
+        self._later(lambda: self.turns.run(lambda: self._go_on(steps)))
+
+    def _go_on(self, steps: Iterator[None]) -> None:
+        """Go the next step of a binding, unless another was begun with meanwhile."""
+        begun = self._begun_by(steps)
+        if begun is None:
+            return
+        if begun.image not in self.viewer.layers:
+            self._stop_beginning()
+            return
+        try:
+            is_bound = next(steps, _BOUND) is _BOUND
+        except DinomedError as error:
+            self._stop_beginning()
+            self.failed.emit(str(error))
+            return
+        except Exception:
+            self._stop_beginning()
+            raise
+        if not is_bound:
+            self._go_on_later(steps)
+            return
+        # Somebody may have come to wait for it in its last step, or gone on to another.
+        begun = self._begun_by(steps)
+        if begun is not None:
+            self._beginning = None
+            for then in begun.thens:
                 then()
-            else:
-                self._later(lambda: self.turns.run(go_on))
 
-        self._later(lambda: self.turns.run(go_on))
+    def _begun_by(self, steps: Iterator[None]) -> _Beginning | None:
+        begun = self._beginning
+        return begun if begun is not None and begun.steps is steps else None
+
+    def _stop_beginning(self) -> None:
+        """Give an image up that is not bound yet: nothing of it stays half done."""
+        begun, self._beginning = self._beginning, None
+        if begun is not None and begun.image == self.image:
+            self._leave_image()
+        # Whoever said that it is about to come says what is there instead.
+        self.bound.emit()
 
     @property
     def is_beginning(self) -> bool:
         """Whether an image is about to be bound."""
         return self._beginning is not None
+
+    @property
+    def chosen(self) -> Image | None:
+        """The image that is bound, or about to be."""
+        return self.image if self._beginning is None else self._beginning.image
 
     def _begun_with(self, image: Image) -> Iterator[None]:
         """The steps of binding an image; none takes long, and what is half done holds."""
@@ -207,7 +255,6 @@ class Workbench:
         yield
         self._leave_image()
         yield
-        image.events.data.connect(self._on_other_voxels)
         session = Session(
             volume,
             self._engine,
@@ -217,6 +264,7 @@ class Workbench:
             remembered(volume.modality),
         )
         self.session, self.image = session, image
+        image.events.data.connect(self._on_other_voxels)
         session.noticed.connect(lambda text: self.said.emit(text))
         session.failed.connect(lambda text: self.failed.emit(text))
         session.open()
@@ -238,6 +286,7 @@ class Workbench:
             layer.events.mode.connect(self._on_mode)
         yield
         yield from sheet.come_up()
+        self._bring_into_view(sheet)
         self._on_view()
         still_open = [one.id for one in session.document.labels if not one.is_done]
         self.aim((still_open or [session.document.labels[0].id])[-1])
@@ -246,6 +295,35 @@ class Workbench:
         self.document_changed.emit(session.document)
         measuring.follow(session.document)
         self.acted.emit(session.computing.activity)
+        # Layers that came meanwhile are looked at now.
+        self._on_layers()
+
+    def _bring_into_view(self, sheet: Sheet) -> None:
+        """Show the image, whole and at its middle, where the place in view is not in it."""
+        viewer, layer = self.viewer, sheet.result.layer
+        dims = viewer.dims
+        place = np.array(dims.point)
+        if dims.ndisplay == 2:
+            # Along the plane, what is seen is around the camera's centre.
+            place[list(dims.displayed)] = viewer.scene.camera.center[-2:]
+        low, high = layer.extent.world
+        axes = range(dims.ndim - len(low), dims.ndim)
+        if ((place[axes] < low) | (place[axes] > high)).any():
+            dims.set_point(axes, (low + high) / 2)
+            self.fit()
+
+    def fit(self) -> None:
+        """Have the canvas hold all of the image; of all layers where there is none."""
+        layers = None if self.sheet is None else (self.sheet.result.layer,)
+        self.viewer.fit_to_view(layers=layers)
+
+    def uncover(self, image: Image) -> None:
+        """Show an image that is in the viewer, above all others."""
+        image.visible = True
+        layers = self.viewer.layers
+        above = max(layers.index(each) for each in self.images)
+        if layers[above] != image:
+            layers.move(layers.index(image), above + 1)
 
     def unbind(self) -> None:
         """Leave the image: its layers go, its document is kept."""
@@ -361,13 +439,16 @@ class Workbench:
     def _sync(self) -> None:
         """Make what is bound follow the layers that are there."""
         self._is_syncing = False
-        if self.image is not None and self.image not in self.viewer.layers:
-            self.unbind()
+        layers, begun = self.viewer.layers, self._beginning
+        if begun is not None and begun.image not in layers:
+            self._stop_beginning()
+        if self.image is not None and self.image not in layers:
+            # Another one that is about to be bound goes on.
+            self._leave_image()
         is_bound = self.session is not None and not self.is_beginning
         if is_bound and self.session is not None and self.sheet is not None:
             self.session.computing.know(tuple(self._others_at_hand(self.session)))
-            self.sheet.keep_up()
-            if self._image_came:
+            if self.sheet.keep_up() or self._image_came:
                 self._take_up(self._tool)
         self._image_came = False
         self.images_changed.emit()
@@ -532,7 +613,9 @@ class Workbench:
             meaning = session.document.find(self.label).meaning
             document = session.document.with_new_label(meaning)
             session.change(document, "new label")
-            self.aim(document.next_id - 1, include=True)
+            # What a region says of its label stays chosen.
+            self.include = True
+            self.aim(document.next_id - 1)
 
         self.act(add)
 

@@ -64,8 +64,8 @@ class Adapting:
         """Whether there is one."""
         return self._call is not None
 
-    def start(self, volume: Volume, document: Document, out: Path) -> None:
-        """Adapt the document's encoder to what is labelled in it.
+    def lesson(self, volume: Volume, document: Document) -> tuple[str, NDArray[Any]]:
+        """Which encoder would be taught, and what.
 
         Raises
         ------
@@ -76,7 +76,11 @@ class Adapting:
         if self._call is not None:
             raise DocumentError("An encoder is being adapted: cancel that first.")
         encoder = _alone(document.choices.encoder)
-        labels = taught_by(document, volume.geometry.shape)
+        return encoder, taught_by(document, volume.geometry.shape)
+
+    def start(self, volume: Volume, document: Document, out: Path) -> None:
+        """Adapt the document's encoder to what is labelled in it; errors as `lesson`."""
+        encoder, labels = self.lesson(volume, document)
         legend = tuple(one for one in document.labels if (labels == one.id).any())
         name = f"adapting-{uuid.uuid4()}"
         self._engine.submit(open_request(name, volume))

@@ -18,6 +18,7 @@ from napari_dinomed.engine.messages import (
     Progress,
     Stage,
 )
+from napari_dinomed.plugin import exchange
 from napari_dinomed.plugin.adapt_box import AdaptBox
 from tests.fakes import FakeEngine
 from tests.features.test_adapter import HEADER, TRIAL
@@ -101,12 +102,30 @@ def test_what_is_not_better_is_not_offered(box, engine, loop):
     assert not box.use.isVisible()
 
 
-def test_filters_are_told_to_be_none(box, bench, engine, loop):
-    said = []
+def test_an_adapter_is_offered_the_images_name(box, bench, monkeypatch, tmp_path):
+    asked = []
+
+    def ask(parent, title, suggested, kinds):
+        asked.append(suggested)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    monkeypatch.setattr(exchange, "file_of", lambda image, volume: tmp_path / "a.nii.gz")
+    press(box.begin)
+    assert asked == [str(tmp_path / "a.dinoadapt")]
+
+
+def test_filters_are_told_to_be_none(box, bench, engine, loop, monkeypatch):
+    """Before a file is chosen for what cannot be made."""
+    said, asked = [], []
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *_: (asked.append(1), ("", ""))[1]
+    )
     bench.failed.connect(said.append)
     bench.choose("encoder", encoder="filters")
     loop.run()
     press(box.begin)
+    assert not asked
     assert "nothing to adapt" in said[-1]
     assert not engine.of(AdaptEncoder)
     assert box.begin.isVisible()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers import Image
@@ -17,7 +19,9 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.plugin.costs import in_full, in_short
 from napari_dinomed.plugin.image_box import ImageBox
+from napari_dinomed.plugin.layers import image_options
 from napari_dinomed.plugin.offer import offer_of
+from napari_dinomed.plugin.start_box import StartBox
 from napari_dinomed.settings import load_settings
 from tests.fakes import FakeEngine
 from tests.plugin.conftest import needs_display
@@ -48,6 +52,57 @@ def box(bench, loop, qtbot):
     made.show()
     loop.run()
     return made
+
+
+@needs_display
+def test_the_image_that_is_chosen_is_the_one_that_is_seen(box, bench, loop, ball_volume):
+    volume, _ = ball_volume
+    moved = replace(volume, array=volume.array + 1)
+    bench.viewer.layers.append(Image(moved.array, **image_options(moved, "other")))
+    loop.run()
+    for name, lower in (("other", "ball"), ("ball", "other"), ("ball", "other")):
+        bench.viewer.layers[name].visible = False
+        place = box.images.findText(name)
+        box.images.setCurrentIndex(place)
+        box.images.activated.emit(place)
+        loop.run()
+        assert bench.image.name == name
+        assert bench.image.visible
+        own = [layer.name for layer in bench.sheet.layers]
+        assert [layer.name for layer in bench.viewer.layers] == [lower, name, *own]
+
+
+@needs_display
+def test_while_an_image_comes_it_is_named_and_no_other_is_asked_for(
+    box, bench, loop, qtbot, ball_volume
+):
+    start = StartBox(bench)
+    qtbot.addWidget(start)
+    start.show()
+    bench.bound.emit()
+    volume, _ = ball_volume
+    moved = replace(volume, array=volume.array + 1)
+    bench.viewer.layers.append(Image(moved.array, **image_options(moved, "other")))
+    loop.run()
+    place = box.images.findText("other")
+    box.images.setCurrentIndex(place)
+    box.images.activated.emit(place)
+    seen = []
+    while bench.is_beginning:
+        seen.append((box.images.currentText(), start.isHidden(), box.state.text()))
+        loop.waiting.popleft()()
+    assert {(name, hidden) for name, hidden, _ in seen} == {("other", True)}
+    assert seen[-1][2] == "Going to other …"
+    loop.run()
+    assert box.state.text() == "Click to begin: features come first"
+    bench.viewer.layers.clear()
+    loop.run()
+    assert not start.isHidden()
+    assert box.state.text() == "Open an image to begin"
+    bench.viewer.layers.append(Image(moved.array, **image_options(moved, "first")))
+    while not bench.is_beginning:
+        loop.waiting.popleft()()
+    assert box.state.text() == "Going to first …"
 
 
 def choose(box, loop, name):

@@ -98,8 +98,11 @@ def test_from_an_empty_window_on_a_small_screen(window, qtbot, monkeypatch, tmp_
     ):
         assert is_seen(panel, widget), widget.accessibleName()
     assert panel.help.isVisible()
-    # Where it is narrow, columns give way to the name.
+    # The first label's key is read whole.
     table = panel.labels_box.table
+    wide = table.sizeHintForColumn(Column.COLOR)
+    assert table.horizontalHeader().sectionSize(Column.COLOR) == wide
+    # Where it is narrow, columns give way to the name.
     table.resize(table.minimumSizeHint())
     hidden = [table.isColumnHidden(column) for column in Column]
     assert hidden == [column in _GIVING_WAY for column in Column]

@@ -214,5 +214,15 @@ def test_a_real_click_in_another_plane(make_napari_viewer, qtbot, image):
     assert not views.is_open
     assert not panel.view_box.four.isChecked()
     QTest.keyClick(native, Qt.Key.Key_F9)
+    # Another image is shown whole, wherever the first one lies.
+    far = viewer.add_image(image.data[::-1], scale=image.scale, translate=(0, 900, 900))
+    panel.workbench.begin_with(far)
+    qtbot.waitUntil(lambda: panel.workbench.image == far and views.is_open)
+    qtbot.wait(200)
+    camera = viewer.scene.camera
+    center, zoom = camera.center, camera.zoom
+    viewer.fit_to_view(layers=(far,))
+    np.testing.assert_allclose(center, camera.center)
+    np.testing.assert_allclose(zoom, camera.zoom)
     panel.shut_down()
     assert not views.is_open

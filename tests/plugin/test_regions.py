@@ -155,3 +155,13 @@ def test_an_answer_stays_inside_and_all_is_kept(bench, draw, click, tmp_path):
 def test_an_outline_reaches_no_farther_than_the_volume(bench, draw):
     draw(((-50.0, -9.0), (-50.0, 99.0), (30.0, 99.0), (30.0, -9.0)))
     assert regions_of(bench)[0].box == (slice(0, 16), slice(0, 31), slice(0, 56))
+
+
+def test_a_new_label_leaves_what_the_next_region_says(bench):
+    bench.box()
+    assert bench.role is Role.INSIDE
+    bench.new_label()
+    assert bench.role is Role.INSIDE
+    bench.aim(include=False)
+    bench.new_label()
+    assert bench.role is Role.INCLUDE

@@ -96,6 +96,16 @@ def test_what_is_right_is_accepted_by_a_key_and_the_next_comes(reviewing, loop, 
     assert not Review.open(results).waiting
 
 
+@pytest.mark.parametrize("action", [Action.ACCEPT, Action.REJECT])
+def test_no_file_is_opened_before_the_key_is_over(reviewing, loop, action):
+    """While one is read the window runs, and more keys come."""
+    box, workbench, _, _ = reviewing
+    workbench.viewer.keymap[_bound(workbench, action)](workbench.viewer)
+    assert "1.nii.gz" in box.about.text()
+    loop.run()
+    assert "0.nii.gz" in box.about.text()
+
+
 def test_a_correction_is_saved_and_taught(reviewing, loop, results, brush):
     box, workbench, _, lessons = reviewing
     before, _ = read_labels(results / "1_labels.nii.gz")
@@ -133,3 +143,70 @@ def test_what_was_accepted_does_not_hide_what_comes_later(reviewing, loop, resul
     box.take_up(results)
     loop.run()
     np.testing.assert_array_equal(workbench.result(), other)
+
+
+@pytest.mark.parametrize("has_other", [False, True])
+def test_what_is_not_the_cases_is_not_accepted_for_it(
+    qtbot, engine, loop, results, monkeypatch, brush, image, has_other
+):
+    """A key that comes before a case is open, or where another image was chosen."""
+    waiting = []
+    monkeypatch.setattr(
+        review_box, "open_paths", lambda bench, paths, then: waiting.append((paths, then))
+    )
+    before = {path: path.read_bytes() for path in results.glob("*_labels.nii.gz")}
+    workbench = Workbench(ViewerModel(), engine, loop.deliver)
+    box, said = ReviewBox(workbench), []
+    qtbot.addWidget(box)
+    workbench.failed.connect(said.append)
+    box.take_up(results)
+    ((paths, then),) = waiting
+    (options,) = get_reader(paths[0])(paths[0])
+    workbench.viewer.layers.append(Image(options[0], **options[1]))
+    workbench.bind(workbench.images[0])
+    if has_other:
+        then()
+        workbench.viewer.layers.append(image)
+        workbench.bind(image)
+        brush(workbench, ((0, 3), (0, 6), (0, 6)), 1)
+    _press(workbench, Action.ACCEPT, loop)
+    assert said == [
+        "1.nii.gz is not worked on now: wait until it is open, or choose it under Image."
+    ]
+    workbench.exchange._writer.submit(lambda: None).result()
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(Review.open(results).waiting) == 2
+    workbench.close()
+
+
+@pytest.mark.parametrize("key", [Action.REJECT, Action.ACCEPT, None])
+def test_a_key_that_is_hit_twice_judges_one_case(
+    qtbot, engine, loop, results, monkeypatch, key
+):
+    """The next one is not on the screen yet; None stands for 'Later'."""
+
+    def opened(workbench, paths, then):
+        (options,) = get_reader(paths[0])(paths[0])
+        layer = Image(options[0], **options[1])
+        workbench.viewer.layers.append(layer)
+        workbench.begin_with(layer, then)
+
+    monkeypatch.setattr(review_box, "open_paths", opened)
+    workbench = Workbench(ViewerModel(), engine, loop.deliver)
+    box, said = ReviewBox(workbench), []
+    qtbot.addWidget(box)
+    workbench.failed.connect(said.append)
+    box.take_up(results)
+    loop.run()
+    for _ in range(2):
+        if key is None:
+            box.later.click()
+        else:
+            workbench.viewer.keymap[_bound(workbench, key)](workbench.viewer)
+    loop.run()
+    assert "0.nii.gz" in box.about.text()
+    assert len(said) == 1
+    assert said[0].startswith("0.nii.gz is ")
+    assert len(workbench.images) == 1
+    assert len(Review.open(results).waiting) == (2 if key is None else 1)
+    workbench.close()

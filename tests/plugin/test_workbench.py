@@ -12,15 +12,16 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_dinomed.annotation.labels import State
+from napari_dinomed.annotation.labels import State, legend_of, new_label
 from napari_dinomed.engine.messages import EncodeVolume, SegmentVolume, SliceLabels
-from napari_dinomed.errors import EngineError
+from napari_dinomed.errors import EngineError, ReadError
 from napari_dinomed.io import Pick, read_labels, read_volume
 from napari_dinomed.plugin import exchange
 from napari_dinomed.plugin.files import get_reader
 from napari_dinomed.plugin.layers import (
     LabelColors,
     image_options,
+    labels_options,
     labels_over,
     volume_of,
 )
@@ -28,9 +29,11 @@ from napari_dinomed.plugin.result_box import filters, suffix_of, with_suffix
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.session.activity import View
+from napari_dinomed.session.session import Session
 from napari_dinomed.volume import Volume
 from tests.fakes import FakeEngine
 from tests.io import made
+from tests.plugin.conftest import Loop
 
 INSIDE, OTHER = (8, 24, 30), (3, 10, 40)
 OWN = ["Segmentation", "Scribbles", "Regions", "Prompts"]
@@ -633,6 +636,143 @@ def test_tools_wait_for_their_layers(bench, loop):
     assert bench.viewer.layers.selection.active == bench.sheet.prompts.layer
 
 
+@pytest.mark.parametrize("steps", STEPS)
+def test_an_image_comes_though_the_one_before_is_closed(bench, loop, steps):
+    first, other = bench.image, second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    told = begin(bench, loop, other, steps)
+    bench.viewer.layers.remove(first)
+    loop.run()
+    assert told == [other]
+    assert names(bench) == ["other", *OWN]
+
+
+def test_an_image_comes_though_one_was_closed_just_before(bench, loop):
+    first, other = bench.image, second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    bench.viewer.layers.remove(first)
+    told = begin(bench, loop, other, 0)
+    loop.run()
+    assert told == [other]
+    assert names(bench) == ["other", *OWN]
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_all_who_wait_for_an_image_are_told(bench, loop, steps):
+    other = second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    told = begin(bench, loop, other, steps)
+    bench.begin_with(other, lambda: told.append("again"))
+    loop.run()
+    assert told == [other, "again"]
+
+
+@pytest.mark.parametrize("steps", range(3))
+def test_of_an_image_that_goes_before_it_came_nothing_is_left_to_wait_for(
+    image, engine, loop, steps
+):
+    """The window hears of layers before it goes on with a binding that waits."""
+    slow = Loop()
+    bench = Workbench(ViewerModel(), engine, loop.deliver, slow.deliver)
+    bench.viewer.layers.append(image)
+    loop.run()
+    heard = listen(bench.images_changed)
+    bench.begin_with(image)
+    assert bench.chosen is image
+    for _ in range(steps):
+        slow.waiting.popleft()()
+    heard.clear()
+    bench.viewer.layers.remove(image)
+    loop.run()
+    assert heard
+    assert not bench.is_beginning
+    assert bench.chosen is None
+    slow.run()
+    assert bench.session is None
+    bench.close()
+
+
+@pytest.mark.parametrize("error", [ReadError("it is gone"), RuntimeError("a bug")])
+def test_an_image_that_cannot_be_bound_leaves_room_for_another(
+    bench, click, loop, monkeypatch, error
+):
+    first, other = bench.image, second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    said = listen(bench.failed)
+
+    def fail(session):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "open", fail)
+        told = begin(bench, loop, other, 0)
+        if isinstance(error, ReadError):
+            loop.run()
+            assert said == ["it is gone"]
+        else:
+            with pytest.raises(RuntimeError):
+                loop.run()
+    loop.run()
+    assert told == []
+    assert not bench.is_beginning
+    assert bench.session is None
+    assert names(bench) == ["ball", "other"]
+    bench.begin_with(first)
+    loop.run()
+    assert names(bench) == ["ball", "other", *OWN]
+    click(bench, *INSIDE)
+    assert_shown(bench)
+
+
+def test_labels_that_come_with_their_image_are_gone_on_from(engine, loop, ball_volume):
+    volume, ball = ball_volume
+    legend = legend_of((new_label(1),))
+    labels = replace(volume, array=ball.astype(np.uint8), legend=legend)
+    bench = Workbench(ViewerModel(), engine, loop.deliver)
+    image = Image(volume.array, **image_options(volume, "ball"))
+    bench.viewer.layers.append(image)
+    bench.viewer.layers.append(Labels(labels.array, **labels_options(labels, "labels")))
+    bench.begin_with(image)
+    loop.run()
+    np.testing.assert_array_equal(bench.result(), labels.array)
+    bench.close()
+
+
+def test_an_image_that_lies_elsewhere_is_gone_to(bench, click, loop):
+    volume = volume_of(bench.image)
+    far = Image(volume.array[::-1].copy(), scale=(2, 1, 1), translate=(500, 0, 900))
+    bench.viewer.layers.append(far)
+    loop.run()
+    camera = bench.viewer.scene.camera
+    camera.zoom *= 50
+    bench.begin_with(far)
+    loop.run()
+    zoom = camera.zoom
+    bench.viewer.fit_to_view(layers=(far,))
+    assert camera.zoom == zoom
+    middle = far.extent.world.mean(axis=0)
+    np.testing.assert_allclose(bench.viewer.dims.point, middle, atol=2)
+    np.testing.assert_allclose(camera.center[1:], middle[1:], atol=2)
+
+
+def test_an_image_that_is_in_view_is_seen_where_one_was(bench, loop):
+    other = second_image(bench)
+    bench.viewer.layers.append(other)
+    loop.run()
+    middle = np.array(bench.viewer.dims.point)
+    bench.viewer.dims.set_point(0, bench.image.extent.world[0][0])
+    place, centre = bench.viewer.dims.point, bench.viewer.scene.camera.center
+    assert place[0] != middle[0]
+    bench.begin_with(other)
+    loop.run()
+    assert bench.viewer.dims.point == place
+    assert bench.viewer.scene.camera.center == centre
+
+
 def test_an_image_on_top_goes_below_and_clicks_go_on(bench, click, loop):
     bench.viewer.layers.append(second_image(bench))
     bench.viewer.layers.selection.active = bench.viewer.layers[-1]
@@ -662,10 +802,34 @@ def test_clearing_all_layers_ends(bench, loop, click):
 
 def test_a_layer_of_the_document_comes_back(bench, click, loop):
     click(bench, *INSIDE)
+    bench.erase()
     bench.viewer.layers.remove(bench.sheet.result.layer)
     loop.run()
-    assert sorted(names(bench)) == sorted(["ball", *OWN])
+    # In its place, and with the tool in hand that was.
+    assert names(bench) == ["ball", *OWN]
+    assert bench.viewer.layers.selection.active is bench.sheet.result.layer
+    assert bench.sheet.result.layer.mode == "erase"
     assert_shown(bench)
+
+
+def test_a_layer_that_comes_back_comes_with_no_tool_in_hand(bench, loop):
+    """napari shows a new layer's tools as they are by themselves."""
+    layer, modes = bench.sheet.prompts.layer, []
+    bench.point()
+    bench.viewer.layers.events.inserted.connect(lambda event: modes.append(layer.mode))
+    bench.viewer.layers.remove(layer)
+    loop.run()
+    assert modes == ["pan_zoom"]
+    assert layer.mode == "add"
+
+
+def test_layers_that_somebody_put_in_another_order_stay_there(bench, loop):
+    layers = bench.viewer.layers
+    layers.move(layers.index(bench.sheet.result.layer), len(layers))
+    mine = names(bench)
+    layers.append(Points(np.zeros((1, 3)), name="mine"))
+    loop.run()
+    assert names(bench) == [*mine, "mine"]
 
 
 def test_closing_leaves_the_image_and_no_ears(bench, image, click, loop):
