@@ -238,8 +238,8 @@ def _near(before: Found, new: Found, last: NDArray[np.int64], since: int) -> Fou
 def _joined(before: Found, new: Found, adds: bool) -> Found:
     """An answer with what a new one adds to it, or without what that takes away.
 
-    How far the one before was held, fading with the distance from the click, made no
-    difference on odd patients once the network was taught by sessions that end like this.
+    That what changes faded with the distance from the click made no difference on odd
+    patients.
     """
     old = before.on(new.cells)
     joined = (torch.maximum if adds else torch.minimum)(new.probability, old)
