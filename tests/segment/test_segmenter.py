@@ -173,7 +173,7 @@ def test_each_click_is_paid_for_once(two_balls, monkeypatch):
 
     monkeypatch.setattr(ObjectFinder, "_weigh", counting)
     job, _ = two_balls
-    first, second = Point((8, 21, 17), 1), Point((7, 19, 22), 1)
+    first, second = Point((8, 21, 17), 1), Point((7, 19, 22), 1, include=False)
     for points in ((first,), (first, second), (first,), (first, second)):
         _labels(job, *points)
     assert looks == sorted(looks)

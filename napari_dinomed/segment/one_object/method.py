@@ -198,7 +198,8 @@ class ObjectFinder:
         plane = list(self.field.whole)
         plane[axis] = slice(index, index + 1)
         cells = Cells.finest(tuple(plane), found.cells.spacing)
-        return found.on(cells).squeeze(axis).numpy(force=True)
+        connected = found.without_islands(self.seeds)
+        return connected.on(cells).squeeze(axis).numpy(force=True)
 
     def placed(self, found: Found) -> tuple[Box, Floats]:
         """A box that holds the object, and the probability of its voxels."""

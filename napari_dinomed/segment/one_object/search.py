@@ -49,6 +49,13 @@ class Found:
         box = tuple(slice(int(place), int(place) + 1) for place in voxel)
         return bool(self.on(Cells.finest(box, self.cells.spacing)) > _BELONGS)
 
+    def without_islands(self, seeds: NDArray[np.integer]) -> Found:
+        """The same without cells that belong, but not to what holds seeds (n, 3)."""
+        belongs = (self.probability > _BELONGS).numpy(force=True)
+        islands = belongs & ~connected(belongs, self.cells.holding(seeds))
+        kept = torch.from_numpy(~islands).to(self.probability)
+        return Found(self.cells, self.probability * kept)
+
     def on(self, cells: Cells) -> torch.Tensor:
         """The probability on another grid of cells."""
         values = cells.resampled(self.probability, self.cells)
