@@ -118,13 +118,6 @@ def examples_of(shown: Sequence[Shown], most: int) -> Examples:
     return Examples(torch.cat(tokens), torch.cat(classes), torch.cat(weights))
 
 
-def reading_device(encoder: BackboneEncoder) -> torch.device:
-    """Where readouts learn best from what an encoder says."""
-    # On other GPUs nobody has tried whether the solvers have all that they need.
-    device = encoder.torch_device
-    return device if device.type == "cuda" else torch.device("cpu")
-
-
 def _fitted(
     examples: Examples, readout: Readout, setting: float, device: torch.device
 ) -> Head:

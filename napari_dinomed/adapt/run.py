@@ -22,7 +22,6 @@ from napari_dinomed.adapt.judge import (
     Shown,
     dice_of,
     examples_of,
-    reading_device,
     show,
 )
 from napari_dinomed.adapt.painted import painted
@@ -43,6 +42,7 @@ from napari_dinomed.features.adapter import (
 )
 from napari_dinomed.features.backbone import BackboneEncoder
 from napari_dinomed.features.catalog import FILTERS
+from napari_dinomed.features.device import answering_device
 from napari_dinomed.features.lora import insert, require_blocks
 from napari_dinomed.features.naming import EncoderName
 from napari_dinomed.features.weights import locate_weights
@@ -287,7 +287,9 @@ class _Run:
             self.choices.seed,
         )
         examples = examples_of([one for _, one in teaching], _BEGUN_WITH)
-        probe = LinearProbe(_PENALTY).fit(examples.to(reading_device(self.encoder)))
+        probe = LinearProbe(_PENALTY).fit(
+            examples.to(answering_device(self.encoder.torch_device))
+        )
         head = LinearHead(probe)
         return Pupil(self.encoder, self.adapters, head, course)
 
@@ -296,7 +298,7 @@ class _Run:
         taught = [there for one, there in pairs if one.part != part]
         held = [there for one, there in pairs if one.part == part]
         classes = len(self.material.names)
-        device = reading_device(self.encoder)
+        device = answering_device(self.encoder.torch_device)
         read = [dice_of(taught, held, classes, readout, device) for readout in READOUTS]
         return tuple(dice for label in zip(*read, strict=True) for dice in label)
 

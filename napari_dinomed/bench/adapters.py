@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import statistics
 import time
-import tomllib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
 from napari_dinomed.adapt.painted import Lesson
 from napari_dinomed.adapt.run import Choices, adapt
@@ -26,7 +25,7 @@ from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.batch.lessons import Labelled
 from napari_dinomed.bench.adapting import clicked, halves, lesson_of, painted_of, read_by
-from napari_dinomed.bench.case import load_case
+from napari_dinomed.bench.case import load_case, load_tables
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.errors import ReadError
 from napari_dinomed.features.adapter import Adapter, read_adapter
@@ -198,19 +197,7 @@ def load_sets(path: Path) -> dict[str, AdaptSet]:
     ReadError
         Where it is missing, is not TOML, or a set lacks something.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("set", [])
-        sets = TypeAdapter(list[AdaptSet]).validate_python(tables)
-    except OSError as error:
-        raise ReadError(f"Cannot read the suite {path}: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ReadError(f"Expected TOML in {path.name}: {error}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ReadError(f"Set {place} of {path.name}: {first['msg'].lower()}.") from error
-    if not sets:
-        raise ReadError(f"{path.name} names no set; each is a table [[set]].")
+    sets = load_tables(path, "set", AdaptSet)
     folder = path.resolve().parent
     return {one.name: _placed(one, folder) for one in sets}
 

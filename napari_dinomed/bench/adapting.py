@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_dinomed.adapt.judge import READOUTS, dice_of, reading_device, show
+from napari_dinomed.adapt.judge import READOUTS, dice_of, show
 from napari_dinomed.adapt.painted import MOST, Lesson, slices_of
 from napari_dinomed.adapt.run import Step, adapt
 from napari_dinomed.annotation.labels import Meaning, new_label
@@ -19,6 +19,7 @@ from napari_dinomed.bench.case import Case
 from napari_dinomed.bench.interactive import product, run_case
 from napari_dinomed.bench.labels import labelled_slices
 from napari_dinomed.features.backbone import BackboneEncoder
+from napari_dinomed.features.device import answering_device
 from napari_dinomed.headless import prepare
 from napari_dinomed.volume import Geometry
 
@@ -129,7 +130,7 @@ def read_by(
         ]
         for lessons, most in ((taught, MOST // len(taught)), (measured, _READ))
     )
-    where = reading_device(encoder)
+    where = answering_device(encoder.torch_device)
     found: dict[tuple[str, str], float] = {}
     for readout in READOUTS:
         read = dice_of(own, other, len(names), readout, where)

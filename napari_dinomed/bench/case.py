@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+Table = TypeVar("Table")
 Task = Literal["clicks", "labels", "transfer"]
 # Instead of a label: where labels meet, as membranes do that part neurons.
 BORDERS = "borders"
@@ -142,6 +143,41 @@ def _on_grid_of(
     return grid.from_file_order(on_file)
 
 
+def load_tables(path: Path, name: str, kind: type[Table], needs: str = "") -> list[Table]:
+    """Read the tables ``[[name]]`` of a TOML file, of which there is one at least.
+
+    Parameters
+    ----------
+    path, name
+        The file, and what its tables are called.
+    kind
+        What each of them is.
+    needs
+        Said after what one of them lacks.
+
+    Raises
+    ------
+    ReadError
+        Where it is missing, is not TOML, or a table lacks something.
+    """
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file).get(name, [])
+        found = TypeAdapter(list[kind]).validate_python(tables)  # type: ignore[valid-type]
+    except OSError as error:
+        raise ReadError(f"Cannot read the suite {path}: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ReadError(f"Expected TOML in {path.name}: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        said = f"{name.capitalize()} {place} of {path.name}: {first['msg'].lower()}."
+        raise ReadError(said + needs) from error
+    if not found:
+        raise ReadError(f"{path.name} names no {name}; each is a table [[{name}]].")
+    return found
+
+
 def load_suite(path: Path) -> list[CaseFiles]:
     """Read the cases of a suite: a TOML file with a table ``[[case]]`` for each.
 
@@ -150,23 +186,8 @@ def load_suite(path: Path) -> list[CaseFiles]:
     ReadError
         Where it is missing, is not TOML, or a case lacks something.
     """
-    try:
-        with path.open("rb") as file:
-            tables = tomllib.load(file).get("case", [])
-        cases = TypeAdapter(list[CaseFiles]).validate_python(tables)
-    except OSError as error:
-        raise ReadError(f"Cannot read the suite {path}: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ReadError(f"Expected TOML in {path.name}: {error}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ReadError(
-            f"Case {place} of {path.name}: {first['msg'].lower()}. A case needs name, "
-            "image and labels."
-        ) from error
-    if not cases:
-        raise ReadError(f"{path.name} names no case; each is a table [[case]].")
+    needs = " A case needs name, image and labels."
+    cases = load_tables(path, "case", CaseFiles, needs)
     folder = path.resolve().parent
     return [
         replace(

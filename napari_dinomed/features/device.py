@@ -55,7 +55,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
 
 
 def answering_device(encoding: torch.device) -> torch.device:
-    """Where clicks are answered, from where slices are encoded.
+    """Where clicks are answered and readouts learn, from where slices are encoded.
 
     On CUDA alone beside the CPU: not all that answers need is there on Apple's GPUs and
     Intel's, and nobody has run it.

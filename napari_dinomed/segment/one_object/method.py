@@ -109,8 +109,9 @@ class ObjectField:
         self.whole: Box = tuple(slice(0, length) for length in volume.array.shape)
         self.spacing = volume.geometry.spacing
         geometry = volume.geometry
-        is_patient = geometry.unit == "mm"
-        self.parts = parts_of(geometry.shape, self.spacing, self.options) * is_patient
+        self.parts: tuple[float, ...] = ()
+        if geometry.unit == "mm":
+            self.parts = parts_of(geometry.shape, self.spacing, self.options)
         self._extent = Cells(self.whole, (1, 1, 1), self.spacing).edge
         self.turns = {readout: Turns[Found](_KEPT_ANSWERS) for readout in WITHOUT}
 

@@ -85,10 +85,10 @@ class SearchOptions:
     first_shares
         Parts of a patient that are looked at first, around the marks, as shares of each
         length of the volume: the whole only if the object may go on beyond. On odd
-        patients one click gave .62 instead of .57, since small organs have more cells.
+        patients one click gave .61 instead of .57, since small organs have more cells.
     least_part
         Of such a part at least, in mm³: as much as a trunk's largest organs need around
-        them. A quarter of a trunk's CT had a spleen taken for a lump of it.
+        them. In half of a small CT of the trunk, a spleen was taken for a lump of it.
     first_rooms
         Room around what the look before found, at each closer look at an object that no
         answer told the place of: the first box must hold the object even where the first
