@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
-from napari_dinomed.plugin.planes import Plane, show_plane
+from napari_dinomed.plugin.planes import Plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +41,10 @@ class Keys:
             Action.DONE: lambda: bench.toggle_done(bench.label),
             Action.HIDE: bench.toggle_result,
             Action.OUTLINE: bench.toggle_outline,
-            Action.AXIAL: partial(show_plane, viewer, Plane.AXIAL),
-            Action.CORONAL: partial(show_plane, viewer, Plane.CORONAL),
-            Action.SAGITTAL: partial(show_plane, viewer, Plane.SAGITTAL),
-            Action.SOLID: partial(show_plane, viewer, Plane.SOLID),
+            Action.AXIAL: partial(bench.show_plane, Plane.AXIAL),
+            Action.CORONAL: partial(bench.show_plane, Plane.CORONAL),
+            Action.SAGITTAL: partial(bench.show_plane, Plane.SAGITTAL),
+            Action.SOLID: partial(bench.show_plane, Plane.SOLID),
             Action.FOUR: lambda: bench.asked_for_four.emit(),
             Action.WINDOW: bench.next_window,
             Action.ACCEPT: lambda: bench.judged.emit(True),

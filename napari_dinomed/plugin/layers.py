@@ -24,6 +24,8 @@ from napari_dinomed.volume import (
 from napari_dinomed.volume.volume import guess_modality
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari.layers import Layer
     from numpy.typing import NDArray
 
@@ -95,6 +97,26 @@ def _options(volume: Volume, name: str) -> dict[str, Any]:
         "axis_labels": AXES,
         "metadata": {METADATA_KEY: volume},
     }
+
+
+def share_unit(layer: Layer, beside: Iterable[Layer]) -> None:
+    """Show a volume in the unit of length of the layers beside it.
+
+    napari shows layers of several units together, but a click or a stroke on one of them
+    lands as if all had the same.
+    """
+    if not isinstance(layer.metadata.get(METADATA_KEY), Volume):
+        return
+    for other in beside:
+        own, shared = layer.units[-1], other.units[-1]
+        if own != shared and own.is_compatible_with(shared):
+            factor = float((1 * own).to(shared).magnitude)
+            scale, translate = (
+                np.asarray(place) * factor for place in (layer.scale, layer.translate)
+            )
+            layer.units = (shared,) * layer.ndim
+            layer.scale, layer.translate = scale, translate
+            return
 
 
 def widen_contrast_range(layer: Image, volume: Volume) -> None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
 
 class Plane(StrEnum):
@@ -38,22 +40,27 @@ _ALONG_THE_FIRST = (1.0, 0.0, 0.0)
 _HEAD_UP = (-1.0, 0.0, 0.0)
 
 
-def show_plane(viewer: ViewerModel, plane: Plane) -> None:
-    """Show a plane through the place in view, all of it; or all labels in 3-D."""
+def show_plane(
+    viewer: ViewerModel, plane: Plane, fitted: Sequence[Layer] | None = None
+) -> None:
+    """Show a plane through the place in view, or all labels in 3-D.
+
+    The canvas holds all of the fitted layers; of all there are if None.
+    """
     dims = viewer.dims
     before = dims.ndim - 3
     if before < 0:
         return
     if plane is Plane.SOLID:
         dims.ndisplay = 3
-        viewer.reset_view()
+        viewer.reset_view(layers=fitted)
         axes = [axis - before for axis in dims.displayed]
         looks, up = ([way[axis] for axis in axes] for way in (_FROM_THE_FRONT, _HEAD_UP))
         viewer.scene.camera.set_view_direction(looks, up)
         return
     dims.ndisplay = 2
     dims.order = (*range(before), *(before + axis for axis in _ORDERS[plane]))
-    viewer.reset_view()
+    viewer.reset_view(layers=fitted)
 
 
 def plane_in(viewer: ViewerModel) -> Plane | None:

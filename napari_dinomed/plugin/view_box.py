@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QButtonGroup, QGroupBox, QHBoxLayout
 
 from napari_dinomed.plugin.controls import toggle
 from napari_dinomed.plugin.keymap import KEYMAP, Action
-from napari_dinomed.plugin.planes import Plane, plane_in, show_plane
+from napari_dinomed.plugin.planes import Plane, plane_in
 
 if TYPE_CHECKING:
     from napari_dinomed.plugin.workbench import Workbench
@@ -34,7 +34,7 @@ class ViewBox(QGroupBox):
             plane: toggle(
                 _begun_large(plane),
                 f"{_begun_large(KEYMAP[action].does)} ({KEYMAP[action].shown})",
-                partial(show_plane, workbench.viewer, plane),
+                partial(workbench.show_plane, plane),
             )
             for plane, action in _ACTIONS.items()
         }

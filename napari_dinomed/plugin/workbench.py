@@ -25,11 +25,12 @@ from napari_dinomed.plugin.keys import Keys
 from napari_dinomed.plugin.layers import (
     file_of,
     forget_voxels,
+    share_unit,
     volume_of,
     widen_contrast_range,
 )
 from napari_dinomed.plugin.mouse import Mouse
-from napari_dinomed.plugin.planes import SliceAmongLabels
+from napari_dinomed.plugin.planes import Plane, SliceAmongLabels, show_plane
 from napari_dinomed.plugin.preferences import keeps_beside_image
 from napari_dinomed.plugin.sheet import Sheet
 from napari_dinomed.plugin.surface import Surface
@@ -43,9 +44,10 @@ from napari_dinomed.session.session import Session
 from napari_dinomed.volume import CT_PRESETS, PET_PRESETS, Volume, choose_window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from napari.components import ViewerModel
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Voxel
@@ -145,6 +147,8 @@ class Workbench:
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
         self._window = 0
         self.keys = Keys(self)
+        for place, layer in enumerate(viewer.layers):
+            share_unit(layer, viewer.layers[:place])
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_mode)
@@ -314,8 +318,14 @@ class Workbench:
 
     def fit(self) -> None:
         """Have the canvas hold all of the image; of all layers where there is none."""
-        layers = None if self.sheet is None else (self.sheet.result.layer,)
-        self.viewer.fit_to_view(layers=layers)
+        self.viewer.fit_to_view(layers=self._fitted())
+
+    def show_plane(self, plane: Plane) -> None:
+        """Show a plane of the image, all of it, or all labels in 3-D."""
+        show_plane(self.viewer, plane, self._fitted())
+
+    def _fitted(self) -> Sequence[Layer] | None:
+        return None if self.sheet is None else (self.sheet.result.layer,)
 
     def uncover(self, image: Image) -> None:
         """Show an image that is in the viewer, above all others."""
@@ -414,6 +424,8 @@ class Workbench:
 
     def _on_inserted(self, event: Any) -> None:
         self._image_came |= isinstance(event.value, Image)
+        beside = [layer for layer in self.viewer.layers if layer is not event.value]
+        share_unit(event.value, beside)
         self._on_layers()
 
     def _on_other_voxels(self) -> None:

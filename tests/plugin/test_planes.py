@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.layers import Image
 
 from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.orientation import edge_letters, show_orientation
@@ -58,6 +59,16 @@ def test_a_key_for_each_plane_and_none_left_behind(bench):
         assert plane_in(viewer) is plane
     bench.close()
     assert not viewer.keymap
+
+
+def test_the_canvas_holds_the_image_and_not_what_lies_far_off(bench):
+    viewer = bench.viewer
+    viewer.canvas.size = (600, 600)
+    press(viewer, Action.CORONAL)
+    zoom, center = viewer.scene.camera.zoom, viewer.scene.camera.center
+    viewer.layers.append(Image(np.ones((4, 9, 9)), translate=(0, 9000, 9000)))
+    press(viewer, Action.CORONAL)
+    assert (viewer.scene.camera.zoom, viewer.scene.camera.center) == (zoom, center)
 
 
 def test_a_plane_beside_a_layer_of_more_axes(bench, loop):

@@ -30,7 +30,7 @@ from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.session.activity import View
 from napari_dinomed.session.session import Session
-from napari_dinomed.volume import Volume
+from napari_dinomed.volume import Geometry, Volume
 from tests.fakes import FakeEngine
 from tests.io import made
 from tests.plugin.conftest import Loop
@@ -102,6 +102,21 @@ def test_binding_adds_three_layers_exactly_over_the_image(bench, image):
     assert bench.viewer.layers.extent.units is not None
     assert bench.viewer.layers.selection.active is bench.sheet.prompts.layer
     assert bench.sheet.prompts.layer.mode == "add"
+
+
+def test_volumes_of_two_units_share_the_one_that_clicks_are_in(scanned, loop):
+    array = np.arange(6 * 20 * 24, dtype=np.uint16).reshape(6, 20, 24)
+    geometry = Geometry.from_spacing(array.shape, (50, 4, 4), "nm")
+    layer = Image(array, **image_options(Volume(array, geometry, "EM"), "cells"))
+    scanned.viewer.layers.append(layer)
+    assert layer.units == scanned.image.units == scanned.viewer.layers.extent.units
+    np.testing.assert_allclose(layer.scale, (5e-5, 4e-6, 4e-6))
+    scanned.bind(layer)
+    loop.run()
+    assert scanned.session.volume.geometry == geometry
+    # What napari clicks in is what the layers' own places are in.
+    last = layer.data_to_world((5, 19, 23))
+    np.testing.assert_allclose(scanned.sheet.prompts.layer.data_to_world((5, 19, 23)), last)
 
 
 def test_a_click_paints_and_is_what_is_saved(scanned, click, tmp_path, save):
