@@ -236,7 +236,7 @@ class Segmenter:
             elif view is None or len(self.labels) > 1:
                 yield None
             else:
-                plane = self._plane(_Found(label, finder, step.answer), *view)
+                plane = self._plane(_Found(label, finder, step.answer()), *view)
                 yield PlaneLabels(*view, self._decide(torch.from_numpy(plane[None])))
 
     def _plane(self, one: _Found, axis: int, index: int) -> Floats:

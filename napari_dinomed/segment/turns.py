@@ -33,9 +33,9 @@ class Lessons:
 
 @dataclass(frozen=True, eq=False)
 class Early:
-    """An answer as it is so far, which a closer look will better."""
+    """An answer as it is so far, which a closer look will better; made if it is shown."""
 
-    answer: Any
+    answer: Callable[[], Any]
 
 
 class Turns(Generic[Answer]):

@@ -227,7 +227,7 @@ class AlikeFinder:
         reading = self._reading(before)
         near = self._near_view()
         if near is not None:
-            yield Early(self._after(before, self._fresh(reading, near), near))
+            yield Early(lambda: self._after(before, self._fresh(reading, near), near))
         fresh = self._fresh(reading, _WHOLE)
         yield None
         if self.field.has_membranes and not (self.field.has_sections and reading.is_thin):

@@ -8,6 +8,7 @@ follows the object, not the volume.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,9 +105,9 @@ class Search:
             found = self._look(box, marks, None)
             if not self._reaches_rim(found):
                 break
-            yield Early(found)
+            yield Early(partial(_so_far, found))
         for room in self.options.first_rooms:
-            yield Early(found)
+            yield Early(partial(_so_far, found))
             closer = self._box(found, marks, room)
             if closer == box:
                 break
@@ -152,20 +153,27 @@ class Search:
         found = before
         yield None
         if adds == before.belongs(last):
-            return found
-        for _ in range(self.options.later_looks):
+            return before
+
+        def looked(most: int) -> Found:
             box = self._box(found, marks, self.options.later_room, last)
-            new = self._look(box, marks, before)
+            new = self._look(box, marks, before, most)
             if since is not None:
                 new = _near(before, new, last, since)
-            found = _joined(before, new, adds)
+            return _joined(before, new, adds)
+
+        yield Early(partial(looked, self.options.glance_cells))
+        for _ in range(self.options.later_looks):
+            found = looked(self.options.most_cells)
             if not (adds and self._reaches_rim(found)):
                 break
-            yield Early(found)
+            yield Early(partial(_so_far, found))
         return found
 
-    def _look(self, box: Box, marks: Marks, before: Found | None) -> Found:
-        view = self.see(box, self.options.most_cells)
+    def _look(
+        self, box: Box, marks: Marks, before: Found | None, most: int | None = None
+    ) -> Found:
+        view = self.see(box, most or self.options.most_cells)
         belief = None if before is None else before.on(view.cells)
         seen = cues(view, marks, belief)
         probability = held_by_marks(self.weigh(view.cells, seen), seen)
@@ -208,6 +216,10 @@ class Search:
             if part.stop < whole.stop and bool(last.any()):
                 return True
         return False
+
+
+def _so_far(found: Found) -> Found:
+    return found
 
 
 def parts_of(

@@ -114,7 +114,10 @@ def last_of(steps):
             step = next(steps)
         except StopIteration as stop:
             return stop.value
-        assert step is None or isinstance(step, Early)
+        if isinstance(step, Early):
+            step.answer()
+        else:
+            assert step is None
 
 
 def test_a_click_is_answered_where_its_tokens_are():

@@ -11,6 +11,7 @@ from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
 from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Search, parts_of
+from napari_dinomed.segment.turns import Early
 from tests.conftest import ball
 
 SHAPE, SPACING = (40, 120, 120), (2.0, 1.0, 1.0)
@@ -97,6 +98,24 @@ def test_a_further_click_looks_at_the_box_of_the_object_alone(small):
     _last(oracle.search.later(_marks(CENTRE, last), before, last, adds=True))
     (cells,) = oracle.looked
     assert np.prod(cells.box_shape) < small.size / 8
+
+
+def test_a_glance_comes_first_on_few_cells_and_only_where_it_is_shown(small):
+    before = _last(Oracle(small).search.first(_marks(CENTRE)))
+    last = np.array((20, 60, 70))
+    unseen, seen = Oracle(small), Oracle(small)
+    found = _last(unseen.search.later(_marks(CENTRE, last), before, last, adds=True))
+    steps = seen.search.later(_marks(CENTRE, last), before, last, adds=True)
+    early = next(step for step in steps if isinstance(step, Early))
+    assert not seen.looked
+    glance = early.answer()
+    assert [np.prod(cells.shape) <= 16_000 for cells in seen.looked] == [True]
+    assert _dice(glance, small) > 0.9
+    closer = _last(steps)
+    assert len(unseen.looked) == 1
+    assert len(seen.looked) == 2
+    assert np.prod(seen.looked[1].shape) > 16_000
+    assert torch.equal(closer.probability, found.probability)
 
 
 def test_where_the_object_goes_on_beyond_its_box_that_is_looked_at_too(small):
