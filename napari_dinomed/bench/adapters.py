@@ -416,10 +416,8 @@ def _adapted(setup: Setup, lessons: Sequence[Lesson], task: Task) -> tuple[str, 
             if isinstance(step, Adapter):
                 step.write(out)
     header = read_adapter(out).header
-    gains = header.gains
     said = "better" if header.is_better else "not better"
-    told = f"Its own trial: spread over folds {statistics.stdev(gains):.3f}, {said}."
-    return TRIAL, statistics.fmean(gains), told
+    return TRIAL, header.gain, f"Its own trial: spread {header.spread:.3f}, {said}."
 
 
 def _remarks(case: Case, encoder: str, device: str) -> str:

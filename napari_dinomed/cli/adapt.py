@@ -114,10 +114,9 @@ def print_adapter(header: AdapterHeader) -> None:
         gain = statistics.fmean(trial.gains)
         table.add_row(trial.label, trial.readout, *cells, f"{gain:+.3f}")
     console.print(table)
-    mean, spread = statistics.fmean(header.gains), statistics.stdev(header.gains)
     told = (
-        f"On {header.held_out} that did not teach, by the probe: {mean:+.3f} Dice, spread "
-        f"{spread:.3f}"
+        f"On {header.held_out} that did not teach, by the probe: {header.gain:+.3f} Dice "
+        f"in the median fold, spread {header.spread:.3f}"
     )
     if header.is_better:
         console.print(f"{told}. Better than the frozen encoder by more than the spread.")

@@ -36,7 +36,9 @@ _ODD = 1.5
 # a tenth, one of haematoxylin and a brown dye from them by two.
 _OTHER_STAIN = 0.15
 _COLOURED = {False: "grey images", True: "pictures in colour"}
-# Mean gain in Dice below which all features are not worth computing again.
+# Standard deviation of what is normal, in median deviations.
+_NORMAL = 1.4826
+# Gain in Dice below which all features are not worth computing again.
 _LEAST_GAIN = 0.02
 
 
@@ -154,11 +156,20 @@ class AdapterHeader:
         return tuple(statistics.fmean(column) for column in columns)
 
     @property
+    def gain(self) -> float:
+        """What it adds in the median fold: one alone, where either failed, tells little."""
+        return statistics.median(self.gains)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over folds, by the median one, which no single fold makes."""
+        gain = self.gain
+        return _NORMAL * statistics.median(abs(each - gain) for each in self.gains)
+
+    @property
     def is_better(self) -> bool:
-        """Whether it won by more than the spread over folds, and by enough to matter."""
-        gains = self.gains
-        spread = statistics.stdev(gains)
-        return min(gains) > 0 and statistics.fmean(gains) > max(spread, _LEAST_GAIN)
+        """Whether it won every fold, by more than their spread and enough to matter."""
+        return min(self.gains) > 0 and self.gain > max(self.spread, _LEAST_GAIN)
 
     def encoder_alone(self, path: Path) -> str:
         """The encoder that an adapter named without one belongs to.

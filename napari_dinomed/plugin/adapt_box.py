@@ -142,13 +142,13 @@ def verdict_on(header: AdapterHeader, name: str) -> str:
         for trial in header.trials
         if trial.readout == "probe"
     )
-    gains = header.gains
-    mean, spread = statistics.fmean(gains), statistics.stdev(gains)
     told = (
-        f"{name} is better by {mean:.2f}, more than folds differ ({spread:.2f})."
+        f"{name} is better by {header.gain:.2f} in the median fold, more than folds differ "
+        f"({header.spread:.2f})."
         if header.is_better
-        else f"Not better: {mean:+.2f}, and folds differ by {spread:.2f}. Keep the frozen "
-        "encoder; more labelled slices, far from each other, or another encoder may help."
+        else f"Not better: {header.gain:+.2f}, and folds differ by {header.spread:.2f}. "
+        "Keep the frozen encoder; more labelled slices, far from each other, or another "
+        "encoder may help."
     )
     return (
         f"<table cellspacing=6><tr><td>Dice, {header.held_out} not taught</td>"
