@@ -103,11 +103,11 @@ class BenchWindow:
             self._leaf(organ.shape[0])
         yield act
         with self._act("paint a whole slice as an example") as act:
-            self._fill(self._panel.workbench.scribble, "scribbles")
+            self._fill(self._panel.workbench.hand.scribble, "scribbles")
             self._until_answered()
         yield act
         with self._act("paint a whole slice by hand") as act:
-            self._fill(self._panel.workbench.brush, "result")
+            self._fill(self._panel.workbench.hand.brush, "result")
         yield act
         with self._act("undo and redo") as act:
             for what in (self._panel.workbench.undo, self._panel.workbench.redo) * 3:
@@ -128,7 +128,7 @@ class BenchWindow:
             self._wait(_PAUSE)
 
     def _click_in(self, organ: NDArray[np.bool_], number: int = 0) -> None:
-        self._panel.workbench.point()
+        self._panel.workbench.hand.point()
         inside = np.argwhere(organ)
         share = (number + 0.5) / (_CLICKS + 1)
         voxel = inside[int(share * len(inside))] if number else _middle(inside)

@@ -115,7 +115,7 @@ class Exchange:
     ) -> None:
         document = session.document.continued_from(labels, legend)
         session.change(document, f"continue from {name}", "continue from labels")
-        self._bench.aim(session.document.labels[0].id)
+        self._bench.hand.aim(session.document.labels[0].id)
         count = len(session.document.labels)
         self._bench.said.emit(f"Went on from {name}: {count} labels. Undo takes it back.")
 
@@ -219,7 +219,7 @@ class Exchange:
 
         def begin(session: Session) -> None:
             require_mesh_suffix(path)
-            label, geometry = self._bench.label, session.volume.geometry
+            label, geometry = self._bench.hand.label, session.volume.geometry
             said = f"Saved {path}"
 
             def work(mask: Mask) -> None:
@@ -274,7 +274,7 @@ class Exchange:
         """Number the things of the label in use, once its last click is answered."""
 
         def split(session: Session) -> None:
-            label = session.document.find(self._bench.label)
+            label = session.document.find(self._bench.hand.label)
             work = partial(self._bench.attempt, partial(self._split, session, label))
             session.after_answers(Deferred(f"splitting {label.name}", work, label.id))
 
@@ -307,5 +307,5 @@ class Exchange:
         self._seen_labels.add(layer)
         above = self._bench.viewer.layers.index(self._bench.sheet.result.layer) + 1
         self._bench.viewer.layers.insert(above, layer)
-        self._bench.point()
+        self._bench.hand.point()
         self._bench.said.emit(f"{len(layer.features) - 1:,} things in {layer.name}")

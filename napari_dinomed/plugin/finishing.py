@@ -103,7 +103,7 @@ class Finishing:
         self._future: Future[Draft] | None = None
         self.is_live = False
         bench.document_changed.connect(lambda _: self._on_document())
-        bench.aim_changed.connect(lambda label, _: self._on_aim(label))
+        bench.hand.aim_changed.connect(lambda label, _: self._on_aim(label))
         bench.bound.connect(self.cancel)
 
     @property
@@ -145,7 +145,7 @@ class Finishing:
         """Let what brush and eraser corrected teach, as prompts do: one step."""
 
         def teach(session: Session) -> None:
-            label, document = self._bench.label, session.document
+            label, document = self._bench.hand.label, session.document
             name = f"paint teaches {document.find(label).name}"
             spacing = session.volume.geometry.spacing
             session.change(taught_by_paint(document, label, spacing), name)
@@ -155,7 +155,7 @@ class Finishing:
     # Inside
 
     def _job(self, tool: Tool[Any], values: Mapping[str, Any], is_final: bool) -> Job:
-        session, label = self._bench.require(), self._bench.label
+        session, label = self._bench.require(), self._bench.hand.label
         session.document.require_open(label)
         options = made(tool.options, values, self.scale)
         step = tool.step.format(session.document.find(label).name)

@@ -33,12 +33,12 @@ class Keys:
         self._bench = bench
         viewer = bench.viewer
         self._acts: dict[Action, Act] = {
-            Action.TOGGLE: lambda: bench.aim(include=not bench.include),
+            Action.TOGGLE: lambda: bench.hand.aim(include=not bench.hand.include),
             Action.UNDO: bench.undo,
             Action.REDO: bench.redo,
             Action.SUGGEST: bench.suggest,
             Action.NEW_LABEL: bench.new_label,
-            Action.DONE: lambda: bench.toggle_done(bench.label),
+            Action.DONE: lambda: bench.toggle_done(bench.hand.label),
             Action.HIDE: bench.toggle_result,
             Action.OUTLINE: bench.toggle_outline,
             Action.AXIAL: partial(bench.show_plane, Plane.AXIAL),
@@ -94,4 +94,4 @@ class Keys:
     def _aim_at_number(self, number: int) -> None:
         labels = self._bench.require().document.labels
         if number <= len(labels):
-            self._bench.aim(labels[number - 1].id)
+            self._bench.hand.aim(labels[number - 1].id)

@@ -96,7 +96,7 @@ class LabelsBox(QGroupBox):
         table.customContextMenuRequested.connect(self._show_menu)
         workbench.document_changed.connect(self._show)
         workbench.bound.connect(self._on_bound)
-        workbench.aim_changed.connect(lambda label, _: self._on_aim(label))
+        workbench.hand.aim_changed.connect(lambda label, _: self._on_aim(label))
         workbench.measured.connect(self._on_measured)
 
     # Showing
@@ -119,7 +119,7 @@ class LabelsBox(QGroupBox):
             return
         self.model.show(rows_of(document, session.volume.geometry, self._figures))
         self.table.updateGeometry()
-        self._on_aim(self._workbench.label)
+        self._on_aim(self._workbench.hand.label)
 
     def _on_aim(self, label: int) -> None:
         place = self.model.place_of(label)
@@ -140,13 +140,13 @@ class LabelsBox(QGroupBox):
 
     @property
     def _label(self) -> int:
-        return self._workbench.label
+        return self._workbench.hand.label
 
     def _aim_at(self, index: QModelIndex) -> None:
         if index.isValid():
             number = self.model.rows[index.row()].label.id
-            if number != self._workbench.label:
-                self._workbench.aim(number)
+            if number != self._workbench.hand.label:
+                self._workbench.hand.aim(number)
 
     def _act_on(self, index: QModelIndex) -> None:
         """A click on a cell, or Space: what the cell is for."""

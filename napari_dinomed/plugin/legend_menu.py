@@ -60,7 +60,7 @@ class LegendButton:
             first = next(
                 one for one in session.document.labels if one.name == legend[0].name
             )
-            self._workbench.aim(first.id)
+            self._workbench.hand.aim(first.id)
 
         self._workbench.act(take)
 
@@ -78,7 +78,7 @@ class LegendButton:
     def read(self, path: Path) -> None:
         """Take the labels of a file; errors as `read_legend`."""
         labels = self._workbench.require().document
-        meaning = labels.find(self._workbench.label).meaning
+        meaning = labels.find(self._workbench.hand.label).meaning
         self.take(labels_from(read_legend(path), meaning), path.stem)
 
     def _export(self) -> None:

@@ -58,11 +58,15 @@ class OtherView:
             self.sheet,
             session,
             bench.turns,
-            bench,
+            bench.hand,
             lambda why: bench.failed.emit(why),
         )
         self._mouse = Mouse(
-            self.viewer, self.image, self.sheet.layers, bench.label_at, tells_window=False
+            self.viewer,
+            self.image,
+            self.sheet.layers,
+            bench.label_at,
+            tells_window=False,
         )
         bench.keys.bind(self.sheet, self.image)
         bench.keys.bind_everywhere(self.viewer)
@@ -72,7 +76,7 @@ class OtherView:
         self._link([own, self.image], _LINKED_OF_IMAGE)
         self._link([sheet.result.layer, self.sheet.result.layer], _LINKED_OF_LABELS)
         self._connect()
-        self._arm(bench.label, bench.include)
+        self._arm(bench.hand.label, bench.hand.include)
         self._take_up()
         self._on_view()
 
@@ -82,8 +86,8 @@ class OtherView:
         session.computing.slice_labelled.connect(self._on_slice)
         session.computing.gave_up.connect(self._on_gave_up)
         self._main.drafted.connect(self._on_draft)
-        bench.aim_changed.connect(self._arm)
-        bench.tool_changed.connect(self._take_up)
+        bench.hand.aim_changed.connect(self._arm)
+        bench.hand.tool_changed.connect(self._take_up)
         self.viewer.dims.events.current_step.connect(self._on_view)
         self.viewer.events.status.connect(self._tell)
 
@@ -95,8 +99,8 @@ class OtherView:
             (session.computing.slice_labelled, self._on_slice),
             (session.computing.gave_up, self._on_gave_up),
             (self._main.drafted, self._on_draft),
-            (bench.aim_changed, self._arm),
-            (bench.tool_changed, self._take_up),
+            (bench.hand.aim_changed, self._arm),
+            (bench.hand.tool_changed, self._take_up),
         ):
             signal.disconnect(slot, missing_ok=True)
         self.viewer.dims.events.current_step.disconnect(self._on_view)
@@ -141,7 +145,7 @@ class OtherView:
 
     def _arm(self, label: int, include: bool) -> None:
         if self._session.document.has(label):
-            self.sheet.arm(self._session.document, label, include, self._bench.role)
+            self.sheet.arm(self._session.document, label, include, self._bench.hand.role)
 
     def _take_up(self, *_: Any) -> None:
         """Take up the tool that the workbench's viewer has."""

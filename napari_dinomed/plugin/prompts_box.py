@@ -28,43 +28,43 @@ class PromptsBox(QGroupBox):
     def __init__(self, workbench: Workbench) -> None:
         super().__init__("Tools")
         self._workbench = workbench
-        aim, sides = workbench.aim, KEYMAP[Action.TOGGLE].shown
+        hand, sides = workbench.hand, KEYMAP[Action.TOGGLE].shown
         self.points = toggle(
-            "Click", "Click on the image: the label grows from it", workbench.point
+            "Click", "Click on the image: the label grows from it", hand.point
         )
         self.scribbles = toggle(
-            "Scribble", "Paint examples that the label is learnt from", workbench.scribble
+            "Scribble", "Paint examples that the label is learnt from", hand.scribble
         )
         self.box = toggle(
             "Box",
             "Draw a box: the label is inside, or all or nothing in it is",
-            workbench.box,
+            hand.box,
         )
         self.lasso = toggle(
             "Lasso",
             "Draw round something, as with a box; a click selects for Delete",
-            workbench.lasso,
+            hand.lasso,
         )
         self.brush = toggle(
-            "Brush", "Paint the label itself; answers never change it", workbench.brush
+            "Brush", "Paint the label itself; answers never change it", hand.brush
         )
         self.eraser = toggle(
-            "Eraser", "Rub out what is there; no answer brings it back", workbench.erase
+            "Eraser", "Rub out what is there; no answer brings it back", hand.erase
         )
         self.include = toggle(
             "Include",
             f"What is clicked belongs to the label ({sides} switches)",
-            lambda: aim(include=True),
+            lambda: hand.aim(include=True),
         )
         self.exclude = toggle(
             "Exclude",
             f"What is clicked does not belong to the label ({sides} switches)",
-            lambda: aim(include=False),
+            lambda: hand.aim(include=False),
         )
         self.inside = toggle(
             "Inside",
             "The label is inside of what is drawn: nothing beyond belongs to it",
-            workbench.aim_inside,
+            hand.aim_inside,
         )
         self.through = told(
             QCheckBox("All slices"),
@@ -76,9 +76,9 @@ class PromptsBox(QGroupBox):
             "Teaches",
             "What brush and eraser correct becomes prompts at once, always",
         )
-        self.teaches.setChecked(workbench.paint_teaches)
-        self.teaches.clicked.connect(lambda checked: workbench.teach_always(checked))
-        self.through.clicked.connect(lambda checked: workbench.go_through(checked))
+        self.teaches.setChecked(hand.paint_teaches)
+        self.teaches.clicked.connect(lambda checked: hand.teach_always(checked))
+        self.through.clicked.connect(lambda checked: hand.go_through(checked))
         self.undo = button("Undo", "Take back the last step", workbench.undo)
         self.redo = button("Redo", "Make it again", workbench.redo)
         self._tools = {
@@ -95,9 +95,9 @@ class PromptsBox(QGroupBox):
         ]
         self._lay_out()
         workbench.bound.connect(self._on_bound)
-        workbench.aim_changed.connect(self._on_aim)
+        workbench.hand.aim_changed.connect(self._on_aim)
         workbench.document_changed.connect(self._on_document)
-        workbench.tool_changed.connect(self._on_tool)
+        workbench.hand.tool_changed.connect(self._on_tool)
         self.setEnabled(False)
 
     def _lay_out(self) -> None:
@@ -132,15 +132,15 @@ class PromptsBox(QGroupBox):
 
     def _on_aim(self, label: int, include: bool) -> None:
         del label
-        bench = self._workbench
-        draws, role = bench.draws_regions, bench.role
+        hand = self._workbench.hand
+        draws, role = hand.draws_regions, hand.role
         if draws and role is Role.INSIDE:
             self.inside.setChecked(True)
         else:
             (self.include if include else self.exclude).setChecked(True)
         self.inside.setEnabled(draws)
         self.through.setEnabled(draws)
-        self.through.setChecked(bench.is_through)
+        self.through.setChecked(hand.is_through)
 
     def _on_tool(self, tool: str) -> None:
         group = self._groups[0]

@@ -16,10 +16,10 @@ from psygnal import Signal
 
 from napari_dinomed.annotation.arranging import merged, moved
 from napari_dinomed.annotation.document import Document
-from napari_dinomed.annotation.region import Role
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.encoders import remember, remembered
 from napari_dinomed.plugin.exchange import Exchange
+from napari_dinomed.plugin.hand import Hand
 from napari_dinomed.plugin.hearing import Hearing
 from napari_dinomed.plugin.keys import Keys
 from napari_dinomed.plugin.layers import (
@@ -34,7 +34,6 @@ from napari_dinomed.plugin.planes import Plane, SliceAmongLabels, show_plane
 from napari_dinomed.plugin.preferences import keeps_beside_image
 from napari_dinomed.plugin.sheet import Sheet
 from napari_dinomed.plugin.surface import Surface
-from napari_dinomed.plugin.teaching import paint_teaches, remember_paint_teaches
 from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.session.activity import Activity
@@ -57,18 +56,6 @@ if TYPE_CHECKING:
 
 # Pixels of an outline: one is hard to see on a scan.
 _OUTLINE = 2
-# By the name of a tool: whose layer it works on, and that layer's mode.
-_TOOLS = {
-    "point": ("prompts", "add"),
-    "scribble": ("scribbles", "paint"),
-    "box": ("regions", "add_rectangle"),
-    "lasso": ("regions", "add_polygon_lasso"),
-    "brush": ("result", "paint"),
-    "erase": ("result", "erase"),
-}
-
-
-_REGION_TOOLS = ("box", "lasso")
 # What there is no step after.
 _BOUND = object()
 
@@ -102,8 +89,6 @@ class Workbench:
     document_changed = Signal(Document)
     measured = Signal(object)
     """Figures by label, of the document as it is now."""
-    aim_changed = Signal(int, bool)
-    tool_changed = Signal(str)
     turned = Signal()
     """The viewer shows another plane, or 3-D."""
     asked_for_help = Signal()
@@ -130,11 +115,6 @@ class Workbench:
         self._surface: Surface | None = None
         self.image: Image | None = None
         self.sheet: Sheet | None = None
-        self.label = 1
-        self.include = self.is_inside = True
-        # To include through all slices is seldom meant, to limit nearly always.
-        self._through = {Role.INCLUDE: False, Role.EXCLUDE: True, Role.INSIDE: True}
-        self.paint_teaches = paint_teaches()
         self.turns = Turns(deliver)
         self.exchange = Exchange(self, deliver)
         self._engine = engine
@@ -143,15 +123,14 @@ class Workbench:
         self._beginning: _Beginning | None = None
         self._hearing: Hearing | None = None
         self._is_syncing = self._image_came = self.is_closed = False
-        self._tool = "point"
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
         self._window = 0
+        self.hand = Hand(self)
         self.keys = Keys(self)
         for place, layer in enumerate(viewer.layers):
             share_unit(layer, viewer.layers[:place])
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
-        viewer.layers.selection.events.active.connect(self._on_mode)
         viewer.dims.events.current_step.connect(self._on_view)
         viewer.dims.events.order.connect(self._on_view)
         viewer.dims.events.order.connect(self._on_turned)
@@ -278,7 +257,12 @@ class Workbench:
         sheet = Sheet(self.viewer, image, session.document)
         self.sheet = sheet
         self._hearing = Hearing(
-            self.viewer, sheet, session, self.turns, self, lambda why: self.failed.emit(why)
+            self.viewer,
+            sheet,
+            session,
+            self.turns,
+            self.hand,
+            lambda why: self.failed.emit(why),
         )
         self._listen(session)
         measuring = self._measure(session)
@@ -287,14 +271,12 @@ class Workbench:
         self._mouse = Mouse(self.viewer, image, sheet.layers, self.label_at)
         self._solid = SliceAmongLabels(self.viewer, image)
         for layer in sheet.layers:
-            layer.events.mode.connect(self._on_mode)
+            layer.events.mode.connect(self.hand.tell_tool)
         yield
         yield from sheet.come_up()
         self._bring_into_view(sheet)
         self._on_view()
-        still_open = [one.id for one in session.document.labels if not one.is_done]
-        self.aim((still_open or [session.document.labels[0].id])[-1])
-        self.point()
+        self.hand.begin_with(session.document)
         self.bound.emit()
         self.document_changed.emit(session.document)
         measuring.follow(session.document)
@@ -368,8 +350,6 @@ class Workbench:
             self.images_changed,
             self.document_changed,
             self.measured,
-            self.aim_changed,
-            self.tool_changed,
             self.turned,
             self.asked_for_help,
             self.judged,
@@ -383,11 +363,11 @@ class Workbench:
         layers, dims = self.viewer.layers, self.viewer.dims
         layers.events.inserted.disconnect(self._on_inserted)
         layers.events.removed.disconnect(self._on_layers)
-        layers.selection.events.active.disconnect(self._on_mode)
         dims.events.current_step.disconnect(self._on_view)
         dims.events.order.disconnect(self._on_view)
         dims.events.order.disconnect(self._on_turned)
         dims.events.ndisplay.disconnect(self._on_turned)
+        self.hand.end()
         self.keys.end()
 
     def _let_go(self) -> Sheet | None:
@@ -461,7 +441,7 @@ class Workbench:
         if is_bound and self.session is not None and self.sheet is not None:
             self.session.computing.know(tuple(self._others_at_hand(self.session)))
             if self.sheet.keep_up() or self._image_came:
-                self._take_up(self._tool)
+                self.hand.take_up_again()
         self._image_came = False
         self.images_changed.emit()
         self.exchange.take_dropped()
@@ -489,102 +469,6 @@ class Workbench:
         self._measuring.measured.connect(lambda figures: self.measured.emit(figures))
         return self._measuring
 
-    # What is meant
-
-    def aim(self, label: int | None = None, include: bool | None = None) -> None:
-        """Choose what the next click, stroke or touch of the brush means."""
-        self.label = self.label if label is None else label
-        self.include = self.include if include is None else include
-        if include is not None and self._tool in _REGION_TOOLS:
-            self.is_inside = False
-        self._arm()
-
-    def aim_inside(self) -> None:
-        """Make the next region say what the label is inside of."""
-        self.is_inside = True
-        self._arm()
-
-    def go_through(self, is_through: bool) -> None:
-        """Make such regions as the next one go through all slices, or through one."""
-        self._through[self.role] = is_through
-        self._arm()
-
-    def teach_always(self, always: bool) -> None:
-        """Make what brush and eraser correct prompts at once, from now on; or do not."""
-        self.paint_teaches = always
-        self.attempt(lambda: remember_paint_teaches(always))
-
-    @property
-    def draws_regions(self) -> bool:
-        """Whether a box or a lasso is in hand."""
-        return self._tool in _REGION_TOOLS
-
-    @property
-    def role(self) -> Role:
-        """What the next region says."""
-        if self.is_inside:
-            return Role.INSIDE
-        return Role.INCLUDE if self.include else Role.EXCLUDE
-
-    @property
-    def is_through(self) -> bool:
-        """Whether it goes through all slices."""
-        return self._through[self.role]
-
-    def _arm(self) -> None:
-        if self.session is not None and self.sheet is not None:
-            self.sheet.arm(self.session.document, self.label, self.include, self.role)
-        self.aim_changed.emit(self.label, self.include)
-
-    def point(self) -> None:
-        """Click to place points."""
-        self._take_up("point")
-
-    def scribble(self) -> None:
-        """Draw strokes that teach."""
-        self._take_up("scribble")
-
-    def box(self) -> None:
-        """Draw a box around something."""
-        self._take_up("box")
-
-    def lasso(self) -> None:
-        """Draw round something."""
-        self._take_up("lasso")
-
-    def brush(self) -> None:
-        """Paint the label itself."""
-        self._take_up("brush")
-
-    def erase(self) -> None:
-        """Rub out what is there."""
-        self._take_up("erase")
-
-    def _take_up(self, tool: str) -> None:
-        self._tool = tool
-        if self.sheet is not None:
-            what, mode = _TOOLS[tool]
-            layer = getattr(self.sheet, what).layer
-            # A layer that is about to come is taken up when it is there.
-            if layer in self.viewer.layers:
-                self.viewer.layers.selection.active = layer
-                layer.mode = mode
-                self._on_mode()
-                self._arm()
-
-    def _on_mode(self) -> None:
-        """Say which tool napari is set to; none of ours if it is another one."""
-        if self.sheet is None:
-            return
-        active = self.viewer.layers.selection.active
-        for tool, (what, mode) in _TOOLS.items():
-            layer = getattr(self.sheet, what).layer
-            # A viewer handed to plugins wraps what it gives: equal, not the same.
-            if active == layer and str(layer.mode) == mode:
-                self.tool_changed.emit(tool)
-                return
-        self.tool_changed.emit("")
-
     # What the user does
 
     def undo(self) -> None:
@@ -603,7 +487,7 @@ class Workbench:
             if self.sheet is not None:
                 self.sheet.point_at(voxel)
 
-        self.act(lambda session: session.suggest(self.label, go))
+        self.act(lambda session: session.suggest(self.hand.label, go))
 
     def go_to(self, voxel: Voxel) -> None:
         """Show the planes through a voxel, it in their middle."""
@@ -622,12 +506,12 @@ class Workbench:
         """Add a label and aim at it."""
 
         def add(session: Session) -> None:
-            meaning = session.document.find(self.label).meaning
+            meaning = session.document.find(self.hand.label).meaning
             document = session.document.with_new_label(meaning)
             session.change(document, "new label")
             # What a region says of its label stays chosen.
-            self.include = True
-            self.aim(document.next_id - 1)
+            self.hand.include = True
+            self.hand.aim(document.next_id - 1)
 
         self.act(add)
 
@@ -661,7 +545,7 @@ class Workbench:
             session.change(
                 merged(document, label, into), f"merge {names[0]} into {names[1]}"
             )
-            self.aim(into)
+            self.hand.aim(into)
 
         self.act(merge)
 
@@ -685,7 +569,7 @@ class Workbench:
 
     def choose(self, name: str, **choices: Any) -> None:
         """Change how prompts are read, for the label in work and answers to come."""
-        self.act(lambda session: session.choose(self.label, name, **choices))
+        self.act(lambda session: session.choose(self.hand.label, name, **choices))
 
     def display(self, window: str) -> None:
         """Show the image in a window by name, its own if empty; labels stay."""
@@ -706,7 +590,7 @@ class Workbench:
         """Change what describes the volume, and what the next of its kind begins with."""
 
         def choose(session: Session) -> None:
-            session.choose(self.label, "encoder", encoder=name)
+            session.choose(self.hand.label, "encoder", encoder=name)
             remember(session.volume.modality, name)
 
         self.act(choose)
@@ -720,7 +604,7 @@ class Workbench:
             Where one is not a grey volume on that grid.
         """
         others = tuple(volume_of(image) for image in images)
-        self.require().see_with(self.label, others)
+        self.require().see_with(self.hand.label, others)
 
     def take_over(self) -> None:
         """Go on here with what another window had."""
@@ -759,7 +643,7 @@ class Workbench:
             return
         self.sheet.point_at(None)
         self.sheet.show(before, after)
-        self._aim_at_something()
+        self.hand.keep_to(self.session.document)
         self.document_changed.emit(after)
         if self._measuring is not None and before.masks != after.masks:
             self._measuring.follow(after)
@@ -773,11 +657,6 @@ class Workbench:
     def _show_settled(self) -> None:
         if self.session is not None and self.sheet is not None:
             self.sheet.show_settled(self.session.document)
-
-    def _aim_at_something(self) -> None:
-        """The label that was aimed at may be gone, or have another colour."""
-        document = self.require().document
-        self.aim(self.label if document.has(self.label) else document.labels[-1].id)
 
     def label_at(self, place: Any, **about: Any) -> str:
         """Name of the label at a place in the world; empty where there is none."""

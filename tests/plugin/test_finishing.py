@@ -119,13 +119,13 @@ def test_locked_and_other_labels_keep_their_voxels(bench, finishing, settle, cli
     click(bench, INSIDE[0], INSIDE[1], INSIDE[2] + 5)
     other = document(bench).mask(2)
     bench.toggle_done(2)
-    bench.aim(1)
+    bench.hand.aim(1)
     finishing.apply(GROW, {"distance": 9})
     settle()
     assert document(bench).mask(1).count > cube.count
     assert document(bench).mask(2) == other
     failed = listen(bench.failed)
-    bench.aim(2)
+    bench.hand.aim(2)
     finishing.apply(GROW, {"distance": 9})
     settle()
     assert "done and locked" in failed[0]
@@ -150,14 +150,14 @@ def test_a_draft_ends_with_the_next_step_or_another_label(
 ):
     ended = listen(finishing.ended)
     bench.new_label()
-    bench.aim(1)
+    bench.hand.aim(1)
     for act in (
         lambda: click(bench, 2, 4, 4),
         lambda: brush(bench, ((8, 9), (22, 26), (28, 31)), 0),
         bench.undo,
-        lambda: bench.aim(2),
+        lambda: bench.hand.aim(2),
     ):
-        bench.aim(1)
+        bench.hand.aim(1)
         finishing.draft(GROW, {"distance": 3})
         settle()
         ended.clear()
@@ -237,8 +237,8 @@ def test_paint_teaches_in_one_step(bench, finishing, brush, settle, cube):
 
 
 def test_paint_teaches_always_where_it_is_chosen(bench, brush, settle, cube):
-    assert not bench.paint_teaches
-    bench.teach_always(True)
+    assert not bench.hand.paint_teaches
+    bench.hand.teach_always(True)
     assert load_settings().paint_teaches
     brush(bench, ((8, 9), (30, 37), (28, 35)), 1)
     settle()

@@ -126,7 +126,7 @@ def test_from_an_empty_window_on_a_small_screen(window, qtbot, monkeypatch, tmp_
     QTest.keyClick(native, Qt.Key.Key_F1)
     # Keys that the table has no use for are the canvas'.
     QTest.keyClick(panel.labels_box.table, Qt.Key.Key_T)
-    assert not panel.workbench.include
+    assert not panel.workbench.hand.include
     page = main.findChild(QTextBrowser).toPlainText()
     for key in KEYMAP.values():
         assert key.does in page

@@ -77,7 +77,7 @@ def test_undo_takes_it_back_in_all(four, bench, loop):
 
 
 def test_a_brush_in_another_plane_paints_the_document(four, bench, loop):
-    bench.brush()
+    bench.hand.brush()
     layer = four.planes[1].sheet.result.layer
     assert str(layer.mode) == "paint"
     layer.paint((5, 20, 9), 1)
@@ -88,7 +88,7 @@ def test_a_brush_in_another_plane_paints_the_document(four, bench, loop):
 
 def test_what_is_aimed_at_is_so_in_all(four, bench, loop):
     bench.new_label()
-    bench.aim(include=False)
+    bench.hand.aim(include=False)
     click(four.planes[0], (5, 20, 9))
     loop.run()
     assert bench.session.document.prompts.points[-1] == Point((5, 20, 9), 2, False)
@@ -148,7 +148,7 @@ def test_surfaces_that_did_not_change_are_not_made_again(bench, loop, monkeypatc
     surfacing.follow(first)
     loop.wait(lambda: len(made) == 1)
     surfacing.follow(first.with_new_label())
-    bench.aim(1)
+    bench.hand.aim(1)
     second = first.with_new_label().with_edit(first.mask(1), 2)
     surfacing.follow(second)
     loop.wait(lambda: len(made) == 2)

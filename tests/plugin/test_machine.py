@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -103,7 +104,7 @@ class Window(RuleBasedStateMachine):
     @precondition(lambda self: self.is_bound)
     @rule(voxel=voxels, include=st.booleans())
     def click(self, voxel, include):
-        self.bench.aim(include=include)
+        self.bench.hand.aim(include=include)
         self.bench.sheet.prompts.layer.add(np.array([voxel], dtype=float))
         self.act()
 
@@ -147,14 +148,17 @@ class Window(RuleBasedStateMachine):
     @precondition(lambda self: self.is_bound)
     @rule(what=st.sampled_from(["undo", "redo", "new_label"]))
     def step(self, what):
-        getattr(self.bench, what)()
+        attrgetter(what)(self.bench)()
         self.act()
 
     @precondition(lambda self: self.is_bound)
-    @rule(number=places, what=st.sampled_from(["remove_label", "toggle_done", "aim"]))
+    @rule(
+        number=places,
+        what=st.sampled_from(["remove_label", "toggle_done", "hand.aim"]),
+    )
     def on_label(self, number, what):
         labels = self.document.labels
-        getattr(self.bench, what)(labels[number % len(labels)].id)
+        attrgetter(what)(self.bench)(labels[number % len(labels)].id)
         self.act()
 
     @precondition(lambda self: self.is_bound)
@@ -261,7 +265,7 @@ class Window(RuleBasedStateMachine):
         np.testing.assert_array_equal(sheet.scribbles.layer.data > 0, painted)
         numbers = set(np.unique(sheet.result.layer.data)) - {0}
         assert numbers <= {label.id for label in document.labels}
-        assert document.has(self.bench.label)
+        assert document.has(self.bench.hand.label)
         document.require_fits(SHAPE)
 
     @invariant()

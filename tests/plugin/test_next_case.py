@@ -125,7 +125,7 @@ def test_a_legend_goes_out_and_comes_in_again(bench, loop, tmp_path, qtbot):
     qtbot.addWidget(legend.button)
     legend.take(preset("Abdomen"), "Abdomen")
     loop.run()
-    assert bench.session.document.find(bench.label).name == "spleen"
+    assert bench.session.document.find(bench.hand.label).name == "spleen"
     legend.write(tmp_path / "abdomen.csv")
     bench.undo()
     assert len(bench.session.document.labels) == 1

@@ -168,7 +168,7 @@ def test_ctrl_and_the_right_button_change_the_window(bench, image):
     event.pos = (10, 160)
     next(moving)
     assert tuple(image.contrast_limits) == pytest.approx((-50, 50))
-    bench.brush()
+    bench.hand.brush()
     assert list(drag(bench.viewer, event)) == []
     overlay = bench.viewer.canvas.overlays["dinomed_window"]
     assert overlay.text == "W 100  L 0"

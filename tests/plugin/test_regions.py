@@ -24,7 +24,7 @@ def draw(bench, loop: Loop):
         regions.layer.add(corners, shape_type="polygon")
         loop.run()
 
-    bench.box()
+    bench.hand.box()
     bench.viewer.dims.set_current_step(0, 8)
     return add
 
@@ -52,20 +52,20 @@ def test_a_box_alone_says_where_one_object_is(bench, draw, engine):
 
 
 def test_what_it_says_and_how_far_it_goes(bench, draw):
-    bench.aim(include=True)
+    bench.hand.aim(include=True)
     draw()
-    bench.aim(include=False)
+    bench.hand.aim(include=False)
     draw(((1, 1), (1, 8), (8, 8)))
-    bench.go_through(False)
+    bench.hand.go_through(False)
     draw(((1, 41), (1, 48), (8, 48)))
     said = [(one.role, one.span) for one in regions_of(bench)]
     assert said == [(Role.INCLUDE, (8, 9)), (Role.EXCLUDE, (0, 16)), (Role.EXCLUDE, (8, 9))]
     assert bench.session.history.undoes == "2nd excluding region on Label 1"
-    bench.aim_inside()
-    assert bench.is_through
-    bench.point()
-    bench.aim(include=True)
-    assert bench.role is Role.INSIDE
+    bench.hand.aim_inside()
+    assert bench.hand.is_through
+    bench.hand.point()
+    bench.hand.aim(include=True)
+    assert bench.hand.role is Role.INSIDE
 
 
 @pytest.mark.parametrize("plane", [Plane.AXIAL, Plane.CORONAL, Plane.SAGITTAL])
@@ -158,10 +158,10 @@ def test_an_outline_reaches_no_farther_than_the_volume(bench, draw):
 
 
 def test_a_new_label_leaves_what_the_next_region_says(bench):
-    bench.box()
-    assert bench.role is Role.INSIDE
+    bench.hand.box()
+    assert bench.hand.role is Role.INSIDE
     bench.new_label()
-    assert bench.role is Role.INSIDE
-    bench.aim(include=False)
+    assert bench.hand.role is Role.INSIDE
+    bench.hand.aim(include=False)
     bench.new_label()
-    assert bench.role is Role.INCLUDE
+    assert bench.hand.role is Role.INCLUDE

@@ -255,7 +255,7 @@ def test_the_panel_shows_and_changes_labels(open_panel, qtbot, ball_volume, monk
     qtbot.waitUntil(lambda: document().find(2).name == "tumour")
     monkeypatch.setattr(QColorDialog, "getColor", lambda *_: QColor(255, 0, 0))
     press_cell(panel, 0, Column.COLOR)
-    assert panel.workbench.label == 1
+    assert panel.workbench.hand.label == 1
     assert document().find(1).color == (1.0, 0.0, 0.0)
     press_cell(panel, 0, Column.STATE)
     assert document().find(1).is_done

@@ -173,7 +173,7 @@ def test_an_erasure_outlives_clicks_on_another_label(bench, click, brush):
 def test_the_brush_follows_the_label_that_is_aimed_at(bench, loop):
     bench.new_label()
     layer = bench.sheet.result.layer
-    bench.brush()
+    bench.hand.brush()
     assert layer.selected_label == 2
     assert bench.viewer.layers.selection.active is layer
     layer.brush_size = 3
@@ -182,14 +182,14 @@ def test_the_brush_follows_the_label_that_is_aimed_at(bench, loop):
     assert document(bench).mask(2).count > 0
     layer.selected_label = 1
     loop.run()
-    assert bench.label == 1
+    assert bench.hand.label == 1
 
 
 def test_paint_of_a_number_without_a_label_begins_one(bench, brush):
     brush(bench, ((2, 3), (4, 8), (4, 8)), 77)
     assert [label.id for label in document(bench).labels] == [1, 2]
     assert document(bench).mask(2).count == 16
-    assert bench.label == 2
+    assert bench.hand.label == 2
     assert_shown(bench)
 
 
@@ -301,13 +301,13 @@ def test_other_voxels_in_the_image_are_another_volume(bench, click, loop):
 
 
 def test_a_layer_of_the_users_own_is_not_taken_from_them(bench, loop):
-    bench.brush()
+    bench.hand.brush()
     mine = Points(ndim=3)
     bench.viewer.layers.append(mine)
     bench.viewer.layers.selection.active = mine
     loop.run()
     assert bench.viewer.layers.selection.active is mine
-    bench.brush()
+    bench.hand.brush()
     bench.viewer.layers.append(second_image(bench))
     bench.viewer.layers.selection.active = bench.viewer.layers[-1]
     loop.run()
@@ -393,7 +393,7 @@ def test_a_removed_label_leaves_nothing_and_its_number_is_not_given_again(bench,
     bench.remove_label(1)
     assert not (shown(bench) == 1).any()
     bench.new_label()
-    assert bench.label == 3
+    assert bench.hand.label == 3
     assert [label.id for label in document(bench).labels] == [2, 3]
     assert_shown(bench)
     bench.undo()
@@ -435,10 +435,10 @@ def test_the_slice_in_view_is_shown_before_the_volume_and_put_right_after(
 
 def test_scribbles_say_what_belongs_and_what_does_not(bench, loop):
     layer = bench.sheet.scribbles.layer
-    bench.scribble()
+    bench.hand.scribble()
     layer.data_setitem((np.array([4, 4]), np.array([5, 6]), np.array([7, 7])), 1)
     loop.run()
-    bench.aim(include=False)
+    bench.hand.aim(include=False)
     assert layer.selected_label == BACKGROUND
     layer.data_setitem((np.array([9]), np.array([5]), np.array([7])), BACKGROUND)
     loop.run()
@@ -496,16 +496,16 @@ def test_numbers_aim_at_labels(bench):
 
     bench.new_label()
     press(bench.sheet.prompts.layer, "1")
-    assert bench.label == 1
+    assert bench.hand.label == 1
     for layer in bench.sheet.layers:
         press(layer, "N")
         press(layer, "T")
     last = 2 + len(bench.sheet.layers)
-    assert bench.label == last
+    assert bench.hand.label == last
     press(bench.sheet.result.layer, "Ctrl+Z")
-    assert bench.label == last - 1
+    assert bench.hand.label == last - 1
     press(bench.image, "Ctrl+Z")
-    assert bench.label == last - 2
+    assert bench.hand.label == last - 2
     assert "Ctrl+Z" not in [str(keys) for keys in bench.viewer.keymap]
 
 
@@ -645,7 +645,12 @@ def test_tools_wait_for_their_layers(bench, loop):
     bench.viewer.layers.append(other)
     loop.run()
     begin(bench, loop, other, 4)
-    for take_up in (bench.brush, bench.scribble, bench.lasso, bench.point):
+    for take_up in (
+        bench.hand.brush,
+        bench.hand.scribble,
+        bench.hand.lasso,
+        bench.hand.point,
+    ):
         take_up()
     loop.run()
     assert bench.viewer.layers.selection.active == bench.sheet.prompts.layer
@@ -817,7 +822,7 @@ def test_clearing_all_layers_ends(bench, loop, click):
 
 def test_a_layer_of_the_document_comes_back(bench, click, loop):
     click(bench, *INSIDE)
-    bench.erase()
+    bench.hand.erase()
     bench.viewer.layers.remove(bench.sheet.result.layer)
     loop.run()
     # In its place, and with the tool in hand that was.
@@ -830,7 +835,7 @@ def test_a_layer_of_the_document_comes_back(bench, click, loop):
 def test_a_layer_that_comes_back_comes_with_no_tool_in_hand(bench, loop):
     """napari shows a new layer's tools as they are by themselves."""
     layer, modes = bench.sheet.prompts.layer, []
-    bench.point()
+    bench.hand.point()
     bench.viewer.layers.events.inserted.connect(lambda event: modes.append(layer.mode))
     bench.viewer.layers.remove(layer)
     loop.run()
@@ -1034,12 +1039,12 @@ def test_labels_go_into_the_images_own_store(open_on, click, loop, tmp_path, sav
 
 
 def test_the_tools_follow_what_napari_is_set_to(bench):
-    told = listen(bench.tool_changed)
-    bench.brush()
+    told = listen(bench.hand.tool_changed)
+    bench.hand.brush()
     bench.sheet.result.layer.mode = "fill"
     bench.sheet.result.layer.mode = "erase"
     bench.viewer.layers.selection.active = bench.image
-    bench.point()
+    bench.hand.point()
     assert told[-1] == "point"
     assert [told[n] for n in range(len(told)) if n == 0 or told[n] != told[n - 1]] == [
         "",
@@ -1133,7 +1138,7 @@ def test_a_right_click_or_one_with_shift_excludes(
     click(bench, 8, 24, 30)
     (point,) = bench.session.document.prompts.points
     assert point.include is includes
-    assert bench.include
+    assert bench.hand.include
 
 
 def test_colours_are_those_that_napari_would_show():
