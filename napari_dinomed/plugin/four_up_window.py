@@ -135,7 +135,7 @@ class FourUpWindow:
             show_plane(viewer, Plane.SOLID)
         elif viewer is self._bench.viewer:
             # Only there are images that are not worked on.
-            self._bench.fit()
+            self._bench.viewport.fit()
         else:
             viewer.fit_to_view()
 

@@ -180,7 +180,7 @@ class ImageBox(QGroupBox):
         if image is not None:
             self._workbench.attempt(lambda: self._workbench.begin_with(image))
             if image == self._workbench.chosen:
-                self._workbench.uncover(image)
+                self._workbench.viewport.uncover(image)
         self._list_images()
 
     # Encoder

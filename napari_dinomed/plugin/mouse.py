@@ -140,21 +140,22 @@ class Mouse:
             across, down = (np.asarray(event.pos) - begun) / _DRAG
             width = max(1.0 + across, 0.01) * (high - low)
             level = (low + high) / 2 - down * (high - low)
-            self.show((level - width / 2, level + width / 2))
+            show_window(self._image, (level - width / 2, level + width / 2))
             event.handled = True
             yield
-
-    def show(self, limits: tuple[float, float]) -> None:
-        """Show the image in a window, also outside of the sliders' range."""
-        low, high = self._image.contrast_limits_range
-        self._image.contrast_limits_range = (min(limits[0], low), max(limits[1], high))
-        self._image.contrast_limits = limits
 
     def _show_window(self) -> None:
         low, high = self._image.contrast_limits
         overlay = self._viewer.canvas.overlays[_OVERLAY]
         overlay.text = f"W {high - low:.4g}  L {(low + high) / 2:.4g}"
         overlay.visible = True
+
+
+def show_window(image: Image, limits: tuple[float, float]) -> None:
+    """Show an image in a window of grey values, also outside of the sliders' range."""
+    low, high = image.contrast_limits_range
+    image.contrast_limits_range = (min(limits[0], low), max(limits[1], high))
+    image.contrast_limits = limits
 
 
 # napari's number of the right button.

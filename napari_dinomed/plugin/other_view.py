@@ -65,7 +65,7 @@ class OtherView:
             self.viewer,
             self.image,
             self.sheet.layers,
-            bench.label_at,
+            bench.viewport.label_at,
             tells_window=False,
         )
         bench.keys.bind(self.sheet, self.image)

@@ -64,7 +64,7 @@ class SightBox(QGroupBox):
         for box in self.others:
             box.activated.connect(lambda _: self._choose_others())
         self.display.activated.connect(
-            lambda _: workbench.display(self.display.currentData())
+            lambda _: workbench.viewport.display(self.display.currentData())
         )
         self.windows.activated.connect(
             lambda _: workbench.choose(

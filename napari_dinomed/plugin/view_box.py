@@ -34,7 +34,7 @@ class ViewBox(QGroupBox):
             plane: toggle(
                 _begun_large(plane),
                 f"{_begun_large(KEYMAP[action].does)} ({KEYMAP[action].shown})",
-                partial(workbench.show_plane, plane),
+                partial(workbench.viewport.show_plane, plane),
             )
             for plane, action in _ACTIONS.items()
         }

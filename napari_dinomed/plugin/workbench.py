@@ -30,32 +30,30 @@ from napari_dinomed.plugin.layers import (
     widen_contrast_range,
 )
 from napari_dinomed.plugin.mouse import Mouse
-from napari_dinomed.plugin.planes import Plane, SliceAmongLabels, show_plane
+from napari_dinomed.plugin.planes import SliceAmongLabels
 from napari_dinomed.plugin.preferences import keeps_beside_image
 from napari_dinomed.plugin.sheet import Sheet
 from napari_dinomed.plugin.surface import Surface
 from napari_dinomed.plugin.turns import Turns
+from napari_dinomed.plugin.viewport import Viewport
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.session.activity import Activity
 from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.figures import Measuring
 from napari_dinomed.session.session import Session
-from napari_dinomed.volume import CT_PRESETS, PET_PRESETS, Volume, choose_window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from napari.components import ViewerModel
-    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.volume import Volume
 
 
-# Pixels of an outline: one is hard to see on a scan.
-_OUTLINE = 2
 # What there is no step after.
 _BOUND = object()
 
@@ -124,8 +122,8 @@ class Workbench:
         self._hearing: Hearing | None = None
         self._is_syncing = self._image_came = self.is_closed = False
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
-        self._window = 0
         self.hand = Hand(self)
+        self.viewport = Viewport(self)
         self.keys = Keys(self)
         for place, layer in enumerate(viewer.layers):
             share_unit(layer, viewer.layers[:place])
@@ -267,14 +265,14 @@ class Workbench:
         self._listen(session)
         measuring = self._measure(session)
         self.keys.bind(sheet, image)
-        self._surface = Surface(self.viewer, sheet.result.layer, self.go_to)
-        self._mouse = Mouse(self.viewer, image, sheet.layers, self.label_at)
+        self._surface = Surface(self.viewer, sheet.result.layer, self.viewport.go_to)
+        self._mouse = Mouse(self.viewer, image, sheet.layers, self.viewport.label_at)
         self._solid = SliceAmongLabels(self.viewer, image)
         for layer in sheet.layers:
             layer.events.mode.connect(self.hand.tell_tool)
         yield
         yield from sheet.come_up()
-        self._bring_into_view(sheet)
+        self.viewport.bring_into_view(sheet.result.layer)
         self._on_view()
         self.hand.begin_with(session.document)
         self.bound.emit()
@@ -283,39 +281,6 @@ class Workbench:
         self.acted.emit(session.computing.activity)
         # Layers that came meanwhile are looked at now.
         self._on_layers()
-
-    def _bring_into_view(self, sheet: Sheet) -> None:
-        """Show the image, whole and at its middle, where the place in view is not in it."""
-        viewer, layer = self.viewer, sheet.result.layer
-        dims = viewer.dims
-        place = np.array(dims.point)
-        if dims.ndisplay == 2:
-            # Along the plane, what is seen is around the camera's centre.
-            place[list(dims.displayed)] = viewer.scene.camera.center[-2:]
-        low, high = layer.extent.world
-        axes = range(dims.ndim - len(low), dims.ndim)
-        if ((place[axes] < low) | (place[axes] > high)).any():
-            dims.set_point(axes, (low + high) / 2)
-            self.fit()
-
-    def fit(self) -> None:
-        """Have the canvas hold all of the image; of all layers where there is none."""
-        self.viewer.fit_to_view(layers=self._fitted())
-
-    def show_plane(self, plane: Plane) -> None:
-        """Show a plane of the image, all of it, or all labels in 3-D."""
-        show_plane(self.viewer, plane, self._fitted())
-
-    def _fitted(self) -> Sequence[Layer] | None:
-        return None if self.sheet is None else (self.sheet.result.layer,)
-
-    def uncover(self, image: Image) -> None:
-        """Show an image that is in the viewer, above all others."""
-        image.visible = True
-        layers = self.viewer.layers
-        above = max(layers.index(each) for each in self.images)
-        if layers[above] != image:
-            layers.move(layers.index(image), above + 1)
 
     def unbind(self) -> None:
         """Leave the image: its layers go, its document is kept."""
@@ -483,24 +448,11 @@ class Workbench:
         """Go to where a click on the label in use would tell most, and mark it."""
 
         def go(voxel: Voxel) -> None:
-            self.go_to(voxel)
+            self.viewport.go_to(voxel)
             if self.sheet is not None:
                 self.sheet.point_at(voxel)
 
         self.act(lambda session: session.suggest(self.hand.label, go))
-
-    def go_to(self, voxel: Voxel) -> None:
-        """Show the planes through a voxel, it in their middle."""
-        if self.sheet is None:
-            return
-        viewer, layer = self.viewer, self.sheet.result.layer
-        place = np.asarray(layer.data_to_world(voxel))
-        before = viewer.dims.ndim - 3
-        for axis, at in enumerate(place):
-            viewer.dims.set_point(before + axis, at)
-        if viewer.dims.ndisplay == 2:
-            row, column = (place[axis - before] for axis in viewer.dims.displayed)
-            viewer.scene.camera.center = (0.0, row, column)
 
     def new_label(self) -> None:
         """Add a label and aim at it."""
@@ -571,21 +523,6 @@ class Workbench:
         """Change how prompts are read, for the label in work and answers to come."""
         self.act(lambda session: session.choose(self.hand.label, name, **choices))
 
-    def display(self, window: str) -> None:
-        """Show the image in a window by name, its own if empty; labels stay."""
-        if self.session is not None and self._mouse is not None:
-            chosen = choose_window(self.session.volume, window or None)
-            self._mouse.show((chosen.low, chosen.high))
-
-    def next_window(self) -> None:
-        """Show the image in the next of the windows by name."""
-        if self.session is not None:
-            known = {"CT": CT_PRESETS, "PET": PET_PRESETS}
-            presets = known.get(self.session.volume.modality, {})
-            names = ("", "auto", *presets)
-            self._window = (self._window + 1) % len(names)
-            self.display(names[self._window])
-
     def choose_encoder(self, name: str) -> None:
         """Change what describes the volume, and what the next of its kind begins with."""
 
@@ -624,18 +561,6 @@ class Workbench:
                 self._prints[image] = ""
         return self._prints[image]
 
-    def toggle_result(self) -> None:
-        """Show or hide the segmentation."""
-        if self.sheet is not None:
-            layer = self.sheet.result.layer
-            layer.visible = not layer.visible
-
-    def toggle_outline(self) -> None:
-        """Show the segmentation as outlines, or filled again."""
-        if self.sheet is not None:
-            layer = self.sheet.result.layer
-            layer.contour = 0 if layer.contour else _OUTLINE
-
     # Inside
 
     def _show(self, before: Document, after: Document) -> None:
@@ -657,16 +582,6 @@ class Workbench:
     def _show_settled(self) -> None:
         if self.session is not None and self.sheet is not None:
             self.sheet.show_settled(self.session.document)
-
-    def label_at(self, place: Any, **about: Any) -> str:
-        """Name of the label at a place in the world; empty where there is none."""
-        session, sheet = self.session, self.sheet
-        if session is None or sheet is None:
-            return ""
-        value = sheet.result.layer.get_value(place, **about)
-        number = 0 if value is None else int(value)
-        document = session.document
-        return document.find(number).name if document.has(number) else ""
 
     def _on_turned(self) -> None:
         self.turned.emit()

@@ -106,13 +106,13 @@ def test_a_draft_is_seen_in_all_and_taken_back(four, bench, loop):
 
 def test_windows_and_opacity_go_together(four, bench):
     four.planes[0].image.contrast_limits = (7, 50)
-    bench.toggle_outline()
+    bench.viewport.toggle_outline()
     bench.viewer.theme = "light"
     assert {viewer.theme for viewer in four.viewers} == {"light"}
     assert tuple(bench.image.contrast_limits) == (7, 50)
     assert tuple(four.planes[1].image.contrast_limits) == (7, 50)
     assert four.planes[1].sheet.result.layer.contour == 2
-    bench.toggle_outline()
+    bench.viewport.toggle_outline()
     assert four.planes[1].sheet.result.layer.contour == 0
 
 
