@@ -48,10 +48,10 @@ class LabelsBox(QGroupBox):
         super().__init__("Labels")
         self._workbench = workbench
         self._figures: Mapping[int, Figures] = {}
-        self.model = LabelsModel(lambda n, name: workbench.change_label(n, name=name))
+        self.model = LabelsModel(lambda n, name: workbench.labels.change(n, name=name))
         self.table = LabelsTable(self.model)
         key = KEYMAP[Action.NEW_LABEL]
-        self.add = button("New", f"{key.does} ({key.shown})", workbench.new_label)
+        self.add = button("New", f"{key.does} ({key.shown})", workbench.labels.add)
         self.merge = button(
             "Merge…", "Give the label's voxels to another label", self._ask_merge
         )
@@ -158,14 +158,14 @@ class LabelsBox(QGroupBox):
         elif column is Column.MEANING:
             self._ask_meaning()
         elif column is Column.STATE:
-            self._workbench.toggle_done(self._label)
+            self._workbench.labels.toggle_done(self._label)
 
     def _ask_color(self) -> None:
         label = self._workbench.require().document.find(self._label)
         chosen = QColorDialog.getColor(QColor.fromRgbF(*label.color), self.window())
         if chosen.isValid():
             color = (chosen.redF(), chosen.greenF(), chosen.blueF())
-            self._workbench.change_label(label.id, color=color)
+            self._workbench.labels.change(label.id, color=color)
 
     def _ask_meaning(self) -> None:
         menu = QMenu(self)
@@ -184,13 +184,13 @@ class LabelsBox(QGroupBox):
 
     def _fill_meanings(self, menu: QMenu) -> None:
         for meaning, text in MEANINGS.items():
-            change = partial(self._workbench.change_label, self._label, meaning=meaning)
+            change = partial(self._workbench.labels.change, self._label, meaning=meaning)
             menu.addAction(text).triggered.connect(lambda _=False, change=change: change())
 
     def _fill_merge(self, menu: QMenu) -> None:
         for row in self.model.rows:
             if row.label.id != self._label:
-                merge = partial(self._workbench.merge_label, self._label, row.label.id)
+                merge = partial(self._workbench.labels.merge, self._label, row.label.id)
                 action = menu.addAction(f"Into {row.label.name}")
                 action.setEnabled(not row.label.is_done)
                 action.triggered.connect(lambda _=False, merge=merge: merge())
@@ -205,20 +205,20 @@ class LabelsBox(QGroupBox):
         merge.setEnabled(self.merge.isEnabled())
         self._fill_merge(merge)
         lock = menu.addAction("Lock, or open again")
-        lock.triggered.connect(lambda: self._workbench.toggle_done(self._label))
+        lock.triggered.connect(lambda: self._workbench.labels.toggle_done(self._label))
         remove = menu.addAction("Remove (Delete)")
         remove.setEnabled(self.remove.isEnabled())
         remove.triggered.connect(lambda: self._remove())
         menu.exec(self.table.viewport().mapToGlobal(place))
 
     def _move_up(self) -> None:
-        self._workbench.move_label(self._label, -1)
+        self._workbench.labels.move(self._label, -1)
 
     def _move_down(self) -> None:
-        self._workbench.move_label(self._label, 1)
+        self._workbench.labels.move(self._label, 1)
 
     def _remove(self) -> None:
-        self._workbench.remove_label(self._label)
+        self._workbench.labels.remove(self._label)
 
 
 class NameEdit(QLineEdit):

@@ -14,7 +14,6 @@ import numpy as np
 from napari.layers import Image
 from psygnal import Signal
 
-from napari_dinomed.annotation.arranging import merged, moved
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.encoders import remember, remembered
@@ -22,6 +21,7 @@ from napari_dinomed.plugin.exchange import Exchange
 from napari_dinomed.plugin.hand import Hand
 from napari_dinomed.plugin.hearing import Hearing
 from napari_dinomed.plugin.keys import Keys
+from napari_dinomed.plugin.label_list import LabelList
 from napari_dinomed.plugin.layers import (
     file_of,
     forget_voxels,
@@ -123,6 +123,7 @@ class Workbench:
         self._is_syncing = self._image_came = self.is_closed = False
         self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
         self.hand = Hand(self)
+        self.labels = LabelList(self)
         self.viewport = Viewport(self)
         self.keys = Keys(self)
         for place, layer in enumerate(viewer.layers):
@@ -453,71 +454,6 @@ class Workbench:
                 self.sheet.point_at(voxel)
 
         self.act(lambda session: session.suggest(self.hand.label, go))
-
-    def new_label(self) -> None:
-        """Add a label and aim at it."""
-
-        def add(session: Session) -> None:
-            meaning = session.document.find(self.hand.label).meaning
-            document = session.document.with_new_label(meaning)
-            session.change(document, "new label")
-            # What a region says of its label stays chosen.
-            self.hand.include = True
-            self.hand.aim(document.next_id - 1)
-
-        self.act(add)
-
-    def change_label(self, label: int, **values: Any) -> None:
-        """Rename a label, or change its colour or meaning."""
-
-        def change(session: Session) -> None:
-            known = session.document.find(label)
-            changed = replace(known, **values)
-            what = ", ".join(values).replace("color", "colour")
-            name = f"{what} of {known.name}"
-            session.change(session.document.with_label(changed), name)
-
-        self.act(change)
-
-    def remove_label(self, label: int) -> None:
-        """Remove a label with its prompts and voxels; undo brings all of it back."""
-
-        def remove(session: Session) -> None:
-            name = f"remove {session.document.find(label).name}"
-            session.change(session.document.without_label(label), name)
-
-        self.act(remove)
-
-    def merge_label(self, label: int, into: int) -> None:
-        """Give a label's voxels to another, and aim at that."""
-
-        def merge(session: Session) -> None:
-            document = session.document
-            names = document.find(label).name, document.find(into).name
-            session.change(
-                merged(document, label, into), f"merge {names[0]} into {names[1]}"
-            )
-            self.hand.aim(into)
-
-        self.act(merge)
-
-    def move_label(self, label: int, places: int) -> None:
-        """Move a label down the list, or up."""
-
-        def move(session: Session) -> None:
-            name = f"move {session.document.find(label).name}"
-            session.change(moved(session.document, label, places), name)
-
-        self.act(move)
-
-    def toggle_done(self, label: int) -> None:
-        """Lock a label as it is, or open it again."""
-
-        def toggle(session: Session) -> None:
-            is_done = session.document.find(label).is_done
-            (session.reopen if is_done else session.finish)(label)
-
-        self.act(toggle)
 
     def choose(self, name: str, **choices: Any) -> None:
         """Change how prompts are read, for the label in work and answers to come."""

@@ -68,7 +68,7 @@ class Measured:
 
     def rename(self, turn: int) -> None:
         """A label gets another name."""
-        self.bench.change_label(1, name=f"organ {turn}")
+        self.bench.labels.change(1, name=f"organ {turn}")
         self._loop()
 
     def brush(self, turn: int) -> None:

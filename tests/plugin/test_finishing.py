@@ -115,10 +115,10 @@ def test_of_many_drafts_the_last_is_computed_and_shown(bench, finishing, settle,
 
 
 def test_locked_and_other_labels_keep_their_voxels(bench, finishing, settle, click, cube):
-    bench.new_label()
+    bench.labels.add()
     click(bench, INSIDE[0], INSIDE[1], INSIDE[2] + 5)
     other = document(bench).mask(2)
-    bench.toggle_done(2)
+    bench.labels.toggle_done(2)
     bench.hand.aim(1)
     finishing.apply(GROW, {"distance": 9})
     settle()
@@ -149,7 +149,7 @@ def test_a_draft_ends_with_the_next_step_or_another_label(
     bench, finishing, settle, click, brush, cube
 ):
     ended = listen(finishing.ended)
-    bench.new_label()
+    bench.labels.add()
     bench.hand.aim(1)
     for act in (
         lambda: click(bench, 2, 4, 4),

@@ -87,7 +87,7 @@ def test_a_brush_in_another_plane_paints_the_document(four, bench, loop):
 
 
 def test_what_is_aimed_at_is_so_in_all(four, bench, loop):
-    bench.new_label()
+    bench.labels.add()
     bench.hand.aim(include=False)
     click(four.planes[0], (5, 20, 9))
     loop.run()
@@ -124,7 +124,7 @@ def test_surfaces_follow_the_labels(four, bench, loop):
         return [layer.name for layer in surfaces if layer.name != "ball"]
 
     loop.wait(lambda: shown() == ["Label 1"])
-    bench.change_label(1, name="spleen", color=(0.0, 0.0, 1.0))
+    bench.labels.change(1, name="spleen", color=(0.0, 0.0, 1.0))
     loop.run()
     assert shown() == ["spleen"]
     assert tuple(surfaces["spleen"].colormap.colors[0]) == (0, 0, 1, 1)

@@ -146,7 +146,7 @@ class Window(RuleBasedStateMachine):
     # In the panel
 
     @precondition(lambda self: self.is_bound)
-    @rule(what=st.sampled_from(["undo", "redo", "new_label"]))
+    @rule(what=st.sampled_from(["undo", "redo", "labels.add"]))
     def step(self, what):
         attrgetter(what)(self.bench)()
         self.act()
@@ -154,7 +154,7 @@ class Window(RuleBasedStateMachine):
     @precondition(lambda self: self.is_bound)
     @rule(
         number=places,
-        what=st.sampled_from(["remove_label", "toggle_done", "hand.aim"]),
+        what=st.sampled_from(["labels.remove", "labels.toggle_done", "hand.aim"]),
     )
     def on_label(self, number, what):
         labels = self.document.labels
@@ -165,7 +165,7 @@ class Window(RuleBasedStateMachine):
     @rule(number=places, name=st.sampled_from(["liver", "spleen"]))
     def rename(self, number, name):
         labels = self.document.labels
-        self.bench.change_label(labels[number % len(labels)].id, name=name)
+        self.bench.labels.change(labels[number % len(labels)].id, name=name)
         self.act()
 
     @precondition(lambda self: self.is_bound)

@@ -143,7 +143,7 @@ def test_the_wheel_goes_through_slices_and_zooms_with_shift(bench):
 
 def test_the_status_bar_has_grey_value_and_label(bench, image, click):
     click(bench, 8, 24, 30)
-    bench.change_label(1, name="spleen")
+    bench.labels.change(1, name="spleen")
     place = image.data_to_world((8, 24, 30))
     bench.viewer.dims.set_point(0, place[0])
     for layer in bench.sheet.layers:

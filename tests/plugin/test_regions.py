@@ -160,8 +160,8 @@ def test_an_outline_reaches_no_farther_than_the_volume(bench, draw):
 def test_a_new_label_leaves_what_the_next_region_says(bench):
     bench.hand.box()
     assert bench.hand.role is Role.INSIDE
-    bench.new_label()
+    bench.labels.add()
     assert bench.hand.role is Role.INSIDE
     bench.hand.aim(include=False)
-    bench.new_label()
+    bench.labels.add()
     assert bench.hand.role is Role.INCLUDE

@@ -278,7 +278,7 @@ def test_figures_follow_the_hand_and_labels_merge(open_panel, qtbot, ball_volume
     layer = workbench.sheet.result.layer
     for label, rows in ((1, slice(5, 9)), (2, slice(20, 30))):
         if label == 2:
-            workbench.new_label()
+            workbench.labels.add()
         where = np.nonzero(np.ones((1, rows.stop - rows.start, 8), bool))
         layer.data_setitem((where[0] + 3, where[1] + rows.start, where[2] + 4), label)
         painted = volume.array[3, rows, 4:12]

@@ -163,7 +163,7 @@ def test_an_erasure_outlives_clicks_on_another_label(bench, click, brush):
     brush(bench, ((8, 9), (22, 26), (28, 31)), 0)
     hole = shown(bench)[8, 22:26, 28:31]
     assert not hole.any()
-    bench.new_label()
+    bench.labels.add()
     click(bench, 8, 24, 36)
     click(bench, *OTHER)
     assert not hole.any()
@@ -171,7 +171,7 @@ def test_an_erasure_outlives_clicks_on_another_label(bench, click, brush):
 
 
 def test_the_brush_follows_the_label_that_is_aimed_at(bench, loop):
-    bench.new_label()
+    bench.labels.add()
     layer = bench.sheet.result.layer
     bench.hand.brush()
     assert layer.selected_label == 2
@@ -221,8 +221,8 @@ def test_what_was_rubbed_out_empty_stays_empty(bench, click, loop):
 
 def test_a_moved_click_is_as_one_made_there(bench, click, loop):
     click(bench, *INSIDE)
-    bench.toggle_done(1)
-    bench.new_label()
+    bench.labels.toggle_done(1)
+    bench.labels.add()
     loop.run()
     click(bench, *OTHER)
     said = listen(bench.failed)
@@ -233,7 +233,7 @@ def test_a_moved_click_is_as_one_made_there(bench, click, loop):
     loop.run()
     assert "done and locked" in said[-1]
     np.testing.assert_array_equal(layer.data[1], OTHER)
-    bench.toggle_done(1)
+    bench.labels.toggle_done(1)
     layer.data = data
     loop.run()
     assert (shown(bench)[INSIDE] == 2).all()
@@ -358,27 +358,27 @@ def test_a_brush_stroke_is_one_step_and_undone_here(bench, loop):
 
 def test_what_is_done_stays_whatever_is_painted_over_it(bench, click, brush, loop):
     click(bench, *INSIDE)
-    bench.toggle_done(1)
+    bench.labels.toggle_done(1)
     loop.run()
     assert document(bench).find(1).state is State.DONE
     before = shown(bench).copy()
     said = listen(bench.failed)
-    bench.new_label()
+    bench.labels.add()
     for value in (0, 1, 2):
         brush(bench, ((8, 9), (22, 26), (28, 31)), value)
         np.testing.assert_array_equal(shown(bench) == 1, before == 1)
         assert "locked" in said[-1]
     click(bench, 8, 24, 33)
     np.testing.assert_array_equal(shown(bench) == 1, before == 1)
-    bench.remove_label(1)
+    bench.labels.remove(1)
     assert document(bench).has(1)
     assert_shown(bench)
 
 
 def test_a_click_into_what_is_done_is_refused_and_leaves_no_point(bench, click, loop):
     click(bench, *INSIDE)
-    bench.toggle_done(1)
-    bench.new_label()
+    bench.labels.toggle_done(1)
+    bench.labels.add()
     loop.run()
     said = listen(bench.failed)
     click(bench, *INSIDE)
@@ -388,11 +388,11 @@ def test_a_click_into_what_is_done_is_refused_and_leaves_no_point(bench, click, 
 
 def test_a_removed_label_leaves_nothing_and_its_number_is_not_given_again(bench, click):
     click(bench, *INSIDE)
-    bench.new_label()
+    bench.labels.add()
     click(bench, *OTHER)
-    bench.remove_label(1)
+    bench.labels.remove(1)
     assert not (shown(bench) == 1).any()
-    bench.new_label()
+    bench.labels.add()
     assert bench.hand.label == 3
     assert [label.id for label in document(bench).labels] == [2, 3]
     assert_shown(bench)
@@ -404,10 +404,10 @@ def test_a_removed_label_leaves_nothing_and_its_number_is_not_given_again(bench,
 def test_clicks_on_one_label_leave_the_others_as_they_are(bench, click):
     click(bench, *INSIDE)
     before = (shown(bench) == 1).copy()
-    bench.new_label()
+    bench.labels.add()
     click(bench, 8, 24, 33)
     np.testing.assert_array_equal(shown(bench) == 1, before)
-    bench.remove_label(1)
+    bench.labels.remove(1)
     two = (shown(bench) == 2).copy()
     np.testing.assert_array_equal(shown(bench) == 2, two)
     assert_shown(bench)
@@ -494,7 +494,7 @@ def test_numbers_aim_at_labels(bench):
     def press(layer, key):
         next(act for keys, act in layer.keymap.items() if str(keys) == key)(layer)
 
-    bench.new_label()
+    bench.labels.add()
     press(bench.sheet.prompts.layer, "1")
     assert bench.hand.label == 1
     for layer in bench.sheet.layers:
@@ -512,7 +512,7 @@ def test_numbers_aim_at_labels(bench):
 def test_renaming_computes_nothing_and_names_the_layer(bench, click, engine):
     click(bench, *INSIDE)
     count = len(engine.asked)
-    bench.change_label(1, name="spleen", color=(1.0, 0.0, 0.0))
+    bench.labels.change(1, name="spleen", color=(1.0, 0.0, 0.0))
     assert len(engine.asked) == count
     layer = bench.sheet.result.layer
     assert list(layer.features["name"]) == ["background", "spleen"]
@@ -945,7 +945,7 @@ def test_labels_that_lie_elsewhere_are_refused(bench, loop):
 
 def test_what_is_done_is_not_replaced_by_labels_from_elsewhere(bench, click, loop):
     click(bench, *INSIDE)
-    bench.toggle_done(1)
+    bench.labels.toggle_done(1)
     before = document(bench)
     layer = labels_over(bench.image, "mine", np.int32)
     layer.data[2:4, 5:9, 5:9] = 4
@@ -960,7 +960,7 @@ def test_saved_labels_are_taken_up_by_opening_them(
     scan, scanned, open_on, click, loop, save, tmp_path, name
 ):
     click(scanned, 3, 9, 9)
-    scanned.change_label(1, name="spleen", color=(0.0, 0.5, 1.0))
+    scanned.labels.change(1, name="spleen", color=(0.0, 0.5, 1.0))
     saved = shown(scanned).copy()
     path = str(tmp_path / name)
     save(scanned, tmp_path / name)
@@ -1022,7 +1022,7 @@ def test_saving_where_one_cannot_is_said(bench, click, tmp_path, save):
     save(bench, tmp_path / "none" / "l.nii.gz")
     assert "not there" in said[-1]
     recovered = listen(bench.recovered)
-    bench.new_label()
+    bench.labels.add()
     assert recovered
 
 
@@ -1109,7 +1109,7 @@ def test_two_windows_on_one_volume(bench, click, image, engine, loop, ball_volum
     click(second, *OTHER)
     assert_shown(second)
     first_said = listen(bench.said)
-    bench.new_label()
+    bench.labels.add()
     assert "Another window" in first_said[-1]
     second.close()
 
