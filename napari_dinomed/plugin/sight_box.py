@@ -110,6 +110,6 @@ class SightBox(QGroupBox):
     def _number_of(self, box: QComboBox, fingerprint: str) -> int:
         """Where an image of this fingerprint stands in a box; 0 where it is not open."""
         for number in range(1, box.count()):
-            if self._workbench.fingerprint_of(box.itemData(number)) == fingerprint:
+            if self._workbench.prints.of(box.itemData(number)) == fingerprint:
                 return number
         return 0

@@ -6,65 +6,42 @@ No widget is needed: everything here works on a `ViewerModel`.
 
 from __future__ import annotations
 
-import weakref
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image
 from psygnal import Signal
 
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.plugin.encoders import remember, remembered
+from napari_dinomed.plugin.beginning import Beginning
+from napari_dinomed.plugin.binding import Binding
+from napari_dinomed.plugin.encoders import remember
 from napari_dinomed.plugin.exchange import Exchange
 from napari_dinomed.plugin.hand import Hand
-from napari_dinomed.plugin.hearing import Hearing
 from napari_dinomed.plugin.keys import Keys
 from napari_dinomed.plugin.label_list import LabelList
 from napari_dinomed.plugin.layers import (
-    file_of,
     forget_voxels,
     share_unit,
     volume_of,
     widen_contrast_range,
 )
-from napari_dinomed.plugin.mouse import Mouse
-from napari_dinomed.plugin.planes import SliceAmongLabels
-from napari_dinomed.plugin.preferences import keeps_beside_image
-from napari_dinomed.plugin.sheet import Sheet
-from napari_dinomed.plugin.surface import Surface
+from napari_dinomed.plugin.prints import Prints
 from napari_dinomed.plugin.turns import Turns
 from napari_dinomed.plugin.viewport import Viewport
-from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.session.activity import Activity
-from napari_dinomed.session.autosave import Autosave
-from napari_dinomed.session.figures import Measuring
-from napari_dinomed.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
+    import numpy as np
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Voxel
-    from napari_dinomed.engine.messages import SliceLabels
+    from napari_dinomed.plugin.sheet import Sheet
     from napari_dinomed.session.computing import Asks, Deliver
-    from napari_dinomed.volume import Volume
-
-
-# What there is no step after.
-_BOUND = object()
-
-
-@dataclass(frozen=True)
-class _Beginning:
-    """An image that is about to be bound, the steps left, and who waits for it."""
-
-    image: Image
-    steps: Iterator[None]
-    thens: tuple[Callable[[], None], ...]
+    from napari_dinomed.session.session import Session
 
 
 class Workbench:
@@ -106,25 +83,23 @@ class Workbench:
         later: Deliver | None = None,
     ) -> None:
         self.viewer = viewer
-        self.session: Session | None = None
-        self._measuring: Measuring | None = None
-        self._mouse: Mouse | None = None
-        self._solid: SliceAmongLabels | None = None
-        self._surface: Surface | None = None
-        self.image: Image | None = None
-        self.sheet: Sheet | None = None
         self.turns = Turns(deliver)
-        self.exchange = Exchange(self, deliver)
         self._engine = engine
         self._deliver = deliver
-        self._later = later if later is not None else deliver
-        self._beginning: _Beginning | None = None
-        self._hearing: Hearing | None = None
+        self._binding: Binding | None = None
+        self._beginning = Beginning(
+            viewer.layers,
+            self._steps_of,
+            self._turn_after(later if later is not None else deliver),
+            self._on_given_up,
+            lambda why: self.failed.emit(why),
+        )
         self._is_syncing = self._image_came = self.is_closed = False
-        self._prints: weakref.WeakKeyDictionary[Image, str] = weakref.WeakKeyDictionary()
+        self.prints = Prints()
         self.hand = Hand(self)
         self.labels = LabelList(self)
         self.viewport = Viewport(self)
+        self.exchange = Exchange(self, deliver)
         self.keys = Keys(self)
         for place, layer in enumerate(viewer.layers):
             share_unit(layer, viewer.layers[:place])
@@ -135,12 +110,41 @@ class Workbench:
         viewer.dims.events.order.connect(self._on_turned)
         viewer.dims.events.ndisplay.connect(self._on_turned)
 
-    # Binding
+    # What is bound
 
     @property
-    def images(self) -> list[Image]:
-        """Images that could be segmented."""
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+    def session(self) -> Session | None:
+        """The session of the image that is bound."""
+        return None if self._binding is None else self._binding.session
+
+    @property
+    def image(self) -> Image | None:
+        """The image that is bound."""
+        return None if self._binding is None else self._binding.image
+
+    @property
+    def sheet(self) -> Sheet | None:
+        """The layers that show its document."""
+        return None if self._binding is None else self._binding.sheet
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether an image is about to be bound."""
+        return self._beginning.image is not None
+
+    @property
+    def chosen(self) -> Image | None:
+        """The image that is bound, or about to be."""
+        coming = self._beginning.image
+        return self.image if coming is None else coming
+
+    def require(self) -> Session:
+        """The session; DinomedError where there is none."""
+        if self.session is None:
+            raise DinomedError("Open an image and choose it first.")
+        return self.session
+
+    # Binding
 
     def bind(self, image: Image) -> None:
         """Begin with an image: its document is taken up where it was left.
@@ -150,7 +154,7 @@ class Workbench:
         VolumeError
             Where the layer is not a grey volume.
         """
-        for _ in self._begun_with(image):
+        for _ in self._steps_of(image):
             pass
 
     def begin_with(self, image: Image, then: Callable[[], None] = lambda: None) -> None:
@@ -163,72 +167,22 @@ class Workbench:
         then
             Called when it is bound; not where another is chosen, or it goes, before that.
         """
-        begun = self._beginning
-        if begun is not None and image == begun.image:
-            self._beginning = replace(begun, thens=(*begun.thens, then))
-            return
-        steps = self._begun_with(image)
-        if next(steps, _BOUND) is _BOUND:
-            then()
-            return
-        self._beginning = _Beginning(image, steps, (then,))
-        self._go_on_later(steps)
+        self._beginning.begin(image, then)
 
-    def _go_on_later(self, steps: Iterator[None]) -> None:
-        self._later(lambda: self.turns.run(lambda: self._go_on(steps)))
+    def _turn_after(self, later: Deliver) -> Deliver:
+        return lambda work: later(lambda: self.turns.run(work))
 
-    def _go_on(self, steps: Iterator[None]) -> None:
-        """Go the next step of a binding, unless another was begun with meanwhile."""
-        begun = self._begun_by(steps)
-        if begun is None:
-            return
-        if begun.image not in self.viewer.layers:
-            self._stop_beginning()
-            return
-        try:
-            is_bound = next(steps, _BOUND) is _BOUND
-        except DinomedError as error:
-            self._stop_beginning()
-            self.failed.emit(str(error))
-            return
-        except Exception:
-            self._stop_beginning()
-            raise
-        if not is_bound:
-            self._go_on_later(steps)
-            return
-        # Somebody may have come to wait for it in its last step, or gone on to another.
-        begun = self._begun_by(steps)
-        if begun is not None:
-            self._beginning = None
-            for then in begun.thens:
-                then()
-
-    def _begun_by(self, steps: Iterator[None]) -> _Beginning | None:
-        begun = self._beginning
-        return begun if begun is not None and begun.steps is steps else None
-
-    def _stop_beginning(self) -> None:
-        """Give an image up that is not bound yet: nothing of it stays half done."""
-        begun, self._beginning = self._beginning, None
-        if begun is not None and begun.image == self.image:
+    def _on_given_up(self, image: Image | None) -> None:
+        """Leave an image that is not bound yet: nothing of it stays half done."""
+        if image is not None and image == self.image:
             self._leave_image()
         # Whoever said that it is about to come says what is there instead.
         self.bound.emit()
 
-    @property
-    def is_beginning(self) -> bool:
-        """Whether an image is about to be bound."""
-        return self._beginning is not None
-
-    @property
-    def chosen(self) -> Image | None:
-        """The image that is bound, or about to be."""
-        return self.image if self._beginning is None else self._beginning.image
-
-    def _begun_with(self, image: Image) -> Iterator[None]:
+    def _steps_of(self, image: Image) -> Iterator[None]:
         """The steps of binding an image; none takes long, and what is half done holds."""
-        is_whole, self._beginning = not self.is_beginning, None
+        is_whole = not self.is_beginning
+        self._beginning.forget()
         # The window may have been closed while a volume was read for it.
         if self.is_closed or (image == self.image and is_whole):
             return
@@ -237,40 +191,13 @@ class Workbench:
         yield
         self._leave_image()
         yield
-        session = Session(
-            volume,
-            self._engine,
-            Autosave(volume.fingerprint, file_of(image, volume), keeps_beside_image()),
-            self._deliver,
-            defaults_for(volume.modality).meaning,
-            remembered(volume.modality),
-        )
-        self.session, self.image = session, image
-        image.events.data.connect(self._on_other_voxels)
-        session.noticed.connect(lambda text: self.said.emit(text))
-        session.failed.connect(lambda text: self.failed.emit(text))
+        binding = Binding(self, image, volume, self._engine, self._deliver)
+        self._binding, session = binding, binding.session
         session.open()
-        session.computing.know(tuple(self._others_at_hand(session)))
+        self._tell_of_others(session)
         widen_contrast_range(image, volume)
         yield
-        sheet = Sheet(self.viewer, image, session.document)
-        self.sheet = sheet
-        self._hearing = Hearing(
-            self.viewer,
-            sheet,
-            session,
-            self.turns,
-            self.hand,
-            lambda why: self.failed.emit(why),
-        )
-        self._listen(session)
-        measuring = self._measure(session)
-        self.keys.bind(sheet, image)
-        self._surface = Surface(self.viewer, sheet.result.layer, self.viewport.go_to)
-        self._mouse = Mouse(self.viewer, image, sheet.layers, self.viewport.label_at)
-        self._solid = SliceAmongLabels(self.viewer, image)
-        for layer in sheet.layers:
-            layer.events.mode.connect(self.hand.tell_tool)
+        sheet = binding.lay_out()
         yield
         yield from sheet.come_up()
         self.viewport.bring_into_view(sheet.result.layer)
@@ -278,21 +205,32 @@ class Workbench:
         self.hand.begin_with(session.document)
         self.bound.emit()
         self.document_changed.emit(session.document)
-        measuring.follow(session.document)
+        binding.measure()
         self.acted.emit(session.computing.activity)
         # Layers that came meanwhile are looked at now.
         self._on_layers()
 
+    def bind_again(self) -> None:
+        """Bind the image anew, whose voxels are others now."""
+        image = self.image
+        if image is not None:
+            forget_voxels(image)
+            self.prints.forget(image)
+            self.unbind()
+            self.attempt(lambda: self.bind(image))
+
     def unbind(self) -> None:
         """Leave the image: its layers go, its document is kept."""
-        self._beginning = None
+        self._beginning.forget()
         self._leave_image()
 
     def _leave_image(self) -> None:
-        sheet = self._let_go()
-        if sheet is not None:
-            sheet.remove()
-            self.bound.emit()
+        binding, self._binding = self._binding, None
+        if binding is not None:
+            binding.let_go()
+            if binding.sheet is not None:
+                binding.sheet.remove()
+                self.bound.emit()
 
     def close(self) -> None:
         """Leave the viewer for good: nobody is told any more."""
@@ -305,11 +243,13 @@ class Workbench:
         What is changed in that viewer now would be drawn on a canvas that is no more.
         """
         self._fall_silent()
-        self._end_session()
+        binding, self._binding = self._binding, None
+        if binding is not None:
+            binding.end()
 
     def _fall_silent(self) -> None:
         self.is_closed = True
-        self._beginning = None
+        self._beginning.forget()
         self.turns.end()
         for signal in (
             self.bound,
@@ -336,56 +276,18 @@ class Workbench:
         self.hand.end()
         self.keys.end()
 
-    def _let_go(self) -> Sheet | None:
-        """Leave the viewer and its image, and end the session; its layers, if any."""
-        if self.image is not None:
-            self.keys.free(self.image)
-            self.image.events.data.disconnect(self._on_other_voxels)
-        for part in (self._mouse, self._solid, self._surface):
-            if part is not None:
-                part.end()
-        return self._end_session()
+    # The viewer's layers
 
-    def _end_session(self) -> Sheet | None:
-        """End the session; its layers, where there were any."""
-        session, sheet, hearing = self.session, self.sheet, self._hearing
-        measuring = self._measuring
-        self._mouse = self._solid = self._surface = None
-        self.session = self.image = self.sheet = self._hearing = self._measuring = None
-        if measuring is not None:
-            measuring.end()
-        if session is not None:
-            for signal in (
-                session.changed,
-                session.computing.acted,
-                session.computing.slice_labelled,
-            ):
-                signal.disconnect()
-            session.close()
-            session.noticed.disconnect()
-            session.failed.disconnect()
-        if hearing is not None:
-            hearing.end()
-        return sheet
+    @property
+    def images(self) -> list[Image]:
+        """Images that could be segmented."""
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
 
     def _on_inserted(self, event: Any) -> None:
         self._image_came |= isinstance(event.value, Image)
         beside = [layer for layer in self.viewer.layers if layer is not event.value]
         share_unit(event.value, beside)
         self._on_layers()
-
-    def _on_other_voxels(self) -> None:
-        """A script gave the image other voxels: it is another volume now."""
-
-        def bind_again() -> None:
-            image = self.image
-            if image is not None:
-                forget_voxels(image)
-                self._prints.pop(image, None)
-                self.unbind()
-                self.attempt(lambda: self.bind(image))
-
-        self.turns.soon(bind_again)
 
     def _on_layers(self) -> None:
         """Layers came or went: look at them once that is over."""
@@ -397,43 +299,30 @@ class Workbench:
     def _sync(self) -> None:
         """Make what is bound follow the layers that are there."""
         self._is_syncing = False
-        layers, begun = self.viewer.layers, self._beginning
-        if begun is not None and begun.image not in layers:
-            self._stop_beginning()
-        if self.image is not None and self.image not in layers:
+        self._beginning.follow_layers()
+        if self.image is not None and self.image not in self.viewer.layers:
             # Another one that is about to be bound goes on.
             self._leave_image()
         is_bound = self.session is not None and not self.is_beginning
         if is_bound and self.session is not None and self.sheet is not None:
-            self.session.computing.know(tuple(self._others_at_hand(self.session)))
+            self._tell_of_others(self.session)
             if self.sheet.keep_up() or self._image_came:
                 self.hand.take_up_again()
         self._image_came = False
         self.images_changed.emit()
         self.exchange.take_dropped()
 
-    def _others_at_hand(self, session: Session) -> Iterable[Volume]:
-        """Images in the viewer that the document says it is seen with."""
-        wanted = set(session.document.choices.others)
-        for image in self.images if wanted else ():
-            if self.fingerprint_of(image) in wanted:
-                yield volume_of(image)
+    def _tell_of_others(self, session: Session) -> None:
+        """Tell of images in the viewer that the document says it is seen with."""
+        others = session.document.choices.others
+        session.computing.know(tuple(self.prints.found(self.images, others)))
 
-    def _listen(self, session: Session) -> None:
-        def shown(before: Document, after: Document) -> None:
-            self.turns.run(lambda: self._show(before, after))
+    def _on_turned(self) -> None:
+        self.turned.emit()
 
-        session.changed.connect(shown)
-        session.computing.acted.connect(lambda activity: self.acted.emit(activity))
-        session.computing.gave_up.connect(lambda: self.turns.run(self._show_settled))
-        session.computing.slice_labelled.connect(
-            lambda part: self.turns.run(lambda: self._show_early(part))
-        )
-
-    def _measure(self, session: Session) -> Measuring:
-        self._measuring = Measuring(session.volume, self._deliver)
-        self._measuring.measured.connect(lambda figures: self.measured.emit(figures))
-        return self._measuring
+    def _on_view(self) -> None:
+        if self._binding is not None:
+            self._binding.look()
 
     # What the user does
 
@@ -488,46 +377,6 @@ class Workbench:
         session = self.require()
         return session.document.labels_of(session.volume.geometry.shape)
 
-    def fingerprint_of(self, image: Image) -> str:
-        """Hash of an image's volume, computed once; empty where it is not a volume."""
-        if image not in self._prints:
-            try:
-                self._prints[image] = volume_of(image).fingerprint
-            except DinomedError:
-                self._prints[image] = ""
-        return self._prints[image]
-
-    # Inside
-
-    def _show(self, before: Document, after: Document) -> None:
-        if self.session is None or self.sheet is None:
-            return
-        self.sheet.point_at(None)
-        self.sheet.show(before, after)
-        self.hand.keep_to(self.session.document)
-        self.document_changed.emit(after)
-        if self._measuring is not None and before.masks != after.masks:
-            self._measuring.follow(after)
-        if self.session.is_saved:
-            self.recovered.emit()
-
-    def _show_early(self, part: SliceLabels) -> None:
-        if self.session is not None and self.sheet is not None:
-            self.sheet.show_early(part, self.session.document)
-
-    def _show_settled(self) -> None:
-        if self.session is not None and self.sheet is not None:
-            self.sheet.show_settled(self.session.document)
-
-    def _on_turned(self) -> None:
-        self.turned.emit()
-
-    def _on_view(self) -> None:
-        view = None if self.sheet is None else self.sheet.view
-        if self.session is not None and self.sheet is not None and view is not None:
-            self.session.computing.look_at(view)
-            self.sheet.look_at(view, self.session.document)
-
     def act(self, work: Callable[[Session], None]) -> None:
         """An act of the user; what it may not do is said."""
         self.attempt(lambda: work(self.require()))
@@ -543,9 +392,3 @@ class Workbench:
                 self.document_changed.emit(self.session.document)
         else:
             self.recovered.emit()
-
-    def require(self) -> Session:
-        """The session; DinomedError where there is none."""
-        if self.session is None:
-            raise DinomedError("Open an image and choose it first.")
-        return self.session

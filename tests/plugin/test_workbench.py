@@ -1157,7 +1157,7 @@ def test_voxels_changed_in_place_are_another_volume(bench, loop):
     bench.image.events.data()
     loop.run()
     assert bench.session.fingerprint != before
-    assert bench.fingerprint_of(bench.image) == bench.session.fingerprint
+    assert bench.prints.of(bench.image) == bench.session.fingerprint
 
 
 def test_saving_does_not_keep_the_window_waiting(

@@ -1,0 +1,180 @@
+"""An image that is bound: its session, the layers that show it, and who listens to them.
+
+In: an image and its volume. Out: what the session says shown on layers, and
+what is done on those told to the session, until the image is let go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_dinomed.plugin.encoders import remembered
+from napari_dinomed.plugin.hearing import Hearing
+from napari_dinomed.plugin.layers import file_of
+from napari_dinomed.plugin.mouse import Mouse
+from napari_dinomed.plugin.planes import SliceAmongLabels
+from napari_dinomed.plugin.preferences import keeps_beside_image
+from napari_dinomed.plugin.sheet import Sheet
+from napari_dinomed.plugin.surface import Surface
+from napari_dinomed.segment.defaults import defaults_for
+from napari_dinomed.session.autosave import Autosave
+from napari_dinomed.session.figures import Measuring
+from napari_dinomed.session.session import Session
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_dinomed.annotation.document import Document
+    from napari_dinomed.engine.messages import SliceLabels
+    from napari_dinomed.plugin.workbench import Workbench
+    from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.volume import Volume
+
+
+class Binding:
+    """Ties an image to its session, and both to a workbench; what is half done holds.
+
+    Parameters
+    ----------
+    bench
+        The workbench, which says on what the session says.
+    image
+        The image.
+    volume
+        Its volume, of which a session is made that is not opened yet.
+    engine
+        Who computes.
+    deliver
+        Runs a function soon, on the viewer's thread.
+    """
+
+    def __init__(
+        self,
+        bench: Workbench,
+        image: Image,
+        volume: Volume,
+        engine: Asks,
+        deliver: Deliver,
+    ) -> None:
+        self.image = image
+        self.session = Session(
+            volume,
+            engine,
+            Autosave(volume.fingerprint, file_of(image, volume), keeps_beside_image()),
+            deliver,
+            defaults_for(volume.modality).meaning,
+            remembered(volume.modality),
+        )
+        self.sheet: Sheet | None = None
+        self._bench = bench
+        self._deliver = deliver
+        self._hearing: Hearing | None = None
+        self._measuring: Measuring | None = None
+        self._on_canvas: tuple[Surface | Mouse | SliceAmongLabels, ...] = ()
+        self._is_over = False
+        image.events.data.connect(self._on_other_voxels)
+        self.session.noticed.connect(lambda text: bench.said.emit(text))
+        self.session.failed.connect(lambda text: bench.failed.emit(text))
+
+    def lay_out(self) -> Sheet:
+        """Make the layers, which are not in the viewer yet, and listen to them."""
+        bench, session, image = self._bench, self.session, self.image
+        sheet = Sheet(bench.viewer, image, session.document)
+        self.sheet = sheet
+        self._hearing = Hearing(
+            bench.viewer,
+            sheet,
+            session,
+            bench.turns,
+            bench.hand,
+            lambda why: bench.failed.emit(why),
+        )
+        self._listen()
+        self._measuring = Measuring(session.volume, self._deliver)
+        self._measuring.measured.connect(lambda figures: bench.measured.emit(figures))
+        bench.keys.bind(sheet, image)
+        self._on_canvas = (
+            Surface(bench.viewer, sheet.result.layer, bench.viewport.go_to),
+            Mouse(bench.viewer, image, sheet.layers, bench.viewport.label_at),
+            SliceAmongLabels(bench.viewer, image),
+        )
+        for layer in sheet.layers:
+            layer.events.mode.connect(bench.hand.tell_tool)
+        return sheet
+
+    def look(self) -> None:
+        """Show what the plane in view shows, and have it answered first."""
+        view = None if self.sheet is None else self.sheet.view
+        if self.sheet is not None and view is not None:
+            self.session.computing.look_at(view)
+            self.sheet.look_at(view, self.session.document)
+
+    def measure(self) -> None:
+        """Have the labels measured as they are."""
+        if self._measuring is not None:
+            self._measuring.follow(self.session.document)
+
+    def let_go(self) -> None:
+        """Leave the viewer and the image, and end the session; its layers stay."""
+        self._bench.keys.free(self.image)
+        self.image.events.data.disconnect(self._on_other_voxels)
+        for part in self._on_canvas:
+            part.end()
+        self.end()
+
+    def end(self) -> None:
+        """End the session, and touch nothing in the viewer."""
+        self._is_over = True
+        session = self.session
+        if self._measuring is not None:
+            self._measuring.end()
+        for signal in (
+            session.changed,
+            session.computing.acted,
+            session.computing.slice_labelled,
+        ):
+            signal.disconnect()
+        session.close()
+        session.noticed.disconnect()
+        session.failed.disconnect()
+        if self._hearing is not None:
+            self._hearing.end()
+
+    # What the image and the session say
+
+    def _listen(self) -> None:
+        session, turns = self.session, self._bench.turns
+
+        def shown(before: Document, after: Document) -> None:
+            turns.run(lambda: self._show(before, after))
+
+        session.changed.connect(shown)
+        session.computing.acted.connect(lambda activity: self._bench.acted.emit(activity))
+        session.computing.gave_up.connect(lambda: turns.run(self._show_settled))
+        session.computing.slice_labelled.connect(
+            lambda part: turns.run(lambda: self._show_early(part))
+        )
+
+    def _on_other_voxels(self) -> None:
+        """A script gave the image other voxels: it is another volume now."""
+        self._bench.turns.soon(self._bench.bind_again)
+
+    def _show(self, before: Document, after: Document) -> None:
+        if self._is_over or self.sheet is None:
+            return
+        self.sheet.point_at(None)
+        self.sheet.show(before, after)
+        self._bench.hand.keep_to(self.session.document)
+        self._bench.document_changed.emit(after)
+        if self._measuring is not None and before.masks != after.masks:
+            self._measuring.follow(after)
+        if self.session.is_saved:
+            self._bench.recovered.emit()
+
+    def _show_early(self, part: SliceLabels) -> None:
+        if not self._is_over and self.sheet is not None:
+            self.sheet.show_early(part, self.session.document)
+
+    def _show_settled(self) -> None:
+        if not self._is_over and self.sheet is not None:
+            self.sheet.show_settled(self.session.document)
