@@ -23,6 +23,8 @@ from napari_dinomed.bench.interactive import mean_outcome, product, run_case
 from napari_dinomed.bench.suite import Setup, open_case, prepare_case
 from napari_dinomed.segment.all_alike import appearance
 from napari_dinomed.segment.all_alike.appearance import AlikeField
+from napari_dinomed.segment.all_alike.corrections import Corrections
+from napari_dinomed.segment.all_alike.marks import Marks
 from napari_dinomed.segment.all_alike.method import AlikeFinder
 from napari_dinomed.segment.one_object import cues, method
 from napari_dinomed.segment.one_object.method import ObjectField
@@ -68,7 +70,7 @@ WITHOUT_FOR_OBJECTS = {
 }
 WITHOUT_FOR_ALL_ALIKE = {
     EVERYTHING: (),
-    "lines": (patch.object(AlikeFinder, "_means_thin", lambda self, so_far: False),),
+    "lines": (patch.object(Marks, "_means_thin", lambda self, so_far, rims: False),),
     "neighbouring sections": (
         patch.object(appearance, "_see_with_neighbours", lambda looks: None),
     ),
@@ -81,7 +83,7 @@ WITHOUT_FOR_ALL_ALIKE = {
         ),
     ),
     "corrections near the click": (
-        patch.object(AlikeFinder, "_corrected", lambda self, before, fresh, slices: fresh),
+        patch.object(Corrections, "around_last", lambda self, before, fresh, slices: fresh),
     ),
     "what was found as a teacher": with_options(lessons=0),
     "the usual share": without_weight(weight=0.0),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.features.tokens import TokenBank
-    from napari_dinomed.segment.all_alike.method import Answer
+    from napari_dinomed.segment.all_alike.answer import Answer
     from napari_dinomed.segment.all_alike.options import Trust
     from napari_dinomed.segment.all_alike.perceptron import Reading
     from napari_dinomed.segment.all_alike.thin import Thin

@@ -25,12 +25,11 @@ from scipy import ndimage
 from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.annotation.prompts import NOT_PAINTED
 from napari_dinomed.features.tokens import to_voxels
+from napari_dinomed.segment.all_alike.answer import Answer
 from napari_dinomed.segment.all_alike.competition import grey_competition
+from napari_dinomed.segment.all_alike.corrections import WHOLE, Corrections
 from napari_dinomed.segment.all_alike.depths import depths, radius_of, typical_radius
-from napari_dinomed.segment.all_alike.share import chosen_share, spread
-from napari_dinomed.segment.all_alike.thin import means_thin
-from napari_dinomed.segment.correct import correction_share, depth_inside
-from napari_dinomed.segment.limits import forbidden_at
+from napari_dinomed.segment.all_alike.marks import LEAST_OF_EACH, Marks, cut_for
 from napari_dinomed.segment.painted_slices.lesson import Lesson
 from napari_dinomed.segment.suggest import Doubt
 from napari_dinomed.segment.turns import Early
@@ -42,83 +41,21 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.prompts import Mark, Painted
     from napari_dinomed.annotation.region import Region
     from napari_dinomed.segment.all_alike.appearance import AlikeField
+    from napari_dinomed.segment.all_alike.marks import Reading
     from napari_dinomed.segment.regions import Box
     from napari_dinomed.segment.turns import Stepwise
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float32]
 
-_WHOLE = slice(None)
 # Beyond this a logit is sure, and what was found before holds no longer.
 _MOST_LOGIT = 8.0
 # Slices on either side that a first look at one takes in: smoothing reaches hardly farther.
 _BESIDE = 1
 # Percentiles between which grey values are told apart.
 _SPAN = (0.5, 99.5)
-# Painted voxels of either side that are read as clicks are; more of a stroke say the same.
-_MOST_PAINTED = 24
-# Painted voxels from which a network learns, and those that there must be of each side.
-_MUCH_PAINTED, _LEAST_OF_EACH = 1000, 50
-# Cells on which a cut can be measured.
-_LEAST_COUNTED = 200
-# Included clicks after which blobs are meant for good, unless clicks far from any say
-# otherwise; and what the strength of lines on their rims counts as at most.
-_ESTABLISHED, _OF_A_BLOB = 2, -0.5
 # Gaussians are cut off at so many standard deviations.
 _REACH = 3.0
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What was found after some clicks.
-
-    Parameters
-    ----------
-    logit
-        That a cell belongs, (z, y, x).
-    share
-        Of the volume, over the cut.
-    is_thin
-        Whether it was found by lines.
-    start
-        The first slice of cells that it tells of.
-    rims
-        Of the clicks, those that only completed a blob that was found.
-    """
-
-    logit: Floats
-    share: float
-    is_thin: bool
-    start: int = 0
-    rims: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _Reading:
-    """What all marks together mean, before any cell is read.
-
-    Parameters
-    ----------
-    direction
-        Of looks that belong; None where lines are meant.
-    cut, unit
-        Score at which logits are 0, and what lies one logit above it.
-    share
-        Of the volume, over the cut.
-    rims
-        Of the clicks, those that only completed a blob that was found.
-    """
-
-    direction: NDArray[np.float64] | None
-    cut: float
-    unit: float
-    share: float
-    rims: tuple[int, ...]
-
-    @property
-    def is_thin(self) -> bool:
-        """Whether lines are meant."""
-        return self.direction is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +93,7 @@ class AlikeFinder:
         """How sure the answer is of each cell."""
         answer = yield from self.answer()
         field = self.field
-        logit = answer.logit + self._at_edges(answer.logit, _WHOLE)
+        logit = answer.logit + self._at_edges(answer.logit, WHOLE)
         reading = torch.sigmoid(torch.from_numpy(logit)).numpy()
         return Doubt(
             reading[None],
@@ -164,6 +101,14 @@ class AlikeFinder:
             lambda voxels: voxels // field.step,
             field.centres,
         )
+
+    @property
+    def _marks(self) -> Marks:
+        return Marks(self.field, self.clicks, self.painted, self.limits)
+
+    @property
+    def _corrections(self) -> Corrections:
+        return Corrections(self.field, self.clicks, bool(self.painted))
 
     @property
     def seeds(self) -> None:
@@ -184,7 +129,7 @@ class AlikeFinder:
     def placed(self, answer: Answer) -> tuple[Box, Floats]:
         """The whole volume as a box, and the probability on its voxels."""
         box = tuple(slice(0, length) for length in self.field.volume_shape)
-        logit = answer.logit + self._at_edges(answer.logit, _WHOLE)
+        logit = answer.logit + self._at_edges(answer.logit, WHOLE)
         return box, torch.sigmoid_(self.field.to_voxels(logit)).numpy()
 
     def _at_edges(self, logit: Floats, slices: slice) -> Floats:
@@ -192,7 +137,7 @@ class AlikeFinder:
 
         Who painted slices has shown where edges are: the network has learnt them.
         """
-        if self._is_well_painted:
+        if self._marks.is_well_painted:
             return np.zeros_like(logit)
         return self._competition(logit > 0, self.field.grey[slices])
 
@@ -217,22 +162,22 @@ class AlikeFinder:
             before = self._proposed()
             if not self.clicks:
                 return before
-        if before is None and self._is_well_painted:
+        if before is None and self._marks.is_well_painted:
             return (yield from self._taught())
         # A click among thousands of painted cells would teach nothing: it corrects.
         # Nor do exclusions alone say what else belongs.
         is_known = says_what or any(belongs for _, belongs in self.clicks)
-        if before is not None and (self._is_well_painted or not is_known):
-            return self._after(before, before, _WHOLE)
-        reading = self._reading(before)
+        if before is not None and (self._marks.is_well_painted or not is_known):
+            return self._after(before, before, WHOLE)
+        reading = self._marks.reading(before)
         near = self._near_view()
         if near is not None:
             yield Early(lambda: self._after(before, self._fresh(reading, near), near))
-        fresh = self._fresh(reading, _WHOLE)
+        fresh = self._fresh(reading, WHOLE)
         yield None
         if self.field.has_membranes and not (self.field.has_sections and reading.is_thin):
             fresh = self._taught_by(fresh)
-        return self._after(before, fresh, _WHOLE)
+        return self._after(before, fresh, WHOLE)
 
     def _near_view(self) -> slice | None:
         """Slices around the one in view; None where a look at all is as soon made."""
@@ -247,9 +192,9 @@ class AlikeFinder:
         if before is None:
             return fresh
         if before.is_thin == fresh.is_thin:
-            logit = self._corrected(before.logit, fresh.logit, slices)
+            logit = self._corrections.around_last(before.logit, fresh.logit, slices)
         else:
-            logit = self._all_corrected(fresh.logit, slices)
+            logit = self._corrections.around_all(fresh.logit, slices)
         return replace(fresh, logit=logit)
 
     def _proposed(self) -> Answer:
@@ -260,74 +205,7 @@ class AlikeFinder:
         logit = self.field.options.own_logit * (2 * share - 1)
         return Answer(logit, float((logit > 0).mean()), is_thin=False)
 
-    def _rims(self, before: Answer | None) -> tuple[int, ...]:
-        """Clicks that only completed a blob which was found: they lie on its rim.
-
-        Rims are as dark as lines; where blobs are found well, only rims are left to click.
-        """
-        rims = before.rims if before is not None else ()
-        if before is None or before.is_thin or not self.clicks:
-            return rims
-        *earlier, (voxel, belongs) = self.clicks
-        if not belongs or sum(included for _, included in earlier) < _ESTABLISHED:
-            return rims
-        found, spacing = before.logit > 0, self.field.spacing
-        if found.all() or not found.any():
-            return rims
-        beyond = depths(~found, spacing, goes_on=True)[self.field.cell(voxel)]
-        is_rim = 0 < beyond <= radius_of(depths(found, spacing), found)
-        return (*rims, len(earlier)) if is_rim else rims
-
-    def _means_thin(self, so_far: bool | None, rims: tuple[int, ...]) -> bool:
-        """Whether thin things are meant, given whether they were before the last click.
-
-        Asked where membranes are everywhere: on an empty background, small blobs are as
-        strong. Strokes do not count: they reach the edges of blobs.
-        """
-        field = self.field
-        if not (field.has_membranes and any(belongs for _, belongs in self.clicks)):
-            return False
-        strengths: dict[bool, list[float]] = {True: [], False: []}
-        for number, (voxel, belongs) in enumerate(self.clicks):
-            strength = field.thin.strength(field.cell(voxel))
-            if number in rims:
-                strength = min(strength, _OF_A_BLOB)
-            strengths[belongs].append(strength)
-        return means_thin(strengths[True], strengths[False], so_far)
-
-    def _reading(self, before: Answer | None) -> _Reading:
-        """What all marks together mean."""
-        field, options = self.field, self.field.options
-        marks = (*self.painted.thinned(_MOST_PAINTED), *self.clicks)
-        belongs = np.array([belongs for _, belongs in marks])
-        rims = self._rims(before) if field.has_membranes else ()
-        is_thin = self._means_thin(None if before is None else before.is_thin, rims)
-        share = before.share if before is not None and before.is_thin == is_thin else None
-        direction = None
-        if is_thin:
-            thin, trust = field.thin.score, options.lines
-            marked = np.array([field.mean_around(thin, voxel) for voxel, _ in marks])
-            scores = self._counted(field.drawn(thin))
-        else:
-            looks = np.array([field.around(voxel) for voxel, _ in marks])
-            trust = options.sections if field.has_membranes else options.things
-            direction = field.direction(looks, belongs, trust.near(share))
-            marked = looks @ direction
-            scores = self._counted(field.sample @ direction)
-        share = chosen_share(scores, marked, belongs, share, trust, options)
-        return _Reading(direction, *self._cut_for(scores, share), share, rims)
-
-    def _counted(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores (n,) of the cells of the sample that may belong, where there are many."""
-        may = ~forbidden_at(self.limits, self.field.drawn_voxels)
-        return scores[may] if may.sum() >= _LEAST_COUNTED else scores
-
-    def _cut_for(self, scores: NDArray[np.float64], share: float) -> tuple[float, float]:
-        """Cut and unit of scores (n,) of the sample, for a share of the volume."""
-        cut = float(np.quantile(scores, 1 - share))
-        return cut, self.field.options.sharpness * spread(scores)
-
-    def _fresh(self, reading: _Reading, slices: slice) -> Answer:
+    def _fresh(self, reading: Reading, slices: slice) -> Answer:
         """What was read in some slices, whatever was answered before."""
         if reading.direction is None:
             scores = self.field.thin.score[slices]
@@ -342,19 +220,12 @@ class AlikeFinder:
         field = self.field
         competing = self._competition(answer.logit > 0, field.seen_grey)
         belongs = field.drawn(answer.logit) + field.drawn(competing) > 0
-        if min(belongs.sum(), (~belongs).sum()) < _LEAST_OF_EACH:
+        if min(belongs.sum(), (~belongs).sum()) < LEAST_OF_EACH:
             return answer
         scores = field.taught(belongs)
-        drawn = self._counted(field.drawn(scores))
-        logit = _logit(scores, *self._cut_for(drawn, answer.share))
+        drawn = self._marks.counted(field.drawn(scores))
+        logit = _logit(scores, *cut_for(drawn, answer.share, field.options))
         return replace(answer, logit=self._smoothed(logit))
-
-    @property
-    def _is_well_painted(self) -> bool:
-        included = int(np.count_nonzero(self.painted.belongs))
-        excluded = len(self.painted) - included
-        is_much = included + excluded >= _MUCH_PAINTED
-        return is_much and min(included, excluded) >= _LEAST_OF_EACH
 
     def _taught(self) -> Stepwise[Answer]:
         """The answer of a network that learnt from what was painted."""
@@ -373,76 +244,6 @@ class AlikeFinder:
         within = radius / spacing[1:]
         sigmas = [across, *np.where(within > options.thin, options.within * within, 0)]
         return np.asarray(ndimage.gaussian_filter(logit, sigmas, truncate=_REACH))
-
-    def _corrected(self, before: Floats, fresh: Floats, slices: slice) -> Floats:
-        """The answer before the last click, moved towards the fresh one most around it.
-
-        What earlier clicks said holds, too.
-
-        Parameters
-        ----------
-        before
-            Logit (z, y, x) of all slices.
-        fresh, slices
-            Logit (z, y, x) of some slices, and which.
-        """
-        field, options = self.field, self.field.options
-        *earlier, last = self.clicks
-        voxel, belongs = last
-        depth = self._depth_in_error(before, last)
-        count = len(self.clicks) + bool(self.painted)
-        reach = depth * (options.reach_adding if belongs else options.reach_removing)
-        distance = field.distance(voxel)[slices]
-        share = correction_share(distance, reach, count, options.everywhere)
-        held = before[slices]
-        moved = self._pulled(held + share * (fresh - held), last, depth, slices)
-        for mark in earlier:
-            there = self._at(moved, mark, slices)
-            if there is not None and there < options.sure:
-                local = moved if slices == _WHOLE else before
-                moved = self._pulled(moved, mark, self._depth_in_error(local, mark), slices)
-        return moved
-
-    def _all_corrected(self, logit: Floats, slices: slice) -> Floats:
-        """An answer found in another way than those before, right around every click."""
-        if slices != _WHOLE:
-            return logit
-        for count in range(1, len(self.clicks) + 1):
-            until = replace(self, clicks=self.clicks[:count])
-            logit = until._corrected(logit, logit, slices)
-        return logit
-
-    def _at(self, logit: Floats, mark: Mark, slices: slice) -> float | None:
-        """How surely a logit of some slices says of a mark what it is; None if elsewhere.
-
-        Below 0 it says the opposite.
-        """
-        voxel, belongs = mark
-        z, y, x = self.field.cell(voxel)
-        place = z - (slices.start or 0)
-        if not 0 <= place < len(logit):
-            return None
-        there = float(logit[place, y, x])
-        return there if belongs else -there
-
-    def _depth_in_error(self, logit: Floats, mark: Mark) -> float:
-        """How deep a mark lies in what a logit of all slices has wrong there."""
-        voxel, belongs = mark
-        wrong = (logit > 0) ^ belongs
-        return depth_inside(wrong, self.field.cell(voxel), self.field.spacing)
-
-    def _pulled(self, logit: Floats, mark: Mark, depth: float, slices: slice) -> Floats:
-        """A logit pulled to the right side around a mark, as far as its depth."""
-        voxel, belongs = mark
-        options = self.field.options
-        there = self._at(logit, mark, slices)
-        own = options.own_logit
-        if there is not None:
-            own = max(own, options.sure - there)
-        sign = 1.0 if belongs else -1.0
-        distance = self.field.distance(voxel)[slices]
-        fading = np.exp(-((distance / (options.own_reach * depth)) ** 2))
-        return np.asarray(logit + sign * own * fading, dtype=np.float32)
 
 
 def _logit(scores: Floats, cut: float, unit: float) -> Floats:

@@ -18,8 +18,10 @@ from napari_dinomed.demo import find_sample
 from napari_dinomed.engine.messages import Progress, SegmentVolume, SliceLabels, Stage
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.all_alike import appearance
+from napari_dinomed.segment.all_alike.answer import Answer
 from napari_dinomed.segment.all_alike.appearance import AlikeField, rest
-from napari_dinomed.segment.all_alike.method import AlikeFinder, Answer
+from napari_dinomed.segment.all_alike.marks import Marks
+from napari_dinomed.segment.all_alike.method import AlikeFinder
 from napari_dinomed.segment.all_alike.options import Options
 from napari_dinomed.segment.all_alike.share import chosen_share
 from napari_dinomed.segment.painted_slices import lesson
@@ -289,16 +291,16 @@ def test_clicks_on_rims_complete_blobs_and_do_not_mean_lines():
     )
     middles = [((4, *centre), True) for centre in CENTRES[:2]]
 
-    def finder(*clicks):
-        return AlikeFinder(field, clicks)
+    def marks(*clicks):
+        return Marks(field, clicks)
 
     rims = [(voxel, True) for voxel in list(strengths)[:3]]
-    assert finder(*middles, rims[0])._rims(found) == (2,)
-    assert finder(middles[0], rims[0])._rims(found) == ()
-    assert finder(*middles, ((4, 70, 80), True))._rims(found) == ()
-    assert finder(*middles, (rims[0][0], False))._rims(found) == ()
-    assert finder(*middles, rims[0])._rims(replace(found, is_thin=True)) == ()
+    assert marks(*middles, rims[0])._rims(found) == (2,)
+    assert marks(middles[0], rims[0])._rims(found) == ()
+    assert marks(*middles, ((4, 70, 80), True))._rims(found) == ()
+    assert marks(*middles, (rims[0][0], False))._rims(found) == ()
+    assert marks(*middles, rims[0])._rims(replace(found, is_thin=True)) == ()
     known = replace(found, rims=(2, 3))
-    assert finder(*middles, *rims)._rims(known) == (2, 3, 4)
-    assert finder(*middles, *rims)._means_thin(False, ())
-    assert not finder(*middles, *rims)._means_thin(False, (2, 3, 4))
+    assert marks(*middles, *rims)._rims(known) == (2, 3, 4)
+    assert marks(*middles, *rims)._means_thin(False, ())
+    assert not marks(*middles, *rims)._means_thin(False, (2, 3, 4))
