@@ -92,7 +92,10 @@ def _hdf5(path):
         dataset = file.create_dataset(
             "a", ARRAY.shape, "u1", chunks=ARRAY.shape, compression="gzip"
         )
-        dataset.id.write_direct_chunk((0, 0, 0), deflated())
+        try:
+            dataset.id.write_direct_chunk((0, 0, 0), deflated())
+        except OSError as error:
+            pytest.skip(f"this HDF5 library cannot write such a chunk: {error}")
 
 
 def _lying(packed, at):
