@@ -60,8 +60,9 @@ MOST_TURNS = 10
 CELLS = (12_000, 64_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
-# How often a whole patient, a crop of one, made-up shapes and a made-up body come.
-SHARES = {"whole": 0.3, "crop": 0.15, "made_up": 0.15, "body": 0.4}
+# How often a whole patient, a crop of one, one with made-up organs, made-up shapes and a
+# made-up body come.
+SHARES = {"whole": 0.25, "crop": 0.15, "implant": 0.25, "made_up": 0.1, "body": 0.25}
 # How often a small scan is enlarged, and up to how many voxels: in large volumes objects
 # reach over many more cells than most of those that teach have voxels.
 ENLARGED, ENLARGED_SHARE, MOST_VOXELS = 3, 0.5, 10_000_000
@@ -333,7 +334,8 @@ def session(network: CueNet, scene: Scene, random: Random) -> Iterator[list[torc
         else:
             found = returned(search.later(marks, found, voxel, adds))
         mask = scene.mask_of(found, sides[True])
-        yield pupil.losses
+        if pupil.losses:  # A click that says what was found already needs no look.
+            yield pupil.losses
 
 
 def returned(steps):

@@ -6,8 +6,9 @@
 ``--patients`` names a folder with ``NNN_image.nii.gz`` and ``NNN_label.nii.gz``; only odd
 numbers are read, even ones are for reporting, and ``--numbers`` keeps some of them apart
 for `tune.py`. Of each, the whole volume is kept, and crops around an organ: there tokens
-are as fine beside the object as in small volumes. What is taught is shipped with the
-package: teach only from volumes under MIT, CC BY or CC0 terms.
+are as fine beside the object as in small volumes. ``--implants`` puts made-up organs as
+large as a trunk's among the real ones of a head and neck, which are all small. What is
+taught is shipped with the package: teach only from volumes under MIT, CC BY or CC0 terms.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ ROOM = (3, 30)
 LEAST_VOXELS, MOST_ALIKE, MOST_ALIKE_IN_BODY = 80, 0.2, 0.45
 # Grey values of a body as a CT's abdominal window shows it, and of what is in it.
 FAT, SOFT, BRIGHT = (0.05, 0.35), (0.4, 0.8), (0.7, 1.0)
+# Above this value, of those from HU + 1024, is a patient and not air; of real noise, what
+# differs by more is an edge; and what differs by less from what it touches is not seen.
+PATIENT, NOISE, LEAST_CONTRAST = 500, 40, 25
+# Share of its part of the patient that an implant should fill at least.
+LEAST_SHARE = 0.002
 
 
 def crop_around_organ(
@@ -221,6 +227,51 @@ def drop_unseen(labels: np.ndarray, grey: np.ndarray, least: float, most: float)
             labels[largest] = 0
 
 
+def with_implants(volume: Volume, random: np.random.Generator) -> tuple[Volume, np.ndarray]:
+    """Made-up organs among a patient's own, with the noise of the scanner."""
+    real = volume.array.astype(np.float32)
+    (region,) = ndimage.find_objects((real > PATIENT).astype(np.int8))
+    real = real[region]
+    patient = real > PATIENT
+    body = ndimage.binary_closing(patient, iterations=2) | patient
+    spacing = np.array(volume.geometry.spacing)
+    grey, labels = real.copy(), np.zeros(real.shape, dtype=np.uint8)
+    put_implants(grey, labels, body, spacing, random)
+    seen, implanted = grey.copy(), labels > 0
+    noise = np.clip(real - ndimage.gaussian_filter(real, 1.5), -NOISE, NOISE)
+    grey[implanted] += random.uniform(0.5, 1.2) * noise[implanted]
+    blurred = ndimage.gaussian_filter(grey, random.uniform(0.4, 0.9))
+    rim = ndimage.binary_dilation(implanted, iterations=2)
+    grey[rim] = blurred[rim] + random.uniform(0.3, 0.8) * noise[rim]
+    drop_unseen(labels, seen, LEAST_CONTRAST, MOST_ALIKE_IN_BODY)
+    small = np.flatnonzero(np.bincount(labels.ravel()) < LEAST_SHARE * labels.size)
+    labels[np.isin(labels, small)] = 0
+    array = np.clip(grey, 0, None).astype(volume.array.dtype)
+    geometry = Geometry.from_spacing(array.shape, tuple(spacing), "mm")
+    return replace(volume, array=array, geometry=geometry), labels
+
+
+def put_implants(
+    grey: np.ndarray,
+    labels: np.ndarray,
+    body: np.ndarray,
+    spacing: np.ndarray,
+    random: np.random.Generator,
+) -> None:
+    """Fill turned superellipsoids within a body with grey values that it has elsewhere."""
+    extent = np.array(grey.shape) * spacing
+    place = warped_places(grey.shape, spacing, random)
+    levels = np.quantile(grey[body], random.uniform(0.1, 0.97, 12))
+    for number in range(1, int(random.integers(5, 14))):
+        longest = random.uniform(0.08, 0.45) * float(extent.min())
+        radius = made_up_radius(place, extent, random, longest, thin=0.1)
+        inside = (radius < 1) & body
+        grey[inside], labels[inside] = random.choice(levels), number
+        if random.random() < 0.3:
+            core = (radius < random.uniform(0.3, 0.7)) & body
+            grey[core] += random.uniform(-60, 60)
+
+
 @dataclass(frozen=True)
 class Eye:
     """What sees volumes, and where what is seen of them is kept."""
@@ -261,6 +312,7 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, nargs="+", help="patients; all if left out")
     parser.add_argument("--merge", action="store_true", help="all labels are one object")
     parser.add_argument("--crops", type=int, default=4, help="of each patient")
+    parser.add_argument("--implants", type=int, default=0, help="volumes of each patient")
     parser.add_argument(
         "--made-up", type=int, nargs=2, default=(0, 0), metavar=("FIRST", "END")
     )
@@ -282,6 +334,9 @@ def main() -> None:
             name = f"{number}_crop{crop}"
             random = np.random.default_rng(zlib.crc32(f"{name}.pt".encode()))
             eye.keep(name, *crop_around_organ(volume, labels, random))
+        for implant in range(given.implants):
+            random = np.random.default_rng([int(number), implant])
+            eye.keep(f"{number}_implant{implant}", *with_implants(volume, random))
     for number in range(*given.made_up):
         eye.keep(f"{number:03}_made_up", *made_up(np.random.default_rng(number)))
         eye.keep(f"{number:03}_body", *made_up_body(np.random.default_rng(number)))
