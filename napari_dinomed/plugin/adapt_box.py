@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_dinomed.engine.messages import Progress
     from napari_dinomed.features.adapter import AdapterHeader
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.session.asking import Asks, Deliver
 
 _BEGIN = (
     "Teach the encoder slices that you painted and labels that are done, and try it on "

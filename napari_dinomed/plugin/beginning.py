@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari.components import LayerList
     from napari.layers import Image
 
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
 
 # What there is no step after.
 _BOUND = object()

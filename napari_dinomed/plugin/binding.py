@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.volume import Volume
 
 

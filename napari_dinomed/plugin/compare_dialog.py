@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_dinomed.engine.messages import Progress
+    from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.session.comparing import Row
-    from napari_dinomed.session.computing import Asks, Deliver
     from napari_dinomed.session.session import Session
 
 _COLUMNS = ("Encoder", "Dice of what was hidden", "Linear probe", "k-NN", "Features")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
     from napari_dinomed.session.file import SavedDocument
     from napari_dinomed.session.session import Session
     from napari_dinomed.volume import NamedLabel

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_dinomed.finish.options import Option, Scale
     from napari_dinomed.plugin.finishing import Draft
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
 
 # Decimals of an amount whose usual value has none: grey values, tenths of millimetres.
 _DECIMALS = 2

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.finish import Tool
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
     from napari_dinomed.session.session import Session
 
     Submit = Callable[[Callable[[], "Draft"]], Future["Draft"]]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
 
 _AXES = 3
 OTHERS = (Plane.CORONAL, Plane.SAGITTAL)

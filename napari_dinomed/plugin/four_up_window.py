@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
 
 _COLOR = (1.0, 0.85, 0.2, 0.8)
 # Any two sizes that are the same: splitters share out what there is.

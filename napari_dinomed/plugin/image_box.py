@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.engine.messages import Estimated
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.session.session import Session
 
 _FILE = "Weights from a file…"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
     from napari_dinomed.session.session import Session
 
 

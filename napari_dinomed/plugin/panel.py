@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_dinomed.engine.place import Place
-    from napari_dinomed.session.computing import Asks
+    from napari_dinomed.session.asking import Asks
 
 # Between boxes, and around them, in logical pixels.
 _EDGE = 3

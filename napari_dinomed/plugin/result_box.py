@@ -30,7 +30,7 @@ from napari_dinomed.settings import load_settings, save_settings
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
 
 _DOCUMENT = ".dinomed.json"
 _DOCUMENTS = f"Documents (*{_DOCUMENT})"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
     from napari_dinomed.volume.mesh import Mesh
 
 # Pixels on the screen that a hand moves in a click.

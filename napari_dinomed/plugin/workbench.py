@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.plugin.sheet import Sheet
-    from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.session.session import Session
 
 

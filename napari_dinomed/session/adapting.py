@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.engine.asked import Call
-    from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.volume import Volume
 
 

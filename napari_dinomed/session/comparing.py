@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.engine.asked import Call
     from napari_dinomed.engine.messages import Encoded, Judged
-    from napari_dinomed.session.computing import Asks, Deliver
+    from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.volume import Volume, Window
 
 _NAME = "compared"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.mask import Mask, Plane
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
     from napari_dinomed.volume import Volume
 
 # Seconds between slices, which take one or two milliseconds each: without it a window waits

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Prompt, Voxel
     from napari_dinomed.engine.messages import Proposed, Suggested, Taught
+    from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.session.autosave import Autosave
-    from napari_dinomed.session.computing import Asks, Deliver
     from napari_dinomed.volume import Volume
 
 

@@ -18,7 +18,7 @@ from napari_dinomed.session.newest import Newest
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.mask import Mask
-    from napari_dinomed.session.computing import Deliver
+    from napari_dinomed.session.asking import Deliver
     from napari_dinomed.volume import Geometry
 
 
