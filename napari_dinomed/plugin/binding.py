@@ -168,7 +168,7 @@ class Binding:
         self._bench.document_changed.emit(after)
         if self._measuring is not None and before.masks != after.masks:
             self._measuring.follow(after)
-        if self.session.is_saved:
+        if self.session.keeping.is_saved:
             self._bench.recovered.emit()
 
     def _show_early(self, part: SliceLabels) -> None:

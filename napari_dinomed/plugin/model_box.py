@@ -112,7 +112,7 @@ class ModelBox(QGroupBox):
     def _propose(self) -> None:
         path = self.path
         if path is not None:
-            self._workbench.act(lambda session: session.propose(path))
+            self._workbench.act(lambda session: session.models.propose(path))
 
     def _remember(self) -> None:
         path = self.path or self._ask_name()
@@ -122,7 +122,7 @@ class ModelBox(QGroupBox):
         def taught() -> None:
             session = self._workbench.require()
             labels = tuple(label.id for label in session.document.labels)
-            session.remember(path, labels, lambda: self.use(path))
+            session.models.remember(path, labels, lambda: self.use(path))
 
         self._workbench.attempt(taught)
 

@@ -163,7 +163,7 @@ class Panel(QWidget):
         """Leave the viewer, and the engine with the last panel; a second time is none."""
         self.four_up.close()
         session = self.workbench.session
-        parting = session.parting if session is not None else ""
+        parting = session.models.parting if session is not None else ""
         self._leave(Workbench.close)
         if parting:
             show_info(parting)

@@ -194,7 +194,7 @@ class ReviewBox(QGroupBox):
             if self._case is case:
                 workbench.turns.soon(partial(self._say, Verdict.CORRECTED))
 
-        session.remember(model, labels, learnt)
+        session.models.remember(model, labels, learnt)
         self.about.setText(f"{model.stem} learns from what you corrected …")
 
     def _reject(self) -> None:

@@ -15,11 +15,12 @@ from psygnal import Signal
 from napari_dinomed.annotation.document import Choices, Document
 from napari_dinomed.annotation.history import History, Step
 from napari_dinomed.annotation.labels import Meaning, State
-from napari_dinomed.engine.messages import ProposeLabels, TeachModel
-from napari_dinomed.errors import DinomedError, DocumentError, ReadError
+from napari_dinomed.errors import DocumentError
 from napari_dinomed.session.computing import Computing
 from napari_dinomed.session.deferred import Deferred, Queue
 from napari_dinomed.session.file import SavedDocument, load_document, save_document
+from napari_dinomed.session.keeping import Keeping, require_own
+from napari_dinomed.session.models import Models
 from napari_dinomed.session.own_weights import remember_weights, without_foreign_weights
 from napari_dinomed.session.provenance import pick_of, versions
 from napari_dinomed.session.steps import name_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.annotation.prompts import Prompt, Voxel
-    from napari_dinomed.engine.messages import Proposed, Suggested, Taught
+    from napari_dinomed.engine.messages import Suggested
     from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.session.autosave import Autosave
     from napari_dinomed.volume import Volume
@@ -71,13 +72,17 @@ class Session:
     ) -> None:
         self.volume = volume
         self.fingerprint = volume.fingerprint
-        self._autosave = autosave
         begun = replace(Document.begun(meaning), choices=Choices(encoder=encoder))
         self._history = History(begun)
         self._deferred = Queue(lambda text: self.noticed.emit(text))
-        self._is_unreadable = False
-        self._learning = ""
-        self.is_saved = True
+        self.keeping = Keeping(
+            volume,
+            autosave,
+            self._only_look,
+            lambda text: self.noticed.emit(text),
+            lambda text: self.failed.emit(text),
+        )
+        self.models = Models(self)
         self.computing = Computing(volume, engine, self.document, deliver)
         self.computing.answered.connect(self._take_answer)
         self.computing.encoder_lost.connect(self._choose_encoder)
@@ -100,13 +105,18 @@ class Session:
         """Whether another window has the volume, so that nothing is changed here."""
         return self.computing.is_paused
 
+    def require_own_window(self) -> None:
+        """Raise `DocumentError` where this window only looks."""
+        if self.is_read_only:
+            raise DocumentError(
+                "This window only looks at the volume. Take over to change its labels."
+            )
+
     # Opening and keeping
 
     def open(self) -> None:
         """Take up what was kept of this volume; nothing is written."""
-        if self._autosave is None:
-            return
-        if not self._autosave.claim():
+        if not self.keeping.claim():
             self.computing.is_paused = True
             self.noticed.emit(
                 "This volume is open in another window. This one only looks; take over to "
@@ -116,13 +126,13 @@ class Session:
 
     def take_over(self) -> None:
         """Go on here with what another window saved; that one only looks from then on."""
-        if self._autosave is None or not self.is_read_only:
+        if not self.is_read_only:
             return
-        self._autosave.claim()
+        self.keeping.claim()
         mine, made = self.document, self._history.made
         self.computing.is_paused = False
         self._take_kept()
-        if not self.is_saved and self.document != mine:
+        if not self.keeping.is_saved and self.document != mine:
             taken = self._history
             step = Step("take over", mine, made)
             self._history = History(self.document, (step,), made=taken.made)
@@ -132,31 +142,14 @@ class Session:
         self.computing.go_on()
 
     def _take_kept(self) -> None:
-        assert self._autosave is not None
-        try:
-            saved = self._autosave.read()
-            if saved is not None:
-                self._take(saved, self._autosave.path.name)
-        except DinomedError as error:
-            self._is_unreadable = True
-            self.noticed.emit(f"{error} It was left as it is.")
-
-    def _take(self, saved: SavedDocument, name: str) -> None:
-        """Make a saved document the floor of the history."""
-        self._require_own(saved, name)
+        """Make what was kept the floor of the history."""
+        saved = self.keeping.read()
+        if saved is None:
+            return
         taken = self._with_own_weights(saved.document)
         before, self._history = self.document, History(taken, made=saved.made)
         self.changed.emit(before, taken)
         self.computing.adopt(taken)
-
-    def _require_own(self, saved: SavedDocument, name: str) -> None:
-        """Raise where a document is not of this volume, or does not fit it."""
-        saved.require_volume(self.fingerprint, name)
-        if saved.geometry.shape != self.volume.geometry.shape:
-            raise ReadError(
-                f"{name} is damaged: it says that its volume has {saved.geometry.shape} "
-                f"voxels, but that has {self.volume.geometry.shape}."
-            )
 
     def _with_own_weights(self, document: Document) -> Document:
         """A document does not choose a file to load: only the user does."""
@@ -176,7 +169,7 @@ class Session:
             Where it belongs to another volume, or a label here is done.
         """
         saved = load_document(path)
-        self._require_own(saved, path.name)
+        require_own(saved, self.volume, path.name)
         self.document.require_all_open()
         document = self._with_own_weights(saved.document)
         self.change(document, f"open {path.name}", "open a copy")
@@ -188,99 +181,12 @@ class Session:
     def close(self) -> None:
         """Let the engine forget the volume, and others have the document."""
         self._deferred.close()
-        if self.parting:
-            self.noticed.emit(self.parting)
-        if not self.is_saved:
+        if self.models.parting:
+            self.noticed.emit(self.models.parting)
+        if not self.keeping.is_saved:
             self._save_last()
         self.computing.close()
-        if self._autosave is not None:
-            self._autosave.release()
-
-    # Taught models
-
-    @property
-    def parting(self) -> str:
-        """What a user should know who closes the volume now; empty where nothing is."""
-        if not (self._learning and self.computing.is_on_errand):
-            return ""
-        return (
-            f"{self._learning} had not learnt this volume yet when it was closed: the "
-            "model is as it was. Open the volume again and press Remember."
-        )
-
-    def propose(self, path: Path) -> None:
-        """Have a taught model find what it knows; the labels come when they are found."""
-        self._require_own_window()
-        self._learning = ""
-        self.computing.run(
-            lambda volume, number: ProposeLabels(volume, str(path), number),
-            partial(self._take_proposal, path.stem),
-        )
-
-    def remember(
-        self,
-        path: Path,
-        labels: tuple[int, ...],
-        taught: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Teach a model labels as they are now; a new model where there is none.
-
-        Parameters
-        ----------
-        path, labels
-            The model, and what it is to learn.
-        taught
-            Called when it has learnt.
-
-        Raises
-        ------
-        DocumentError
-            Where none of them has a voxel.
-        """
-        document = self.document
-        # Nobody has looked at a proposal that nothing was said of.
-        bare = set(document.unsaid) & set(document.starts)
-        known = [n for n in labels if document.mask(n) and n not in bare]
-        masks = {n: document.mask(n) for n in known}
-        if not masks:
-            raise DocumentError(
-                "Expected a label to remember that you have clicked on, painted or locked, "
-                "got none."
-            )
-        named = tuple(label for label in self.document.labels if label.id in masks)
-        self.computing.run(
-            lambda volume, number: TeachModel(volume, str(path), named, masks, number),
-            partial(self._take_lesson, path.stem, taught),
-        )
-        self._learning = path.stem
-
-    def _take_proposal(self, name: str, proposed: Proposed) -> None:
-        for warning in proposed.warnings:
-            self.noticed.emit(warning)
-        found = proposed.masks()
-        legend = tuple(label for label in proposed.legend if label.id in found)
-        document, numbers = self.document.with_legend(legend)
-        masks = {numbers[label.id]: found[label.id] for label in legend}
-        free = set(document.unsaid)
-        document = document.with_proposals(masks)
-        self.change(document, f"propose from {name}", "propose from a model")
-        taken = [label.name for label in legend if numbers[label.id] in free]
-        told = f"{', '.join(taken)}: click to correct it" if taken else "nothing"
-        kept = [label.name for label in legend if numbers[label.id] not in free]
-        also = f" {', '.join(kept)} stays as you made it." if kept else ""
-        self.noticed.emit(f"{name} proposes {told}.{also}")
-
-    def _take_lesson(self, name: str, told: Callable[[], None], taught: Taught) -> None:
-        header = taught.header
-        told()
-        figures = ", ".join(
-            f"{lesson.label.name} {lesson.mean_dice:.2f}" for lesson in header.lessons
-        )
-        self.noticed.emit(
-            f"{name} has learnt from {header.volumes} "
-            f"{'volume' if header.volumes == 1 else 'volumes'}. Dice on what it did not "
-            f"learn from: {figures}."
-        )
+        self.keeping.release()
 
     # What the user does
 
@@ -391,14 +297,8 @@ class Session:
     def _move(self, history: History) -> None:
         if history is self._history:
             return
-        self._require_own_window()
+        self.require_own_window()
         self._become(history)
-
-    def _require_own_window(self) -> None:
-        if self.is_read_only:
-            raise DocumentError(
-                "This window only looks at the volume. Take over to change its labels."
-            )
 
     def _take_answer(self, label: int, answer: Mask) -> None:
         if self.is_read_only or label not in self.document.waiting:
@@ -434,36 +334,17 @@ class Session:
         )
 
     def _save(self) -> None:
-        """Keep the document; what fails is said, stays in memory, and is tried again."""
-        if self._autosave is None or self.is_read_only:
-            return
-        try:
-            if self._is_unreadable:
-                kept = self._autosave.set_aside()
-                self._is_unreadable = False
-                if kept is not None:
-                    self.noticed.emit(f"What could not be read is kept as {kept.name}.")
-            self._autosave.write(self.to_save())
-        except DocumentError as error:
-            self.computing.is_paused, self.is_saved = True, False
-            self.computing.cancel()
-            # Whoever has written since has the volume now.
-            self._autosave.release()
-            self.noticed.emit(str(error))
-        except DinomedError as error:
-            self.is_saved = False
-            self.failed.emit(f"Not saved yet, and tried again at the next change: {error}")
-        else:
-            self.is_saved = True
+        if not self.is_read_only:
+            self.keeping.save(self.to_save)
 
     def _save_last(self) -> None:
         """Keep what is not on disk yet, beside what another window wrote if need be."""
-        if not self.is_read_only:
-            self._save()
-            return
-        if self._autosave is not None:
-            try:
-                kept = self._autosave.write_aside(self.to_save())
-                self.noticed.emit(f"What was made here last is kept as {kept.name}.")
-            except DinomedError as error:
-                self.failed.emit(f"Not saved: {error}")
+        if self.is_read_only:
+            self.keeping.save_aside(self.to_save)
+        else:
+            self.keeping.save(self.to_save)
+
+    def _only_look(self) -> None:
+        """Another window has the volume: nothing is changed here any more."""
+        self.computing.is_paused = True
+        self.computing.cancel()

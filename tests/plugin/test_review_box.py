@@ -16,7 +16,7 @@ from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.review_box import ReviewBox
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.review import Case, Queue, Review, Verdict
-from napari_dinomed.session.session import Session
+from napari_dinomed.session.models import Models
 
 
 @pytest.fixture
@@ -42,11 +42,11 @@ def reviewing(qtbot, engine, loop, results, monkeypatch):
     """A box that has taken up a review, its workbench, and what was said."""
     lessons = []
 
-    def remember(session, path, labels, taught):
-        lessons.append((path.name, session.document.masks))
+    def remember(_, path, labels, taught):
+        lessons.append((path.name, workbench.session.document.masks))
         taught()
 
-    monkeypatch.setattr(Session, "remember", remember)
+    monkeypatch.setattr(Models, "remember", remember)
 
     def opened(workbench, paths, then):
         (options,) = get_reader(paths[0])(paths[0])

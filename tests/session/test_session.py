@@ -644,9 +644,9 @@ def test_no_room_to_save(session, monkeypatch):
         assert "tried again" in failed[-1]
         assert "No space left" in failed[-1]
     assert session.document.mask(1).count == 125
-    assert not session.is_saved
+    assert not session.keeping.is_saved
     session.add(OTHER)
-    assert session.is_saved
+    assert session.keeping.is_saved
     later = again(session)
     assert later.document == session.document
     later.close()

@@ -51,7 +51,7 @@ class Window:
     def click(self, number: int) -> None:
         z, y, x = (int(i) for i in np.unravel_index(number, SHAPE))
         self.session.add(Point((z, y, x), 1))
-        if self.session.is_saved:
+        if self.session.keeping.is_saved:
             self.saved.append(number)
 
     def take_over(self) -> None:

@@ -34,7 +34,7 @@ def model(tmp_path_factory):
         for seed in (5, 6):
             session, truth, said = _session(seed)
             session.change(session.document.continued_from(truth, ()), "continue")
-            session.remember(path, (1, 2))
+            session.models.remember(path, (1, 2))
             assert "has learnt from" in said[-1]
             session.close()
     assert read_header(path).volumes == 2
@@ -43,7 +43,7 @@ def model(tmp_path_factory):
 
 def test_what_was_remembered_is_proposed_in_the_next_volume(model):
     session, truth, said = _session(7)
-    session.propose(model)
+    session.models.propose(model)
     document = session.document
     assert [label.name for label in document.labels] == ["Label 1", "Label 2"]
     labels = document.labels_of(truth.shape)
@@ -55,7 +55,7 @@ def test_what_was_remembered_is_proposed_in_the_next_volume(model):
 
 def test_a_click_corrects_a_proposal_and_undo_brings_it_back(model):
     session, truth, _ = _session(7)
-    session.propose(model)
+    session.models.propose(model)
     proposed = session.document
     inside = np.argwhere(truth == 1)
     session.add(Point(tuple(inside[len(inside) // 2].tolist()), 1))
@@ -74,7 +74,7 @@ def test_a_click_corrects_a_proposal_and_undo_brings_it_back(model):
 
 def test_excluding_all_that_was_clicked_keeps_the_proposal(model):
     session, truth, _ = _session(7)
-    session.propose(model)
+    session.models.propose(model)
     edge = np.argwhere(session.document.labels_of(truth.shape) == 1)[0]
     session.add(Point(tuple(edge.tolist()), 1, include=False))
     found = session.document.labels_of(truth.shape) == 1
@@ -87,7 +87,7 @@ def test_a_proposal_leaves_alone_what_the_user_made(model):
     inside = np.argwhere(truth == 1)
     session.add(Point(tuple(inside[len(inside) // 2].tolist()), 1))
     mine = session.document.mask(1)
-    session.propose(model)
+    session.models.propose(model)
     assert session.document.mask(1) == mine
     assert session.document.mask(2)
     assert 1 not in session.document.starts
@@ -96,7 +96,7 @@ def test_a_proposal_leaves_alone_what_the_user_made(model):
 def test_nothing_to_remember_is_said(model):
     session, _, _ = _session(8)
     with pytest.raises(DocumentError, match="a label to remember"):
-        session.remember(model, (1,))
+        session.models.remember(model, (1,))
 
 
 def test_a_damaged_model_is_refused_and_nothing_changes(model, tmp_path):
@@ -104,7 +104,7 @@ def test_a_damaged_model_is_refused_and_nothing_changes(model, tmp_path):
     damaged = tmp_path / "damaged.dinomed"
     damaged.write_bytes(model.read_bytes()[:1000])
     before = session.document
-    session.propose(damaged)
+    session.models.propose(damaged)
     assert "cannot be read" in said[-1]
     assert session.document == before
     assert not session.computing.is_answering
@@ -128,9 +128,9 @@ def test_who_closes_a_volume_that_is_being_learnt_is_told_and_the_model_stays(
     session = Session(volume, Slow())
     session.noticed.connect(said.append)
     session.change(session.document.continued_from(truth, ()), "continue")
-    assert not session.parting
-    session.remember(path, (1, 2))
-    assert "had not learnt this volume yet" in session.parting
+    assert not session.models.parting
+    session.models.remember(path, (1, 2))
+    assert "had not learnt this volume yet" in session.models.parting
     session.close()
     assert "copy had not learnt this volume yet" in said[-1]
     assert len(withdrawn) == 1
