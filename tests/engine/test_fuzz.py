@@ -7,6 +7,7 @@ import json
 import random
 import struct
 import threading
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts
 from napari_dinomed.engine import wire
 from napari_dinomed.engine.messages import (
-    _TYPES,
     Adapted,
     AdaptEncoder,
     Closed,
@@ -36,6 +36,7 @@ from napari_dinomed.engine.messages import (
     JudgeEncoding,
     Kept,
     Lacking,
+    Message,
     Notice,
     Opened,
     OpenSent,
@@ -146,7 +147,7 @@ def _outcome(data):
 
 
 def test_there_is_one_of_every_kind():
-    assert {type(message) for message in EVERY} == set(_TYPES.values())
+    assert {type(message) for message in EVERY} == set(get_args(Message))
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=[type(m).__name__ for m in (*EVERY, *PACKED)])
