@@ -6,16 +6,13 @@ done as a brush and an eraser would: no label that is done changes, and answers 
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING
 
-from napari_dinomed.annotation.mask import EMPTY, Mask
+from napari_dinomed.annotation.mask import EMPTY, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.mask import Mask
 
 
 def reshaped(document: Document, label: int, wanted: Mask) -> Document:
@@ -55,12 +52,8 @@ def paint_of(document: Document, label: int) -> tuple[Mask, Mask]:
         The label.
     """
     strokes = document.prompts.strokes
-    said = _union(stroke.mask for stroke in strokes if stroke.label == label)
+    said = union(stroke.mask for stroke in strokes if stroke.label == label)
     # What another label includes is none of this one's already.
-    others = _union(stroke.mask for stroke in strokes if stroke.label != label)
+    others = union(stroke.mask for stroke in strokes if stroke.label != label)
     added = (document.hand & document.mask(label)) - said
     return added, document.erased.get(label, EMPTY) - said - others
-
-
-def _union(masks: Iterable[Mask]) -> Mask:
-    return reduce(or_, masks, EMPTY)

@@ -16,15 +16,13 @@ Who may change a voxel:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
+from napari_dinomed.annotation.choices import Choices
 from napari_dinomed.annotation.flood import flooded
 from napari_dinomed.annotation.labels import (
     MAX_LABEL,
@@ -33,43 +31,14 @@ from napari_dinomed.annotation.labels import (
     Meaning,
     new_label,
 )
-from napari_dinomed.annotation.mask import EMPTY, Mask
+from napari_dinomed.annotation.mask import EMPTY, Mask, union, without_empty
 from napari_dinomed.annotation.packing import PackedMask
 from napari_dinomed.annotation.prompts import Prompt, Prompts, Stroke, Voxel, mask_of
 from napari_dinomed.annotation.region import Region
 from napari_dinomed.errors import DocumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
-
-    from napari_dinomed.volume import NamedLabel
-
-
-@dataclass(frozen=True)
-class Choices:
-    """How prompts are read.
-
-    Parameters
-    ----------
-    encoder
-        Name of the encoder.
-    window
-        Name of the window that the encoder sees; empty for the volume's own.
-    head
-        Readout.
-    threshold
-        Probability from which a voxel belongs to a label.
-    others
-        Fingerprints of further images that the encoder sees.
-    """
-
-    encoder: str = "filters"
-    window: str = ""
-    head: str = "auto"
-    threshold: Annotated[float, Field(ge=0.01, le=0.99)] = 0.5
-    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -267,7 +236,7 @@ class Document:
             erased[label] = erased[label] - flooded(erased[label], marked.voxels())
         # A mark is no work of the hand: it lasts as long as its prompt.
         hand = self.hand - (marked - self.mask(label))
-        return replace(self, hand=hand, erased=_without_empty(erased))._set(marked, label)
+        return replace(self, hand=hand, erased=without_empty(erased))._set(marked, label)
 
     def with_prompts(self, prompts: Prompts) -> Document:
         """Other prompts, some of them gone; labels that it concerns are answered.
@@ -284,7 +253,7 @@ class Document:
         ]
         self.require_open(*concerned)
         marked = {
-            n: _union(mask_of(p) for p in prompts.of(n) if p.include)
+            n: union(mask_of(p) for p in prompts.of(n) if p.include)
             for n in {claim.label for claim in self.claims}
         }
         claims = tuple(c for c in self.claims if c.voxel in marked[c.label])
@@ -342,64 +311,9 @@ class Document:
         masks[label] = taken | (own & self.hand)
         return replace(
             self,
-            masks=_without_empty(masks),
+            masks=without_empty(masks),
             waiting=waiting,
             claims=left,
-        )
-
-    def with_proposals(self, found: Mapping[int, Mask]) -> Document:
-        """Labels that nothing was said of yet begin as somebody else proposes them.
-
-        They take free voxels; an earlier proposal gives way.
-        """
-        unsaid = set(self.unsaid)
-        old = unsaid & set(self.starts)
-        masks = {n: mask for n, mask in self.masks.items() if n not in old}
-        starts = {n: mask for n, mask in self.starts.items() if n not in old}
-        for label, proposed in found.items():
-            if label not in unsaid:
-                continue
-            for other, mask in masks.items():
-                proposed = proposed if other == label else proposed - mask
-            masks[label] = starts[label] = proposed - self.erased.get(label, EMPTY)
-        return replace(self, masks=_without_empty(masks), starts=_without_empty(starts))
-
-    def with_legend(
-        self, legend: Collection[Label]
-    ) -> tuple[Document, Mapping[int, LabelId]]:
-        """Labels of these names, new ones where there are none, and their numbers here.
-
-        A document in which nothing was said yet takes them for its own.
-        """
-        known = {label.name: label.id for label in self.labels}
-        named = {known[label.name] for label in legend if label.name in known}
-        spare = [
-            one.id
-            for one in self.labels
-            if self.is_blank
-            and one.id not in named
-            and one == new_label(one.id, one.meaning)
-        ]
-        document, numbers = self, {}
-        for label in legend:
-            number = known.get(label.name)
-            if number is None:
-                if not spare:
-                    document = document.with_new_label(label.meaning)
-                number = spare.pop(0) if spare else document.labels[-1].id
-                taken = replace(label, id=number, state=document.find(number).state)
-                document = document.with_label(taken)
-            numbers[label.id] = number
-        return document, numbers
-
-    @property
-    def unsaid(self) -> tuple[LabelId, ...]:
-        """Labels that are open, and that the user has not marked or painted."""
-        return tuple(
-            label.id
-            for label in self.labels
-            if not (label.is_done or self.prompts.of(label.id))
-            and not (self.mask(label.id) & self.hand)
         )
 
     # Hand
@@ -417,7 +331,7 @@ class Document:
         erased = dict(self.erased)
         erased[label] = erased.get(label, EMPTY) - painted
         changed = self._set(painted, label)
-        return replace(changed, hand=self.hand | painted, erased=_without_empty(erased))
+        return replace(changed, hand=self.hand | painted, erased=without_empty(erased))
 
     def with_erasure(self, mask: Mask, label: int) -> Document:
         """Voxels rubbed out by hand, from whatever label they have, and from this one.
@@ -440,45 +354,12 @@ class Document:
                 mask = mask - self.mask(known.id)
         return mask
 
-    def continued_from(
-        self, labels: NDArray[np.integer[Any]], legend: Iterable[NamedLabel]
-    ) -> Document:
-        """Labels (z, y, x) from elsewhere in the place of what is here.
-
-        They count as set by hand: clicks add to them and never take from them.
-
-        Raises
-        ------
-        DocumentError
-            Where there are none, a number is over what a document can hold, or a label
-            of this one is done.
-        """
-        self.require_all_open()
-        masks = Mask.split(labels)
-        if not masks or min(masks) < 0 or max(masks) > MAX_LABEL:
-            found = f"{min(masks)} to {max(masks)}" if masks else "none"
-            raise DocumentError(f"Expected labels from 1 to {MAX_LABEL}, got {found}.")
-        named = {entry.id: entry for entry in legend if entry.id > 0}
-        meaning = self.labels[0].meaning
-        made = []
-        for number in sorted({*masks, *named}):
-            label = new_label(number, meaning)
-            if number in named:
-                entry = named[number]
-                label = replace(label, name=entry.name, color=entry.color)
-            made.append(label)
-        next_id = max(self.next_id, made[-1].id + 1)
-        hand = Mask.of(labels != 0)
-        return Document(
-            tuple(made), Prompts(), masks, hand, choices=self.choices, next_id=next_id
-        )
-
     def _set(self, mask: Mask, label: int) -> Document:
         """Voxels given to a label, or with 0 to none, and taken from all others."""
         masks = {n: old if n == label else old - mask for n, old in self.masks.items()}
         if label:
             masks[label] = self.mask(label) | mask
-        return replace(self, masks=_without_empty(masks))
+        return replace(self, masks=without_empty(masks))
 
     # Result
 
@@ -489,35 +370,6 @@ class Document:
         for number, mask in self.masks.items():
             mask.number(result, number)
         return result
-
-    def require_fits(self, shape: tuple[int, int, int]) -> None:
-        """Raise `DocumentError` where it cannot be of a volume of this shape."""
-        known = {label.id for label in self.labels}
-        named = {*self.masks, *self.waiting, *self.erased, *self.starts}
-        named |= {prompt.label for prompt in self.prompts.all}
-        named |= {n for claim in self.claims for n in (claim.label, claim.other)}
-        if not named <= known:
-            raise DocumentError(
-                f"It names the labels {sorted(named - known)}, which it does not have."
-            )
-        try:
-            masks = (self.masks, self.erased, self.starts)
-            for mask in (self.hand, *(mask for kind in masks for mask in kind.values())):
-                mask.require_inside(shape)
-        except ValueError as error:
-            raise DocumentError(f"Its labels are on another grid: {error}.") from error
-        self.prompts.require_inside(shape)
-        total = sum(mask.count for mask in self.masks.values())
-        if _union(self.masks.values()).count < total:
-            raise DocumentError("Two of its labels have the same voxels.")
-
-
-def _without_empty(masks: Mapping[int, Mask]) -> dict[int, Mask]:
-    return {n: mask for n, mask in masks.items() if mask}
-
-
-def _union(masks: Iterable[Mask]) -> Mask:
-    return reduce(or_, masks, EMPTY)
 
 
 def _any_voxel(mask: Mask) -> Voxel:

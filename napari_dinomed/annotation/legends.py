@@ -9,9 +9,10 @@ from napari_dinomed.annotation.labels import MAX_LABEL, PALETTE, Label, Meaning,
 from napari_dinomed.errors import DocumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.labels import LabelId
     from napari_dinomed.volume import NamedLabel
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -97,12 +98,41 @@ def with_legend(document: Document, legend: Sequence[Label]) -> Document:
         next_id = max(document.next_id, *(one.id + 1 for one in legend))
         return replace(document, labels=tuple(legend), next_id=next_id)
     named = {label.name: label for label in legend}
-    changed, _ = document.with_legend(legend)
+    changed, _ = with_names(document, legend)
     for label in changed.labels:
         if label.name in named:
             color = named[label.name].color
             changed = changed.with_label(replace(label, color=color))
     return changed
+
+
+def with_names(
+    document: Document, legend: Collection[Label]
+) -> tuple[Document, Mapping[int, LabelId]]:
+    """Labels of these names, new ones where there are none, and their numbers here.
+
+    A document in which nothing was said yet takes them for its own.
+    """
+    known = {label.name: label.id for label in document.labels}
+    named = {known[label.name] for label in legend if label.name in known}
+    spare = [
+        one.id
+        for one in document.labels
+        if document.is_blank
+        and one.id not in named
+        and one == new_label(one.id, one.meaning)
+    ]
+    changed, numbers = document, {}
+    for label in legend:
+        number = known.get(label.name)
+        if number is None:
+            if not spare:
+                changed = changed.with_new_label(label.meaning)
+            number = spare.pop(0) if spare else changed.labels[-1].id
+            taken = replace(label, id=number, state=changed.find(number).state)
+            changed = changed.with_label(taken)
+        numbers[label.id] = number
+    return changed, numbers
 
 
 def labels_from(legend: Sequence[NamedLabel], meaning: Meaning) -> tuple[Label, ...]:

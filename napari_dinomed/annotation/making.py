@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, WrapSerializer
 
-from napari_dinomed.annotation.document import Choices, Claim, Document
+from napari_dinomed.annotation.choices import Choices
+from napari_dinomed.annotation.document import Claim, Document
 from napari_dinomed.annotation.labels import Label, LabelId, new_label
-from napari_dinomed.annotation.mask import EMPTY, Mask
+from napari_dinomed.annotation.mask import EMPTY, Mask, without_empty
 from napari_dinomed.annotation.packing import PackedMask
 from napari_dinomed.annotation.prompts import Prompt, Prompts
 
@@ -211,7 +212,7 @@ def _applied(differences: Differences, masks: Mapping[int, Mask]) -> dict[LabelI
     after = dict(masks)
     for number, difference in differences.items():
         after[number] = difference.applied(after.get(number, EMPTY))
-    return {number: mask for number, mask in after.items() if mask}
+    return without_empty(after)
 
 
 def _slices(mask: Mask, indices: Iterable[int]) -> Mask:

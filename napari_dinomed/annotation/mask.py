@@ -10,6 +10,8 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -302,6 +304,16 @@ class Mask:
 
 
 EMPTY = Mask()
+
+
+def union(masks: Iterable[Mask]) -> Mask:
+    """The voxels of any of some masks."""
+    return reduce(or_, masks, EMPTY)
+
+
+def without_empty(masks: Mapping[int, Mask]) -> dict[int, Mask]:
+    """Masks by number, less those without a voxel."""
+    return {n: mask for n, mask in masks.items() if mask}
 
 
 def hull(*boxes: Box) -> Box:

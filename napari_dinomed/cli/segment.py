@@ -103,7 +103,8 @@ def segment(
     ] = None,
 ) -> None:
     """Label a volume from prompts, on exactly the grid of its file."""
-    from napari_dinomed.annotation.document import Choices, Document
+    from napari_dinomed.annotation.choices import Choices
+    from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.labels import legend_of
     from napari_dinomed.finish.above import above
     from napari_dinomed.io import (

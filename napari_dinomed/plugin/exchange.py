@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_dinomed.annotation.continuing import continued_from
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.finish.surface import surface_of
@@ -113,7 +114,7 @@ class Exchange:
         legend: tuple[NamedLabel, ...],
         name: str,
     ) -> None:
-        document = session.document.continued_from(labels, legend)
+        document = continued_from(session.document, labels, legend)
         session.change(document, f"continue from {name}", "continue from labels")
         self._bench.hand.aim(session.document.labels[0].id)
         count = len(session.document.labels)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.fitting import require_fits
 from napari_dinomed.annotation.making import Deed
 from napari_dinomed.errors import DinomedError, DocumentError, ReadError
 from napari_dinomed.io import Pick
@@ -101,7 +102,7 @@ def load_document(path: Path) -> SavedDocument:
     _require_known(values, path.name)
     try:
         saved = _ADAPTER.validate_python(values)
-        saved.document.require_fits(saved.geometry.shape)
+        require_fits(saved.document, saved.geometry.shape)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

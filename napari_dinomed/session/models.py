@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_dinomed.annotation.legends import with_names
+from napari_dinomed.annotation.proposals import unsaid, with_proposals
 from napari_dinomed.engine.messages import ProposeLabels, TeachModel
 from napari_dinomed.errors import DocumentError
 
@@ -70,7 +72,7 @@ class Models:
         """
         document = self._session.document
         # Nobody has looked at a proposal that nothing was said of.
-        bare = set(document.unsaid) & set(document.starts)
+        bare = set(unsaid(document)) & set(document.starts)
         known = [n for n in labels if document.mask(n) and n not in bare]
         masks = {n: document.mask(n) for n in known}
         if not masks:
@@ -91,10 +93,10 @@ class Models:
             session.noticed.emit(warning)
         found = proposed.masks()
         legend = tuple(label for label in proposed.legend if label.id in found)
-        document, numbers = session.document.with_legend(legend)
+        document, numbers = with_names(session.document, legend)
         masks = {numbers[label.id]: found[label.id] for label in legend}
-        free = set(document.unsaid)
-        document = document.with_proposals(masks)
+        free = set(unsaid(document))
+        document = with_proposals(document, masks)
         session.change(document, f"propose from {name}", "propose from a model")
         taken = [label.name for label in legend if numbers[label.id] in free]
         told = f"{', '.join(taken)}: click to correct it" if taken else "nothing"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_dinomed.annotation.document import Choices, Document
+from napari_dinomed.annotation.choices import Choices
+from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.history import History, Step
 from napari_dinomed.annotation.labels import Meaning, State
 from napari_dinomed.errors import DocumentError

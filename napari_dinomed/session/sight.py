@@ -11,7 +11,7 @@ from napari_dinomed.volume import choose_window, seen_with
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_dinomed.annotation.document import Choices
+    from napari_dinomed.annotation.choices import Choices
     from napari_dinomed.volume import Volume, Window
 
 

@@ -12,11 +12,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from napari_dinomed.annotation.arranging import merged
 from napari_dinomed.annotation.by_hand import reshaped
+from napari_dinomed.annotation.continuing import continued_from
 from napari_dinomed.annotation.document import Claim, Document
+from napari_dinomed.annotation.fitting import require_fits
 from napari_dinomed.annotation.history import History
 from napari_dinomed.annotation.labels import Meaning, State
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
+from napari_dinomed.annotation.proposals import with_proposals
 from napari_dinomed.annotation.region import Region, Role
 from napari_dinomed.errors import DocumentError, PromptError
 from napari_dinomed.finish.lessons import taught_by_paint
@@ -201,7 +204,7 @@ def test_a_label_that_is_done_changes_for_nobody(two):
     assert clicked(done, IN_RIGHT, 2).answered(2, LEFT | RIGHT).mask(1) is two.mask(1)
     assert clicked(done, IN_LEFT, 2, include=False).mask(1) is two.mask(1)
     assert reshaped(done, 2, LEFT | RIGHT).mask(1) is two.mask(1)
-    assert done.with_proposals({1: RIGHT, 2: LEFT | RIGHT}).mask(1) is two.mask(1)
+    assert with_proposals(done, {1: RIGHT, 2: LEFT | RIGHT}).mask(1) is two.mask(1)
     assert done.with_prompt(region(2, Role.EXCLUDE)).mask(1) is two.mask(1)
 
 
@@ -261,7 +264,7 @@ def test_labels_from_elsewhere_are_a_start_that_clicks_only_add_to():
         NamedLabel(7, "liver", (1.0, 0.5, 0.0)),
         NamedLabel(9, "gone", (0.0, 0.0, 1.0)),
     )
-    document = Document.begun(Meaning.OBJECT).continued_from(labels, legend)
+    document = continued_from(Document.begun(Meaning.OBJECT), labels, legend)
     assert [(label.id, label.name) for label in document.labels] == [
         (3, "Label 3"),
         (7, "liver"),
@@ -279,19 +282,19 @@ def test_labels_from_elsewhere_are_a_start_that_clicks_only_add_to():
 )
 def test_labels_that_cannot_be_continued_from(labels):
     with pytest.raises(DocumentError, match="Expected labels from 1"):
-        Document.begun().continued_from(labels, ())
+        continued_from(Document.begun(), labels, ())
 
 
 def test_a_document_of_another_grid(two):
-    two.require_fits(SHAPE)
+    require_fits(two, SHAPE)
     with pytest.raises(DocumentError, match="another grid"):
-        two.require_fits((4, 8, 8))
+        require_fits(two, (4, 8, 8))
     with pytest.raises(PromptError, match="outside"):
-        clicked(Document.begun(), (9, 0, 0), 1).answered(1, LEFT).require_fits(SHAPE)
+        require_fits(clicked(Document.begun(), (9, 0, 0), 1).answered(1, LEFT), SHAPE)
     with pytest.raises(DocumentError, match="does not have"):
-        replace(two, masks={5: LEFT}).require_fits(SHAPE)
+        require_fits(replace(two, masks={5: LEFT}), SHAPE)
     with pytest.raises(DocumentError, match="same voxels"):
-        replace(two, masks={1: LEFT, 2: RIGHT}).require_fits(SHAPE)
+        require_fits(replace(two, masks={1: LEFT, 2: RIGHT}), SHAPE)
 
 
 def test_an_answer_is_taken_by_all_that_wait_for_it(two):
@@ -408,7 +411,7 @@ class Editing(RuleBasedStateMachine):
     @rule(number=numbers, area=areas)
     def propose(self, number, area):
         label = self.pick(number)
-        self.step(lambda d: d.with_proposals({label: area}))
+        self.step(lambda d: with_proposals(d, {label: area}))
 
     @rule(number=numbers, other=numbers)
     def merge(self, number, other):
@@ -454,7 +457,7 @@ class Editing(RuleBasedStateMachine):
 
     @invariant()
     def it_can_be_saved(self):
-        self.document.require_fits(SHAPE)
+        require_fits(self.document, SHAPE)
 
     @invariant()
     def figures_are_of_the_result(self):

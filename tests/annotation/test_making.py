@@ -13,6 +13,7 @@ from napari_dinomed.annotation.labels import Meaning, State
 from napari_dinomed.annotation.making import BLANK, Answer, Change, Features
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Stroke
+from napari_dinomed.annotation.proposals import with_proposals
 
 SHAPE = (4, 8, 10)
 
@@ -34,7 +35,7 @@ STEPS = {
     "stroke": lambda d: d.with_prompt(Stroke(box((0, 1), (0, 2), (7, 9)), 2)),
     "brush": lambda d: d.with_edit(box((3, 4), (0, 8), (0, 2)), 1),
     "eraser": lambda d: d.with_erasure(box((2, 3), (0, 8), (0, 10)), 2),
-    "proposal": lambda d: d.with_new_label().with_proposals({3: box((0, 1))}),
+    "proposal": lambda d: with_proposals(d.with_new_label(), {3: box((0, 1))}),
     "lock": lambda d: d.with_label(replace(d.find(1), state=State.DONE)),
     "threshold": lambda d: replace(d, choices=replace(d.choices, threshold=0.7)),
     "take back a click": lambda d: d.with_prompts(d.prompts.without_label(2)),

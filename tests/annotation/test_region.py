@@ -7,6 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.fitting import require_fits
 from napari_dinomed.annotation.history import History
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.annotation.mask import Mask
@@ -140,7 +141,7 @@ def test_it_is_enough_to_look_for_one_object():
     for meaning in Meaning:
         document = Document.begun(meaning).with_prompt(region())
         assert bool(document.waiting) is (meaning is Meaning.OBJECT)
-        document.require_fits(SHAPE)
+        require_fits(document, SHAPE)
 
 
 def test_what_is_not_in_the_volume_is_refused():

@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.continuing import continued_from
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.labels import Meaning, new_label
+from napari_dinomed.annotation.legends import with_names
 from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.proposals import with_proposals
 from napari_dinomed.cli.documents import FromDocument
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.io import read_volume
@@ -26,7 +29,7 @@ def files(tmp_path):
     labels = np.zeros(SHAPE, np.uint8)
     labels[1:3, 2:5, 2:5], labels[4:, 8:, 8:] = 1, 2
     volume = read_volume(tmp_path / "scan.npy")
-    document = Document((new_label(1),)).continued_from(labels, ())
+    document = continued_from(Document((new_label(1),)), labels, ())
     _save(tmp_path / "scan.dinomed.json", volume, document)
     return tmp_path, volume, document, labels
 
@@ -55,9 +58,9 @@ def test_a_document_teaches_what_is_in_it(files):
 
 def test_a_proposal_that_nobody_touched_teaches_nothing(files):
     folder, volume, document, labels = files
-    document, _ = document.with_legend((replace(new_label(3), name="guess"),))
+    document, _ = with_names(document, (replace(new_label(3), name="guess"),))
     third = document.labels[-1].id
-    document = document.with_proposals({third: Mask.of(labels == 0, (0, 0, 0))})
+    document = with_proposals(document, {third: Mask.of(labels == 0, (0, 0, 0))})
     assert document.mask(third)
     _save(folder / "scan.dinomed.json", volume, document)
     _, found, _ = _read(folder)

@@ -21,6 +21,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points
 
+from napari_dinomed.annotation.continuing import continued_from
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.engine.messages import Envelope, SegmentVolume
 from napari_dinomed.engine.wire import send
@@ -63,7 +64,7 @@ class Measured:
         third = self.shape[2] // 3
         labels[:, :, :third], labels[:, :, -third:] = 1, 2
         self.rest = Mask.of(labels == 0)
-        session.change(session.document.continued_from(labels, ()), "start")
+        session.change(continued_from(session.document, labels, ()), "start")
         self._loop()
 
     def rename(self, turn: int) -> None:

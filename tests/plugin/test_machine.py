@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_dinomed.annotation.fitting import require_fits
 from napari_dinomed.engine.messages import (
     CloseVolume,
     EncodeVolume,
@@ -266,7 +267,7 @@ class Window(RuleBasedStateMachine):
         numbers = set(np.unique(sheet.result.layer.data)) - {0}
         assert numbers <= {label.id for label in document.labels}
         assert document.has(self.bench.hand.label)
-        document.require_fits(SHAPE)
+        require_fits(document, SHAPE)
 
     @invariant()
     def no_layer_is_an_orphan(self):

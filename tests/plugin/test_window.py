@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
     QMessageBox,
 )
 
+from napari_dinomed.annotation.continuing import continued_from
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.messages import EncodeVolume, Progress, SegmentVolume, Stage
 from napari_dinomed.engine.place import Place
@@ -465,7 +466,7 @@ def test_many_labels_do_not_make_the_window_grow(open_panel, qtbot, ball_volume)
     height = panel.minimumSizeHint().height()
     labels = np.arange(volume.array.size).reshape(volume.array.shape) % 60
     session = panel.workbench.session
-    session.change(session.document.continued_from(labels, ()), "labels")
+    session.change(continued_from(session.document, labels, ()), "labels")
     qtbot.waitUntil(lambda: len(names(panel)) == 59)
     qtbot.wait(100)
     assert panel.minimumSizeHint().height() == height < 400

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_dinomed.annotation.document import Choices, Document
+from napari_dinomed.annotation.choices import Choices
+from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.labels import State
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.engine.messages import (

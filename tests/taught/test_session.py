@@ -7,6 +7,7 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.continuing import continued_from
 from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.asked import Call
@@ -33,7 +34,7 @@ def model(tmp_path_factory):
         patch.setenv("NAPARI_DINOMED_HOME", str(tmp_path_factory.mktemp("home")))
         for seed in (5, 6):
             session, truth, said = _session(seed)
-            session.change(session.document.continued_from(truth, ()), "continue")
+            session.change(continued_from(session.document, truth, ()), "continue")
             session.models.remember(path, (1, 2))
             assert "has learnt from" in said[-1]
             session.close()
@@ -127,7 +128,7 @@ def test_who_closes_a_volume_that_is_being_learnt_is_told_and_the_model_stays(
     volume, truth = scan(8)
     session = Session(volume, Slow())
     session.noticed.connect(said.append)
-    session.change(session.document.continued_from(truth, ()), "continue")
+    session.change(continued_from(session.document, truth, ()), "continue")
     assert not session.models.parting
     session.models.remember(path, (1, 2))
     assert "had not learnt this volume yet" in session.models.parting
