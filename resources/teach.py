@@ -61,7 +61,8 @@ CELLS = (12_000, 64_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
 # How often a whole patient, a crop of one, one with made-up organs, made-up shapes and a
-# made-up body come.
+# made-up body come. In the last 15,000 of 48,000 looks: .4, .15, .2, .1 and .15, which gave
+# small organs back what they had lost.
 SHARES = {"whole": 0.25, "crop": 0.15, "implant": 0.25, "made_up": 0.1, "body": 0.25}
 # How often a small scan is enlarged, and up to how many voxels: in large volumes objects
 # reach over many more cells than most of those that teach have voxels.

@@ -73,6 +73,8 @@ def scene(ball_volume, tmp_path, monkeypatch):
     client.close()
 
 
+# 150 times two or three seconds, until the next spare engine is there.
+@pytest.mark.timeout(1800)
 def test_killed_at_random_moments_it_answers(scene):
     client, prepared, asked = scene
     random = np.random.default_rng(0)
