@@ -20,8 +20,7 @@ def with_proposals(document: Document, found: Mapping[int, Mask]) -> Document:
 
     They take free voxels; an earlier proposal gives way.
     """
-    free = set(unsaid(document))
-    old = free & set(document.starts)
+    free, old = set(unsaid(document)), unseen(document)
     masks = {n: mask for n, mask in document.masks.items() if n not in old}
     starts = {n: mask for n, mask in document.starts.items() if n not in old}
     for label, proposed in found.items():
@@ -41,3 +40,8 @@ def unsaid(document: Document) -> tuple[LabelId, ...]:
         if not (label.is_done or document.prompts.of(label.id))
         and not (document.mask(label.id) & document.hand)
     )
+
+
+def unseen(document: Document) -> set[LabelId]:
+    """Labels that were proposed; nobody has looked at what nothing was said of since."""
+    return set(unsaid(document)) & set(document.starts)

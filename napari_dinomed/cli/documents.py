@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_dinomed.annotation.proposals import unsaid
+from napari_dinomed.annotation.proposals import unseen
 from napari_dinomed.batch.lessons import chosen_labels
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.io import Pick, read_volume
@@ -58,10 +58,8 @@ class FromDocument:
         saved = load_document(path)
         saved.require_volume(volume.fingerprint, path.name)
         document = saved.document
-        # Nobody has looked at a proposal that nothing was said of.
-        bare = set(unsaid(document)) & set(document.starts)
         labels = document.labels_of(volume.geometry.shape).astype(np.int64)
-        labels[np.isin(labels, list(bare))] = 0
+        labels[np.isin(labels, list(unseen(document)))] = 0
         if not labels.any():
             raise DocumentError(
                 f"Expected a label in {path.name} that somebody clicked on, painted or "

@@ -101,8 +101,9 @@ class Workbench:
         self.viewport = Viewport(self)
         self.exchange = Exchange(self, deliver)
         self.keys = Keys(self)
-        for place, layer in enumerate(viewer.layers):
-            share_unit(layer, viewer.layers[:place])
+        layers = list(viewer.layers)
+        for place, layer in enumerate(layers):
+            share_unit(layer, layers[:place])
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.dims.events.current_step.connect(self._on_view)
@@ -285,8 +286,7 @@ class Workbench:
 
     def _on_inserted(self, event: Any) -> None:
         self._image_came |= isinstance(event.value, Image)
-        beside = [layer for layer in self.viewer.layers if layer is not event.value]
-        share_unit(event.value, beside)
+        share_unit(event.value, self.viewer.layers)
         self._on_layers()
 
     def _on_layers(self) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_dinomed.annotation.legends import with_names
-from napari_dinomed.annotation.proposals import unsaid, with_proposals
+from napari_dinomed.annotation.proposals import unsaid, unseen, with_proposals
 from napari_dinomed.engine.messages import ProposeLabels, TeachModel
 from napari_dinomed.errors import DocumentError
 
@@ -71,9 +71,8 @@ class Models:
             Where none of them has a voxel.
         """
         document = self._session.document
-        # Nobody has looked at a proposal that nothing was said of.
-        bare = set(unsaid(document)) & set(document.starts)
-        known = [n for n in labels if document.mask(n) and n not in bare]
+        proposed = unseen(document)
+        known = [n for n in labels if document.mask(n) and n not in proposed]
         masks = {n: document.mask(n) for n in known}
         if not masks:
             raise DocumentError(
