@@ -150,6 +150,7 @@ class Hand:
         if sheet is not None:
             what, mode = _TOOLS[tool]
             layer = getattr(sheet, what).layer
+            sheet.use(layer)
             # A layer that is about to come is taken up when it is there.
             if layer in layers:
                 layers.selection.active = layer

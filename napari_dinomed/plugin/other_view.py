@@ -152,6 +152,7 @@ class OtherView:
         active = self._bench.viewer.layers.selection.active
         for theirs, own in zip(self._main.layers, self.sheet.layers, strict=True):
             if active == theirs:
+                self.sheet.use(own)
                 self.viewer.layers.selection.active = own
                 own.mode = str(theirs.mode)
 

@@ -1,6 +1,8 @@
 """The layers of one document: the one place that turns a document into layers.
 
-In: documents, and early answers in a plane. Out: four layers above a viewer's images.
+In: documents, and early answers in a plane. Out: up to four layers above a viewer's
+images; those of strokes and regions come when they are first used, since napari draws,
+lists and slices each layer at every step, empty or not.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class Sheet:
     """A document, and what it would become; None for that where that is taken back."""
 
     def __init__(self, viewer: ViewerModel, image: Image, document: Document) -> None:
-        self.is_showing = False
+        self.is_showing = self._is_up = False
         self._viewer = viewer
         self._pointer: Points | None = None
         self.result = ResultLayer(image)
@@ -59,10 +61,12 @@ class Sheet:
         self.scribbles.show_all(document)
         self.regions.paint(document)
         self.prompts.paint(document)
+        self._used: list[Layer] = [self.result.layer, self.prompts.layer]
+        self._use_for(document)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """From the lowest to the uppermost."""
+        """From the lowest to the uppermost, in the viewer or not yet."""
         own = (self.result, self.scribbles, self.regions, self.prompts)
         return tuple(one.layer for one in own)
 
@@ -73,6 +77,7 @@ class Sheet:
             self.scribbles.show(before, after)
             self.regions.show(before, after)
             self.prompts.show(before, after)
+        self._use_for(after)
 
     @property
     def view(self) -> View | None:
@@ -145,34 +150,56 @@ class Sheet:
             layers.selection.active = active
 
     def keep_up(self) -> bool:
-        """Have all layers in the viewer, above every image; whether one was missing."""
+        """Have layers in use in the viewer, above every image; whether one was missing."""
         with self._showing():
+            self._is_up = True
             layers = self._viewer.layers
             missing = sum(1 for _ in self._missing_put_in())
-            places = [layers.index(layer) for layer in self.layers]
+            own = [layer for layer in self.layers if layer in self._used]
             images = [layers.index(layer) for layer in layers if isinstance(layer, Image)]
-            is_below = bool(images) and max(images) > min(places)
-            # Only one that came back: somebody may want another order.
-            if is_below or (missing and places != sorted(places)):
-                for layer in self.layers:
+            if images and max(images) > min(layers.index(layer) for layer in own):
+                for layer in own:
                     layers.move(layers.index(layer), len(layers))
         return bool(missing)
 
     def come_up(self) -> Iterator[None]:
-        """Have all layers in the viewer, a layer at a time."""
+        """Have the layers in use in the viewer, a layer at a time."""
         for _ in self._missing_put_in():
             yield
         self.keep_up()
 
+    def use(self, layer: Layer) -> None:
+        """Have one of the layers in the viewer from now on, as soon as any of them is."""
+        if layer not in self._used:
+            self._used.append(layer)
+        if self._is_up and layer not in self._viewer.layers:
+            selection = self._viewer.layers.selection
+            active = selection.active
+            with self._showing():
+                self._put_in(layer)
+                selection.active = active
+
+    def _use_for(self, document: Document) -> None:
+        """Use the layers on which a document has something."""
+        if document.prompts.strokes:
+            self.use(self.scribbles.layer)
+        if document.prompts.regions:
+            self.use(self.regions.layer)
+
     def _missing_put_in(self) -> Iterator[None]:
-        layers = self._viewer.layers
         for layer in self.layers:
-            if layer not in layers:
+            if layer in self._used and layer not in self._viewer.layers:
                 with self._showing():
-                    # napari shows a layer's tools as if none of them were in hand.
-                    layer.mode = "pan_zoom"
-                    layers.append(layer)
+                    self._put_in(layer)
                 yield
+
+    def _put_in(self, layer: Layer) -> None:
+        """Put a layer below those that lie over it."""
+        # napari shows a layer's tools as if none of them were in hand.
+        layer.mode = "pan_zoom"
+        layers, own = self._viewer.layers, self.layers
+        over = [layers.index(one) for one in own[own.index(layer) + 1 :] if one in layers]
+        layers.insert(min(over, default=len(layers)), layer)
 
     def remove(self) -> None:
         """Take the layers out of the viewer."""

@@ -274,12 +274,16 @@ class Window(RuleBasedStateMachine):
         if not hasattr(self, "viewer"):
             return
         own = [layer.name for layer in self.viewer.layers if layer not in self.images]
-        assert sorted(own) == (sorted(OWN) if self.is_bound else [])
-        if self.is_bound:
-            order = list(self.viewer.layers)
-            assert min(map(order.index, self.bench.sheet.layers)) > max(
-                order.index(image) for image in self.images if image in order
-            )
+        assert len(own) == len(set(own))
+        if not self.is_bound:
+            assert own == []
+            return
+        prompts = self.bench.session.document.prompts
+        has = {"Scribbles": prompts.strokes, "Regions": prompts.regions}
+        assert set(own) >= {"Segmentation", "Prompts", *(name for name in has if has[name])}
+        assert set(own) <= OWN
+        kinds = [layer in self.images for layer in self.viewer.layers]
+        assert kinds == sorted(kinds, reverse=True)
 
     @invariant()
     def nothing_saved_changes_without_an_act(self):

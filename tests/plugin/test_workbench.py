@@ -13,6 +13,8 @@ from napari.layers import Image, Labels, Points
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_dinomed.annotation.labels import State, legend_of, new_label
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Stroke
 from napari_dinomed.engine.messages import EncodeVolume, SegmentVolume, SliceLabels
 from napari_dinomed.errors import EngineError, ReadError
 from napari_dinomed.io import Pick, read_labels, read_volume
@@ -36,7 +38,7 @@ from tests.io import made
 from tests.plugin.conftest import Loop
 
 INSIDE, OTHER = (8, 24, 30), (3, 10, 40)
-OWN = ["Segmentation", "Scribbles", "Regions", "Prompts"]
+OWN = ["Segmentation", "Prompts"]
 
 
 def names(workbench):
@@ -93,7 +95,7 @@ def scanned(scan, open_on):
     return open_on(scan)
 
 
-def test_binding_adds_three_layers_exactly_over_the_image(bench, image):
+def test_binding_adds_layers_exactly_over_the_image(bench, image):
     assert names(bench) == ["ball", *OWN]
     for layer in bench.sheet.layers:
         np.testing.assert_array_equal(layer.scale, image.scale)
@@ -431,6 +433,30 @@ def test_the_slice_in_view_is_shown_before_the_volume_and_put_right_after(
     bench.undo()
     assert_shown(bench)
     assert before.sum() > shown(bench).sum()
+
+
+def test_layers_of_strokes_and_regions_come_when_they_are_first_used(bench, click, loop):
+    click(bench, *INSIDE)
+    bench.hand.lasso()
+    assert names(bench) == ["ball", "Segmentation", "Regions", "Prompts"]
+    bench.hand.scribble()
+    # Each in its place, whichever came first.
+    assert names(bench) == ["ball", "Segmentation", "Scribbles", "Regions", "Prompts"]
+    assert bench.viewer.layers.selection.active is bench.sheet.scribbles.layer
+    assert bench.sheet.scribbles.layer.mode == "paint"
+    bench.hand.point()
+    assert bench.viewer.layers.selection.active is bench.sheet.prompts.layer
+
+
+def test_a_stroke_that_is_made_elsewhere_is_seen_and_changes_no_tool(bench, loop):
+    painted = np.zeros(bench.session.volume.geometry.shape, bool)
+    painted[4, 5, 6:9] = True
+    bench.act(lambda session: session.add(Stroke(Mask.of(painted), 1)))
+    loop.run()
+    assert names(bench) == ["ball", "Segmentation", "Scribbles", "Prompts"]
+    assert bench.viewer.layers.selection.active is bench.sheet.prompts.layer
+    assert bench.sheet.prompts.layer.mode == "add"
+    assert_shown(bench)
 
 
 def test_scribbles_say_what_belongs_and_what_does_not(bench, loop):
