@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import edt
 import numpy as np
 from scipy import ndimage
+from scipy.integrate import trapezoid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ def area_under(values: Sequence[float]) -> float:
     """Area under the curve over clicks by trapezoids, from 0 to 1."""
     if len(values) == 1:
         return values[0]
-    return float(np.trapezoid(values) / (len(values) - 1))
+    return float(trapezoid(values) / (len(values) - 1))
 
 
 def clicks_to(values: Sequence[float], target: float) -> int | None:

@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QEventLoop, Qt, QThread, QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog
 
@@ -81,9 +82,12 @@ def _wait_with_a_way_out(future: Future[_T], text: str) -> None:
     dialog.setMinimumDuration(0)
     timer = QTimer()
     timer.timeout.connect(lambda: dialog.reset() if future.done() else None)
+    # It goes with a window that is closed meanwhile.
+    dialog.destroyed.connect(timer.stop)
     timer.start(_LOOK)
     dialog.exec()
     timer.stop()
-    dialog.deleteLater()
+    if isalive(dialog):
+        dialog.deleteLater()
     if not future.done():
         raise Cancelled("Not opened: it was cancelled.")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QProgressDialog
+from qtpy.QtWidgets import QApplication, QProgressDialog, QWidget
 
 from napari_dinomed.errors import Cancelled, ReadError
 from napari_dinomed.plugin import aside as module
@@ -73,6 +73,19 @@ def test_the_dialog_goes_with_the_work(qtbot, monkeypatch):
 
     assert aside(work, "Reading") == 7
     assert QApplication.activeModalWidget() is None
+
+
+def test_a_window_that_goes_meanwhile_takes_the_dialog_along(qtbot, monkeypatch):
+    monkeypatch.setattr(module, "_SILENCE", 1)
+    window, is_gone = QWidget(), threading.Event()
+    window.destroyed.connect(is_gone.set)
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(lambda: QApplication.activeWindow() is window)
+    QTimer.singleShot(50, window.deleteLater)
+    with pytest.raises(Cancelled, match="Not opened"):
+        aside(lambda: is_gone.wait(30) and time.sleep(0.2), "Reading")
+    assert is_gone.is_set()
 
 
 def test_another_thread_than_the_windows_just_works(qtbot):
