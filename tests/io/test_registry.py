@@ -33,7 +33,7 @@ def test_a_folder(tmp_path):
         read_volume(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8bgarbage", os.urandom(1000)])
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8bgarbage", bytes(range(256))])
 def test_an_unknown_format(tmp_path, content):
     path = tmp_path / "notes.xyz"
     path.write_bytes(content)
