@@ -36,7 +36,8 @@ from tests.engine.conftest import click
 
 TIMEOUT = 120
 WINDOW = Window(0.0, 130.0)
-KILLS = 150 if LONG else 6
+# Thirty in each state.
+KILLS = 180 if LONG else 6
 # The longest moment, in seconds, that anything of this small volume takes.
 LATEST = 0.6
 
@@ -73,7 +74,7 @@ def scene(ball_volume, tmp_path, monkeypatch):
     client.close()
 
 
-# 150 times two or three seconds, until the next spare engine is there.
+# 180 times two or three seconds, until the next spare engine is there.
 @pytest.mark.timeout(1800)
 def test_killed_at_random_moments_it_answers(scene):
     client, prepared, asked = scene

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,6 +28,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_dinomed.annotation.fitting import require_fits
+from napari_dinomed.engine.client import EngineClient
+from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.messages import (
     CloseVolume,
     EncodeVolume,
@@ -36,8 +40,11 @@ from napari_dinomed.engine.messages import (
 from napari_dinomed.errors import EngineError
 from napari_dinomed.plugin.layers import image_options
 from napari_dinomed.plugin.workbench import Workbench
+from napari_dinomed.session.activity import View
+from napari_dinomed.session.answering import answer_request
 from napari_dinomed.session.file import load_document
-from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume import Geometry, Volume, choose_window
+from tests.conftest import LONG
 from tests.fakes import FakeEngine
 from tests.plugin.conftest import Loop
 
@@ -56,16 +63,22 @@ def volume_number(number: int) -> Volume:
 VOLUMES = tuple(volume_number(number) for number in range(2))
 
 
-class Window(RuleBasedStateMachine):
+class Acts(RuleBasedStateMachine):
+    """What a user does, whoever answers."""
+
+    encoders = ("filters", "b")
     others: ClassVar[frozenset[threading.Thread]] = frozenset()
+
+    def begin_engine(self):
+        raise NotImplementedError
 
     @initialize()
     def open(self):
-        # Those of other tests in this process are none of its.
-        Window.others = Window.others or frozenset(threading.enumerate())
         self.folder = tempfile.TemporaryDirectory()
         os.environ["NAPARI_DINOMED_HOME"] = self.folder.name
-        self.engine, self.loop, self.viewer = FakeEngine(), Loop(), ViewerModel()
+        self.engine, self.loop, self.viewer = self.begin_engine(), Loop(), ViewerModel()
+        # Those of the engine, and of other tests in this process, are none of its.
+        Acts.others = Acts.others or frozenset(threading.enumerate())
         self.bench = Workbench(self.viewer, self.engine, self.loop.deliver)
         self.images = [
             Image(volume.array, **image_options(volume, f"image {number}"))
@@ -82,9 +95,6 @@ class Window(RuleBasedStateMachine):
             self.bench.close()
             self.loop.run()
             assert not OWN & {layer.name for layer in self.viewer.layers}
-            opened = {asked.request.volume for asked in self.engine.of(OpenVolume)}
-            closed = {asked.request.volume for asked in self.engine.of(CloseVolume)}
-            assert opened == closed
             self.folder.cleanup()
 
     @property
@@ -144,7 +154,43 @@ class Window(RuleBasedStateMachine):
         layer.remove_selected()
         self.act()
 
+    @precondition(lambda self: self.is_bound)
+    @rule(corner=voxels, size=st.integers(2, 5))
+    def box(self, corner, size):
+        z, y, x = corner
+        sides = np.array([[z, y, x], [z, y, x + size], [z, y + size, x + size]])
+        self.bench.hand.box()
+        layer = self.bench.sheet.regions.layer
+        layer.add(np.vstack([sides, [[z, y + size, x]]]), shape_type="rectangle")
+        self.act()
+
     # In the panel
+
+    @precondition(lambda self: self.is_bound)
+    @rule(tool=st.sampled_from(["point", "scribble", "lasso", "brush", "erase"]))
+    def take_up(self, tool):
+        getattr(self.bench.hand, tool)()
+        self.act()
+        what = {"point": "Prompts", "scribble": "Scribbles", "lasso": "Regions"}
+        active = self.viewer.layers.selection.active
+        assert active.name == what.get(tool, "Segmentation")
+
+    @precondition(lambda self: self.is_bound)
+    @rule(steps=st.integers(1, 6))
+    def there_and_back(self, steps):
+        if self.document.waiting:
+            return
+        before, labels = self.document, self.bench.sheet.result.layer.data.copy()
+        taken = 0
+        while taken < steps and self.bench.session.history.past:
+            self.bench.undo()
+            taken += 1
+        for _ in range(taken):
+            self.bench.redo()
+        self.act()
+        assert replace(self.document, waiting=()) == before
+        if not self.document.waiting:
+            np.testing.assert_array_equal(self.bench.sheet.result.layer.data, labels)
 
     @precondition(lambda self: self.is_bound)
     @rule(what=st.sampled_from(["undo", "redo", "labels.add"]))
@@ -170,41 +216,11 @@ class Window(RuleBasedStateMachine):
         self.act()
 
     @precondition(lambda self: self.is_bound)
-    @rule(threshold=st.sampled_from([0.3, 0.5]), encoder=st.sampled_from(["filters", "b"]))
-    def choose(self, threshold, encoder):
+    @rule(threshold=st.sampled_from([0.3, 0.5]), number=st.integers(0, 1))
+    def choose(self, threshold, number):
+        encoder = self.encoders[number]
         self.bench.choose("choice", threshold=threshold, encoder=encoder)
         self.act()
-
-    # The engine
-
-    @rule(held=st.sets(st.sampled_from([OpenVolume, EncodeVolume, SegmentVolume])))
-    def hold(self, held):
-        self.engine.holds = tuple(held)
-
-    @rule(data=st.data())
-    def answer(self, data):
-        open_calls = [asked for asked in self.engine.asked if not asked.future.done()]
-        if open_calls:
-            data.draw(st.sampled_from(open_calls)).answer()
-            self.loop.run()
-
-    @rule(data=st.data())
-    def fail(self, data):
-        open_calls = [asked for asked in self.engine.asked if not asked.future.done()]
-        if open_calls:
-            asked = data.draw(st.sampled_from(open_calls))
-            asked.future.set_exception(EngineError("out of order"))
-            self.loop.run()
-
-    @rule(plane=st.integers(0, SHAPE[0] - 1))
-    def tell_early(self, plane):
-        for asked in self.engine.of(SegmentVolume):
-            if not asked.future.done() and asked.on_event is not None:
-                label = asked.request.wanted[0]
-                early = np.full(SHAPE[1:], label, np.uint16)
-                told = SliceLabels(0, plane, early, asked.request.generation)
-                asked.on_event(told)
-                self.loop.run()
 
     @precondition(lambda self: self.is_bound)
     @rule(what=st.sampled_from(["encode", "cancel"]))
@@ -300,13 +316,107 @@ class Window(RuleBasedStateMachine):
 
     @invariant()
     def no_thread_is_left(self):
-        assert len({*threading.enumerate()} - Window.others) < 20
+        assert len({*threading.enumerate()} - Acts.others) < 20
 
 
-Window.TestCase.settings = settings(
-    max_examples=12,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+class Window(Acts):
+    """With an engine that answers when it likes."""
+
+    def begin_engine(self):
+        return FakeEngine()
+
+    def teardown(self):
+        super().teardown()
+        if hasattr(self, "bench"):
+            opened = {asked.request.volume for asked in self.engine.of(OpenVolume)}
+            closed = {asked.request.volume for asked in self.engine.of(CloseVolume)}
+            assert opened == closed
+
+    @rule(held=st.sets(st.sampled_from([OpenVolume, EncodeVolume, SegmentVolume])))
+    def hold(self, held):
+        self.engine.holds = tuple(held)
+
+    @rule(data=st.data())
+    def answer(self, data):
+        open_calls = [asked for asked in self.engine.asked if not asked.future.done()]
+        if open_calls:
+            data.draw(st.sampled_from(open_calls)).answer()
+            self.loop.run()
+
+    @rule(data=st.data())
+    def fail(self, data):
+        open_calls = [asked for asked in self.engine.asked if not asked.future.done()]
+        if open_calls:
+            asked = data.draw(st.sampled_from(open_calls))
+            asked.future.set_exception(EngineError("out of order"))
+            self.loop.run()
+
+    @rule(plane=st.integers(0, SHAPE[0] - 1))
+    def tell_early(self, plane):
+        for asked in self.engine.of(SegmentVolume):
+            if not asked.future.done() and asked.on_event is not None:
+                label = asked.request.wanted[0]
+                early = np.full(SHAPE[1:], label, np.uint16)
+                told = SliceLabels(0, plane, early, asked.request.generation)
+                asked.on_event(told)
+                self.loop.run()
+
+
+class RealWindow(Acts):
+    """With the real engine, which answers when it can."""
+
+    encoders = ("filters", "filters")
+    client: ClassVar[EngineClient | None] = None
+
+    def begin_engine(self):
+        RealWindow.client = RealWindow.client or EngineClient()
+        return RealWindow.client
+
+    def teardown(self):
+        if hasattr(self, "bench") and self.is_bound:
+            self.settle()
+        super().teardown()
+
+    @precondition(lambda self: self.is_bound)
+    @rule()
+    def settle(self):
+        """What is seen is what another engine finds that knows nothing of before."""
+        session = self.bench.session
+        self.loop.wait(lambda: not session.document.waiting)
+        document = session.document
+        known = [label.id for label in document.labels if document.masks.get(label.id)]
+        is_by_hand = document.hand or document.erased or document.find(1).is_done
+        if known == [1] and len(document.labels) == 1 and not is_by_hand:
+            assert document.mask(1) == self.found_anew(document)
+
+    def found_anew(self, document):
+        engine, volume = Engine(), self.bench.session.volume
+        engine.run(OpenVolume("v", volume.array, volume.geometry, volume.modality))
+        engine.run(EncodeVolume("v", document.choices.encoder, choose_window(volume)))
+        request = answer_request("v", document, 1, View(0, 0), 0, 0)
+        return document.prompts.allowed(engine.run(request).mask(1), 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def real_engine():
+    """One for all that is done in this module; it ends with it."""
+    yield
+    if RealWindow.client is not None:
+        RealWindow.client.close()
+        RealWindow.client = None
+
+
+def _acts(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=10 * examples if LONG else examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+# A thousand acts, and fewer where each has to be waited for.
+Window.TestCase.settings = _acts(25, 40)
+RealWindow.TestCase.settings = _acts(6, 25)
 TestWindow = Window.TestCase
+TestRealWindow = RealWindow.TestCase
