@@ -68,7 +68,7 @@ def test_the_image_that_is_chosen_is_the_one_that_is_seen(box, bench, loop, ball
         loop.run()
         assert bench.image.name == name
         assert bench.image.visible
-        own = [layer.name for layer in bench.sheet.layers]
+        own = [bench.sheet.result.layer.name, bench.sheet.prompts.layer.name]
         assert [layer.name for layer in bench.viewer.layers] == [lower, name, *own]
 
 
