@@ -48,6 +48,9 @@ from tests.conftest import LONG
 from tests.fakes import FakeEngine
 from tests.plugin.conftest import Loop
 
+# Ten times as many acts where tests may take long.
+pytestmark = pytest.mark.timeout(1800)
+
 SHAPE = (4, 10, 12)
 BOX = tuple(slice(0, n) for n in SHAPE)
 OWN = {"Segmentation", "Scribbles", "Regions", "Prompts"}
