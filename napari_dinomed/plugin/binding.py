@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_dinomed.plugin.encoders import remembered
 from napari_dinomed.plugin.hearing import Hearing
-from napari_dinomed.plugin.layers import file_of
+from napari_dinomed.plugin.layers import file_of, is_measured_otherwise
 from napari_dinomed.plugin.mouse import Mouse
 from napari_dinomed.plugin.planes import SliceAmongLabels
 from napari_dinomed.plugin.preferences import keeps_beside_image
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.volume import Volume
+
+# What puts a layer where it is.
+_PLACED = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
 class Binding:
@@ -73,6 +76,8 @@ class Binding:
         self._on_canvas: tuple[Surface | Mouse | SliceAmongLabels, ...] = ()
         self._is_over = False
         image.events.data.connect(self._on_other_voxels)
+        for name in _PLACED:
+            getattr(image.events, name).connect(self._on_placed)
         self.session.noticed.connect(lambda text: bench.said.emit(text))
         self.session.failed.connect(lambda text: bench.failed.emit(text))
 
@@ -118,6 +123,8 @@ class Binding:
         """Leave the viewer and the image, and end the session; its layers stay."""
         self._bench.keys.free(self.image)
         self.image.events.data.disconnect(self._on_other_voxels)
+        for name in _PLACED:
+            getattr(self.image.events, name).disconnect(self._on_placed)
         for part in self._on_canvas:
             part.end()
         self.end()
@@ -158,6 +165,18 @@ class Binding:
     def _on_other_voxels(self) -> None:
         """A script gave the image other voxels: it is another volume now."""
         self._bench.turns.soon(self._bench.bind_again)
+
+    def _on_placed(self) -> None:
+        """The image was moved, turned or scaled."""
+        self._bench.turns.soon(self._follow_image)
+
+    def _follow_image(self) -> None:
+        if self._is_over:
+            return
+        if self.sheet is not None:
+            self.sheet.follow(self.image)
+        if is_measured_otherwise(self.image, self.session.volume):
+            self._bench.bind_again(keeps_labels=True)
 
     def _show(self, before: Document, after: Document) -> None:
         if self._is_over or self.sheet is None:

@@ -173,11 +173,25 @@ def _volume_of_new(layer: Image, array: np.ndarray[Any, Any]) -> Volume:
         array = array.astype(np.uint8)
     if array.ndim == 2:
         array = array[np.newaxis]
-    shape = (array.shape[0], array.shape[1], array.shape[2])
+    geometry = _geometry_of(layer)
+    modality = guess_modality(array, patient=geometry.unit == "mm")
+    return Volume(array, geometry, modality)
+
+
+def _geometry_of(layer: Layer) -> Geometry:
+    """The grid of a layer that no file says more of."""
+    slices, rows, columns = shape_over(layer)
     z, y, x = (abs(float(s)) for s in placement_of(layer)["scale"])
     unit = _UNITS.get(str(layer.units[-1]), "px")
-    modality = guess_modality(array, patient=unit == "mm")
-    return Volume(array, Geometry.from_spacing(shape, (z, y, x), unit), modality)
+    return Geometry.from_spacing((slices, rows, columns), (z, y, x), unit)
+
+
+def is_measured_otherwise(layer: Image, volume: Volume) -> bool:
+    """Whether a layer has other voxel sizes by now than the volume that was made of it.
+
+    Where a file says how large voxels are, they stay so wherever the layer is put.
+    """
+    return METADATA_KEY not in layer.metadata and _geometry_of(layer) != volume.geometry
 
 
 def forget_voxels(layer: Image) -> None:
@@ -207,6 +221,15 @@ def placement_of(layer: Layer) -> dict[str, Any]:
         "units": (layer.units[0],) * missing + tuple(layer.units),
         "axis_labels": AXES[:missing] + tuple(layer.axis_labels),
     }
+
+
+def follow_placement(layer: Layer, of: Layer) -> None:
+    """Put a 3-D layer exactly over another one, wherever that is by now."""
+    placement = placement_of(of)
+    del placement["axis_labels"]
+    for name, value in placement.items():
+        if not np.array_equal(getattr(layer, name), value):
+            setattr(layer, name, value)
 
 
 def _with_axis(matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from napari.layers import Image, Layer, Points
 from psygnal import Signal
 
+from napari_dinomed.plugin.layers import follow_placement
 from napari_dinomed.plugin.prompt_layer import PromptLayer, ring_at
 from napari_dinomed.plugin.region_layer import RegionLayer
 from napari_dinomed.plugin.result_layer import ResultLayer
@@ -69,6 +70,12 @@ class Sheet:
         """From the lowest to the uppermost, in the viewer or not yet."""
         own = (self.result, self.scribbles, self.regions, self.prompts)
         return tuple(one.layer for one in own)
+
+    def follow(self, image: Image) -> None:
+        """Lie over an image wherever it is by now."""
+        with self._showing():
+            for layer in self.layers:
+                follow_placement(layer, image)
 
     def show(self, before: Document, after: Document) -> None:
         """Show what differs between two documents."""

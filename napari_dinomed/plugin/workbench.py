@@ -211,14 +211,18 @@ class Workbench:
         # Layers that came meanwhile are looked at now.
         self._on_layers()
 
-    def bind_again(self) -> None:
-        """Bind the image anew, whose voxels are others now."""
-        image = self.image
-        if image is not None:
-            forget_voxels(image)
-            self.prints.forget(image)
-            self.unbind()
-            self.attempt(lambda: self.bind(image))
+    def bind_again(self, keeps_labels: bool = False) -> None:
+        """Bind the image anew, whose voxels are others now, or have other sizes."""
+        image, session = self.image, self.session
+        if image is None or session is None:
+            return
+        document = session.document
+        forget_voxels(image)
+        self.prints.forget(image)
+        self.unbind()
+        self.attempt(lambda: self.bind(image))
+        if keeps_labels and self.session is not None and not document.is_blank:
+            self.act(lambda session: session.change(document, "other voxel sizes"))
 
     def unbind(self) -> None:
         """Leave the image: its layers go, its document is kept."""

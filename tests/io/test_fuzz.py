@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 
 import imageio.v3 as imageio
 import numpy as np
@@ -13,9 +12,10 @@ from hypothesis import strategies as st
 
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.io import can_read, list_contents, read_volume
+from tests.conftest import LONG
 from tests.io import made
 
-CASES = int(os.environ.get("DINOMED_FUZZ_CASES", "150"))
+CASES = 2_000 if LONG else 150
 ARRAY = np.random.default_rng(0).integers(0, 100, (4, 9, 8)).astype(np.int16)
 MATRIX = np.array([[0, 0, -0.7, 60], [0, -0.8, 0, 80], [2.5, 0, 0, -300], [0, 0, 0, 1.0]])
 BYTES = st.one_of(

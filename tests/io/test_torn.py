@@ -12,6 +12,7 @@ import pytest
 from napari_dinomed.errors import WriteError
 from napari_dinomed.io import read_labels, read_volume, write_labels
 from napari_dinomed.io.registry import label_suffixes
+from tests.conftest import LONG
 from tests.io import made
 
 resource = pytest.importorskip("resource", reason="limits and kills as POSIX does")
@@ -21,7 +22,7 @@ SUFFIXES = sorted(set(label_suffixes()) - {".ome.tiff", ".tiff", ".tif", ".rec",
 MATRIX = np.array([[0, 0, 1.0, -20], [0, 1.0, 0, -30], [2.0, 0, 0, -9], [0, 0, 0, 1.0]])
 OLD = np.random.default_rng(0).integers(0, 5, (8, 40, 41)).astype(np.uint8)
 NEW = (OLD + 1) % 5
-KILLS = 3
+KILLS = 20 if LONG else 3
 
 # Forks a child for each writing: the alarm kills it wherever it is, also inside of a
 # library. None is written before, since threads that it would start are not forked.

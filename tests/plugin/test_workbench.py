@@ -15,7 +15,12 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_dinomed.annotation.labels import State, legend_of, new_label
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Stroke
-from napari_dinomed.engine.messages import EncodeVolume, SegmentVolume, SliceLabels
+from napari_dinomed.engine.messages import (
+    EncodeVolume,
+    OpenVolume,
+    SegmentVolume,
+    SliceLabels,
+)
 from napari_dinomed.errors import EngineError, ReadError
 from napari_dinomed.io import Pick, read_labels, read_volume
 from napari_dinomed.plugin import exchange
@@ -300,6 +305,67 @@ def test_other_voxels_in_the_image_are_another_volume(bench, click, loop):
     loop.run()
     assert document(bench).is_blank
     assert_shown(bench)
+
+
+def moved(image):
+    image.translate = (7.0, 8.0, 9.0)
+    image.scale = np.array(image.scale) * 2
+
+
+ACTS = {
+    "rename": lambda bench: setattr(bench.image, "name", "other"),
+    "move": lambda bench: moved(bench.image),
+    "replace": lambda bench: setattr(bench.image, "data", bench.image.data[::-1].copy()),
+    "remove": lambda bench: bench.viewer.layers.remove(bench.image),
+    "remove labels": lambda bench: bench.viewer.layers.remove(bench.sheet.result.layer),
+    "undo": lambda bench: bench.undo(),
+    "close": lambda bench: bench.close(),
+}
+
+
+@pytest.mark.parametrize("held", [OpenVolume, EncodeVolume, SegmentVolume])
+@pytest.mark.parametrize("what", ACTS)
+def test_whatever_becomes_of_an_image_on_its_way(bench, click, engine, loop, what, held):
+    engine.holds = (held,)
+    click(bench, *INSIDE)
+    ACTS[what](bench)
+    loop.run()
+    engine.holds = ()
+    for asked in engine.asked:
+        asked.answer()
+        loop.run()
+    if what in ("remove", "close"):
+        assert bench.session is None
+        assert not set(OWN) & set(names(bench))
+        return
+    assert_shown(bench)
+    assert names(bench)[1:] == OWN
+    for layer in bench.viewer.layers:
+        np.testing.assert_array_equal(layer.scale, bench.image.scale)
+        np.testing.assert_array_equal(layer.translate, bench.image.translate)
+    click(bench, *OTHER)
+    assert document(bench).mask(1).count == (250 if what in LEFT else 125)
+
+
+# After these, what was clicked first is there still.
+LEFT = ("rename", "move", "remove labels")
+
+
+def test_labels_stay_where_voxels_get_other_sizes(engine, loop, click):
+    image = Image(np.arange(960.0).reshape(8, 10, 12))
+    bench = Workbench(ViewerModel(), engine, loop.deliver)
+    bench.viewer.layers.append(image)
+    bench.bind(image)
+    click(bench, 4, 5, 6)
+    before = document(bench)
+    image.scale = (3.0, 1.0, 1.0)
+    loop.run()
+    assert bench.session.volume.geometry.spacing == (3.0, 1.0, 1.0)
+    assert document(bench).masks == before.masks
+    assert bench.session.history.undoes == "other voxel sizes"
+    bench.undo()
+    assert document(bench).is_blank
+    bench.close()
 
 
 def test_a_layer_of_the_users_own_is_not_taken_from_them(bench, loop):
