@@ -1,8 +1,9 @@
 """A user made of real mouse and key events, from an empty window to a saved file.
 
 ``sample OUT`` does the main job on the made-up CT, and writes ``tour.gif`` and the pictures
-of *Get started* to a folder. ``effort OUT.json CASE DATA`` does the job on a real volume,
-and counts clicks, keys and seconds. Run under a display, or
+of *Get started* to a folder; ``more OUT`` seven further pictures. ``effort OUT.json CASE
+DATA`` does the job on a real volume, and counts clicks, keys and seconds. Run under a
+display, or
 ``xvfb-run -s "-screen 0 1600x1000x24 +extension GLX"``.
 """
 
@@ -43,6 +44,7 @@ from napari_dinomed.plugin.panel import Panel
 from napari_dinomed.session.activity import Phase
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
+NONE = Qt.MouseButton.NoButton
 SIZE = (1280, 800)
 # Wide enough for the panel's text to be read, and 5 MB for the whole.
 GIF_WIDTH = 960
@@ -186,18 +188,23 @@ class User:
         place = self._place_of(voxel)
         QTest.mouseMove(self.canvas, place)
         self.film(700, self.canvas.mapTo(self.window, place))
-        for kind, held in (
-            (QEvent.Type.MouseButtonPress, button),
-            (QEvent.Type.MouseButtonRelease, Qt.MouseButton.NoButton),
-        ):
-            at, on_screen = QPointF(place), QPointF(self.canvas.mapToGlobal(place))
-            nothing = Qt.KeyboardModifier.NoModifier
-            event = QMouseEvent(kind, at, on_screen, button, held, nothing)
-            QApplication.sendEvent(self.canvas, event)
-            pause(0.05)
+        _mouse(QEvent.Type.MouseButtonPress, self.canvas, place, button, button)
+        _mouse(QEvent.Type.MouseButtonRelease, self.canvas, place, button, NONE)
         self.clicks += 1
         self.settle()
         self.film(900, self.canvas.mapTo(self.window, place))
+
+    def drag(self, voxels: list[tuple[int, ...]]) -> None:
+        """The left button held from voxel to voxel of a slice, and the answer."""
+        self.go_to(voxels[0])
+        pause(0.3)
+        first, *rest = (self._place_of(voxel) for voxel in voxels)
+        _mouse(QEvent.Type.MouseMove, self.canvas, first, NONE, NONE)
+        _mouse(QEvent.Type.MouseButtonPress, self.canvas, first, LEFT, LEFT)
+        for place in rest:
+            _mouse(QEvent.Type.MouseMove, self.canvas, place, NONE, LEFT)
+        _mouse(QEvent.Type.MouseButtonRelease, self.canvas, rest[-1], LEFT, NONE)
+        self.settle()
 
     def _place_of(self, voxel: tuple[int, ...]) -> QPoint:
         layer = self.panel.workbench.sheet.result.layer
@@ -221,6 +228,14 @@ class User:
     def close(self) -> None:
         self.panel.shut_down()
         self.viewer.close()
+
+
+def _mouse(kind: QEvent.Type, canvas: QWidget, at: QPoint, button: Any, held: Any) -> None:
+    place, on_screen = QPointF(at), QPointF(canvas.mapToGlobal(at))
+    nothing = Qt.KeyboardModifier.NoModifier
+    event = QMouseEvent(kind, place, on_screen, button, held, nothing)
+    QApplication.sendEvent(canvas, event)
+    pause(0.05)
 
 
 def _draw_pointer(picture: Picture.Image, x: float, y: float) -> None:
@@ -280,6 +295,62 @@ def tour(out: Path) -> None:
     print(f"{user.clicks} clicks, {user.keys} keys, {user.notches} notches of the wheel")
     user.close()
     write_gif(user.frames, out / "tour.gif")
+
+
+def more(out: Path) -> None:
+    """Seven more pictures, of what comes after the first clicks."""
+    out.mkdir(parents=True, exist_ok=True)
+    user = User.begun(is_filmed=True)
+    panel = user.panel
+    user.press(panel.start_box.samples["ct"])
+    wait(lambda: panel.workbench.session is not None)
+    pause(1)
+
+    def show(number: int) -> None:
+        user.film(0, name=str(out / f"step-{number}.png"))
+
+    user.name_label("right kidney")
+    user.press(panel.prompts_box.box)
+    user.drag([(27, 66, 40), (27, 80, 60), (27, 100, 76)])
+    show(6)
+    user.key(Qt.Key.Key_N)
+    user.name_label("spleen")
+    user.press(panel.prompts_box.scribbles)
+    user.drag([(15, 68, 124), (15, 74, 124), (15, 80, 123)])
+    show(7)
+    user.key(Qt.Key.Key_N)
+    user.name_label("liver")
+    user.press(panel.prompts_box.points)
+    user.click((15, 55, 50))
+    user.key(Qt.Key.Key_Q)
+    pause(2)
+    show(8)
+    user.click((24, 52, 38))
+    user.press(panel.finish_box.fold)
+    panel.finish_box.tools.setCurrentText("Smooth")
+    user.press(panel.finish_box.preview)
+    pause(2)
+    show(9)
+    user.press(panel.finish_box.apply)
+    user.key(Qt.Key.Key_Return)
+    user.key(Qt.Key.Key_O)
+    pause(1)
+    show(10)
+    user.key(Qt.Key.Key_O)
+    user.key(Qt.Key.Key_F9)
+    pause(4)
+    show(11)
+    user.close()
+    user = User.begun(is_filmed=True)
+    user.press(user.panel.start_box.samples["em"])
+    wait(lambda: user.panel.workbench.session is not None)
+    pause(1)
+    user.name_label("mitochondria")
+    user.click((8, 88, 124))
+    user.click((8, 126, 124))
+    user.click((8, 190, 200), RIGHT)
+    user.film(0, name=str(out / "step-12.png"))
+    user.close()
 
 
 @dataclass(frozen=True)
@@ -375,6 +446,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("sample")
     shown.add_argument("out", type=Path)
+    continued = commands.add_parser("more")
+    continued.add_argument("out", type=Path)
     counted = commands.add_parser("effort")
     counted.add_argument("out", type=Path)
     counted.add_argument("case", choices=CASES)
@@ -384,6 +457,8 @@ def main() -> None:
     process.SECONDS_AT_A_STEP = process.SECONDS_OF_SILENCE = PATIENCE
     if options.command == "sample":
         tour(options.out)
+    elif options.command == "more":
+        more(options.out)
     else:
         effort(options.case, options.data.resolve(), options.out.resolve())
 

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
 from napari_dinomed.features.naming import EncoderName
-from napari_dinomed.plugin.controls import button
+from napari_dinomed.plugin.controls import bring_into_view, button
 from napari_dinomed.session.adapting import Adapting
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class AdaptBox(QGroupBox):
     def _say(self, text: str) -> None:
         self.verdict.setText(text)
         self.verdict.setVisible(bool(text))
+        if text:
+            bring_into_view(self.verdict)
 
     def _show(self, is_running: bool) -> None:
         self.begin.setVisible(not is_running)

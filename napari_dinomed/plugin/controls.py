@@ -6,9 +6,11 @@ name for screen readers; the list of keys and controls is made from these.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from qtpy.QtWidgets import QComboBox, QPushButton, QSizePolicy, QWidget
+from qtpy.compat import isalive
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QComboBox, QPushButton, QScrollArea, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +51,19 @@ def narrow(box: _Box, letters: int = 8) -> _Box:
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
     return box
+
+
+def bring_into_view(widget: QWidget) -> None:
+    """Have what has just come scrolled into view, once there is room made for it."""
+
+    def scroll() -> None:
+        area: Any = widget.parent() if isalive(widget) else None
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parent()
+        if area is not None:
+            area.ensureWidgetVisible(widget)
+
+    QTimer.singleShot(0, scroll)
 
 
 # What napari's style puts around a button's text, in logical pixels.

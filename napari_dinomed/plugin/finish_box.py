@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_dinomed.finish import TOOLS
 from napari_dinomed.finish.options import Amount, Choice, Measure
 from napari_dinomed.finish.tools import Drawn
-from napari_dinomed.plugin.controls import button, told
+from napari_dinomed.plugin.controls import bring_into_view, button, told
 from napari_dinomed.plugin.drawing import Drawing
 from napari_dinomed.plugin.finishing import Finishing
 from napari_dinomed.plugin.labels_table import readable
@@ -137,7 +137,9 @@ class FinishBox(QGroupBox):
         self.content.setVisible(is_open)
         arrow = Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow
         self.fold.setArrowType(arrow)
-        if not is_open:
+        if is_open:
+            bring_into_view(self.content)
+        else:
             self._cancel()
 
     def _on_tool(self) -> None:

@@ -132,6 +132,9 @@ def test_from_an_empty_window_on_a_small_screen(window, qtbot, monkeypatch, tmp_
         assert key.does in page
     for widget in controls_in(panel):
         assert widget.accessibleName() in page
+    # What comes at the panel's end is seen without scrolling.
+    press(panel.finish_box.fold)
+    qtbot.waitUntil(lambda: is_seen(panel, panel.finish_box.apply))
     # A folder of DICOM slices opens without napari's question who reads it.
     folder = made.write_dicom(tmp_path / "study", SLICES, AXIAL)
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
