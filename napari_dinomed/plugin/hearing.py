@@ -6,7 +6,7 @@ event is over, and what the layer shows made right where an act is refused.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -59,6 +59,15 @@ class Aims(Protocol):
 
     def aim(self, label: int) -> None:
         """Aim at another label."""
+
+
+@dataclass(frozen=True)
+class _Meant:
+    """What was aimed at when something was drawn, whatever is by the time it is taken."""
+
+    label: int
+    role: Role
+    is_through: bool
 
 
 class Hearing:
@@ -129,14 +138,16 @@ class Hearing:
 
     def _on_regions(self, event: Any) -> None:
         if not self._sheet.is_showing and event.action in _DONE:
-            self._soon(self._take_regions)
+            meant = self._meant()
+            self._soon(lambda: self._take_regions(meant))
 
     def _on_scribble(self, event: Any) -> None:
         if self._sheet.is_showing:
             return
         edits = edits_of(event.value, self._sheet.scribbles.layer.data.shape)
         if edits:
-            self._soon(lambda: self._take_strokes(edits))
+            label = self._aims.label
+            self._soon(lambda: self._take_strokes(edits, label))
 
     def _on_brush(self, event: Any) -> None:
         if self._sheet.is_showing:
@@ -217,16 +228,19 @@ class Hearing:
         if any(not 0 <= v < n for v, n in zip(voxel, shape, strict=True)):
             raise DinomedError("That click was outside the volume; it was not taken.")
 
-    def _take_regions(self) -> None:
+    def _meant(self) -> _Meant:
+        return _Meant(self._aims.label, self._aims.role, self._aims.is_through)
+
+    def _take_regions(self, meant: _Meant) -> None:
         """Regions that were drawn, moved or deleted on the canvas."""
         clicks = [one.outline for one in self._sheet.regions.shown() if one.is_click]
         try:
-            self._change_regions()
+            self._change_regions(meant)
         except DinomedError as error:
             self._refused(str(error))
         self._sheet.show_regions(self._session.document, clicks[-1] if clicks else None)
 
-    def _change_regions(self) -> None:
+    def _change_regions(self, meant: _Meant) -> None:
         session, regions = self._session, self._sheet.regions
         known, shown = session.document.prompts.regions, regions.shown()
         kept = {one.number: one for one in shown if not one.is_new}
@@ -244,7 +258,7 @@ class Hearing:
                 self._replace(region, moved, "move a region")
         for one in shown:
             if one.is_new and not one.is_click:
-                session.add(self._region(one.outline))
+                session.add(self._region(one.outline, meant))
 
     def _replace(self, old: Prompt, new: Prompt | None, name: str) -> None:
         session = self._session
@@ -252,15 +266,15 @@ class Hearing:
         document = session.document.with_prompts(left)
         session.change(document if new is None else document.with_prompt(new), name)
 
-    def _region(self, outline: tuple[tuple[float, float], ...]) -> Region:
+    def _region(self, outline: tuple[tuple[float, float], ...], meant: _Meant) -> Region:
         regions, shape = self._sheet.regions, self._session.volume.geometry.shape
         axis, index = regions.axis, regions.index
-        span = (0, shape[axis]) if self._aims.is_through else (index, index + 1)
-        region = Region(outline, axis, span, index, self._aims.label, self._aims.role)
+        span = (0, shape[axis]) if meant.is_through else (index, index + 1)
+        region = Region(outline, axis, span, index, meant.label, meant.role)
         region.require_inside(shape)
         return region
 
-    def _take_strokes(self, edits: list[tuple[int, Mask]]) -> None:
+    def _take_strokes(self, edits: list[tuple[int, Mask]], aimed: int) -> None:
         def take(value: int, mask: Mask) -> None:
             session = self._session
             if value == 0:
@@ -268,7 +282,7 @@ class Hearing:
                 session.change(session.document.with_prompts(left), "erase strokes")
                 return
             is_exclusion = value == BACKGROUND
-            label = self._aims.label if is_exclusion else value
+            label = aimed if is_exclusion else value
             if not session.document.has(label):
                 raise DinomedError(f"There is no label {label}: choose one in the list.")
             session.add(Stroke(mask, label, include=not is_exclusion))

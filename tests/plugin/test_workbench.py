@@ -15,6 +15,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_dinomed.annotation.labels import State, legend_of, new_label
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Stroke
+from napari_dinomed.annotation.region import Role
 from napari_dinomed.engine.messages import (
     EncodeVolume,
     OpenVolume,
@@ -542,6 +543,24 @@ def test_scribbles_say_what_belongs_and_what_does_not(bench, loop):
     layer.data_setitem((np.array([4]), np.array([5]), np.array([7])), 0)
     loop.run()
     assert document(bench).prompts.strokes[0].mask.count == 1
+
+
+def test_what_is_drawn_means_what_was_aimed_at_then(bench, loop):
+    bench.labels.add()
+    bench.hand.scribble()
+    bench.hand.aim(1, include=False)
+    layer = bench.sheet.scribbles.layer
+    layer.data_setitem((np.array([9]), np.array([5]), np.array([7])), BACKGROUND)
+    bench.hand.box()
+    bench.hand.aim(1, include=True)
+    outline = np.array([[4.0, 2, 2], [4, 2, 9], [4, 9, 9], [4, 9, 2]])
+    bench.sheet.regions.layer.add(outline, shape_type="rectangle")
+    # Before the window comes to it, the user goes on.
+    bench.hand.aim(2, include=False)
+    loop.run()
+    (stroke,), (region,) = document(bench).prompts.strokes, document(bench).prompts.regions
+    assert (stroke.label, stroke.include) == (1, False)
+    assert (region.label, region.role) == (1, Role.INCLUDE)
 
 
 def test_points_can_be_moved_and_deleted(bench, click, loop):
