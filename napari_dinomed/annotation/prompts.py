@@ -62,10 +62,13 @@ class Painted:
         (n, 3).
     belongs
         (n,).
+    lengths
+        How many of them each stroke has, in order.
     """
 
     voxels: NDArray[np.int32]
     belongs: NDArray[np.bool_]
+    lengths: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.voxels)
@@ -76,6 +79,17 @@ class Painted:
         digest = hashlib.blake2b(self.voxels.tobytes(), digest_size=16)
         digest.update(self.belongs.tobytes())
         return digest.digest()
+
+    def each_thinned(self, most: int) -> Painted:
+        """At most so many voxels of each stroke, evenly chosen."""
+        ends = np.cumsum(self.lengths)
+        parts = [
+            np.arange(end - length, end)[:: max(1, -(-length // most))]
+            for end, length in zip(ends, self.lengths, strict=True)
+        ]
+        kept = np.concatenate(parts) if parts else np.arange(len(self))
+        lengths = tuple(len(part) for part in parts)
+        return Painted(self.voxels[kept], self.belongs[kept], lengths)
 
     def thinned(self, most: int) -> tuple[Mark, ...]:
         """At most so many marks on either side, evenly chosen."""
@@ -226,7 +240,8 @@ class Prompts:
                 part = self._mask_of(prompt).voxels()
                 voxels.append(part)
                 belongs.append(np.full(len(part), prompt.include and prompt.label == label))
-        return clicked, Painted(np.concatenate(voxels), np.concatenate(belongs))
+        lengths = tuple(len(part) for part in voxels[1:])
+        return clicked, Painted(np.concatenate(voxels), np.concatenate(belongs), lengths)
 
     @property
     def _painted(self) -> Iterator[Stroke | Region]:

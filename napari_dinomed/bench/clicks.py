@@ -9,13 +9,17 @@ import edt
 import numpy as np
 from scipy import ndimage
 
-from napari_dinomed.annotation.prompts import Point
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Stroke
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Cells that share a corner touch.
 _TOUCHING: Final = 26
+_TOUCHING_IN_PLANE: Final = 8
+# Pixels that a hand keeps away from an edge, where there is room.
+_CLEAR_OF_RIM: Final = 2
 
 
 def next_click(
@@ -57,6 +61,36 @@ def next_click(
         place = tuple(random.choice(np.argwhere(depth >= depth.max() / 2)))
     z, y, x = (int(p) + s.start for p, s in zip(place, box, strict=True))
     return Point((z, y, x), label, include=bool(truth[z, y, x]))
+
+
+def first_stroke(
+    truth: NDArray[np.bool_], spacing: tuple[float, float, float]
+) -> Stroke | None:
+    """A stroke through a truth (z, y, x) in one slice; None where there is nothing.
+
+    It lies in the slice of the deepest voxel, in the part that holds it and clear of its
+    rim, and follows the middle of that part from end to end, down or across, wherever the
+    part is longer.
+    """
+    point = next_click(truth, np.zeros_like(truth), spacing)
+    if point is None:
+        return None
+    z, row, column = point.voxel
+    parts = cc3d.connected_components(truth[z], connectivity=_TOUCHING_IN_PLANE)
+    part = parts == parts[row, column]
+    depth = edt.edt(part, black_border=True)
+    part = depth > min(_CLEAR_OF_RIM, depth.max() / 2)
+    height, width = (int(np.ptp(places)) for places in np.nonzero(part))
+    if width > height:
+        part = part.T
+    middles = [
+        (n, int(np.median(line.nonzero()[0]))) for n, line in enumerate(part) if line.any()
+    ]
+    painted = np.zeros_like(truth)
+    for n, middle in middles:
+        place = (middle, n) if width > height else (n, middle)
+        painted[z][place] = part[n, middle]
+    return Stroke(Mask.of(painted), point.label)
 
 
 def random_click(

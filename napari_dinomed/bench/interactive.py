@@ -117,11 +117,11 @@ def run_case(
     prompts = Prompts()
     rows: list[tuple[float, float, float]] = []
     for number in range(1, clicks + 1):
-        point = next_of(case, mask, prompts, random)
-        if point is None:
+        prompt = next_of(case, mask, prompts, random)
+        if prompt is None:
             rows.append((*(rows[-1][:2] if rows else (1.0, 1.0)), 0.0))
             continue
-        prompts = prompts.plus(point)
+        prompts = prompts.plus(prompt)
         begun = time.perf_counter()
         mask = method(prompts)
         seconds = time.perf_counter() - begun

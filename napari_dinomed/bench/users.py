@@ -2,7 +2,7 @@
 
 In: the truth, the mask as it is, and what was clicked so far. Out: the next click. All know
 what belongs; the deepest clicker also knows where the mask is most wrong, one clicks
-anywhere in the error, and one goes where the program asks.
+anywhere in the error, one goes where the program asks, and one begins with a stroke.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dinomed.annotation.labels import new_label
-from napari_dinomed.annotation.prompts import Point, Prompts
-from napari_dinomed.bench.clicks import next_click, random_click
+from napari_dinomed.annotation.prompts import Point, Prompt, Prompts
+from napari_dinomed.bench.clicks import first_stroke, next_click, random_click
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Meaning
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from napari_dinomed.headless import Job
 
 Random = np.random.Generator | None
-NextClick = Callable[["Case", NDArray[np.bool_], Prompts, Random], Point | None]
+NextClick = Callable[["Case", NDArray[np.bool_], Prompts, Random], Prompt | None]
 
 
 # The first click goes to the middle of what is meant; the others into the middle of the
-# largest error, anywhere in the error, or where the program asks, right or wrong there.
-User = Literal["deepest", "random", "suggested"]
+# largest error, anywhere in the error, or where the program asks, right or wrong there. Or
+# a stroke through what is meant comes first, and then clicks into the largest error.
+User = Literal["deepest", "random", "suggested", "stroke"]
 
 
 def deepest(
@@ -47,6 +48,14 @@ def _anywhere(
     return random_click(case.truth, mask, random or np.random.default_rng(len(prompts.all)))
 
 
+def _stroke_first(
+    case: Case, mask: NDArray[np.bool_], prompts: Prompts, random: Random
+) -> Prompt | None:
+    if not prompts:
+        return first_stroke(case.truth, case.volume.geometry.spacing)
+    return deepest(case, mask, prompts, random)
+
+
 def user_of(user: User, job: Job, meaning: Meaning, head: str) -> NextClick:
     """How a user clicks; one who is asked is asked by the product of a job."""
     labels = (new_label(1, meaning),)
@@ -63,5 +72,6 @@ def user_of(user: User, job: Job, meaning: Meaning, head: str) -> NextClick:
         "deepest": deepest,
         "random": _anywhere,
         "suggested": asked,
+        "stroke": _stroke_first,
     }
     return users[user]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_dinomed.bench.case import CaseFiles
     from napari_dinomed.bench.suite import Measured
 
-User = Literal["deepest", "random", "suggested"]
+User = Literal["deepest", "random", "suggested", "stroke"]
 Along = Literal["slices", "rows", "columns"]
 
 bench = typer.Typer(no_args_is_help=True, help="Measure on your own labels.")
@@ -55,7 +55,10 @@ def bench_interactive(
     seeds: Annotated[int, typer.Option(min=1, help="Runs with --jitter.")] = 3,
     user: Annotated[
         User,
-        typer.Option(help="Clicks into the largest error, anywhere in it, or where asked."),
+        typer.Option(
+            help="Clicks into the largest error, anywhere in it, where asked, or after a "
+            "stroke."
+        ),
     ] = "deepest",
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Run what others do as well.")

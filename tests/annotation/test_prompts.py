@@ -69,6 +69,19 @@ def test_painted_marks_are_thinned_evenly_on_either_side():
     ]
 
 
+def test_each_stroke_is_heard_however_long_another_is():
+    long = np.zeros((3, 40, 40), bool)
+    long[1] = True
+    short = np.zeros_like(long)
+    short[2, 4, 5] = True
+    prompts = Prompts((Stroke(Mask.of(long), 1), Stroke(Mask.of(short), 1, include=False)))
+    thinned = prompts.marks_for(1)[1].each_thinned(3)
+    assert thinned.lengths == (3, 1)
+    assert thinned.belongs.tolist() == [True, True, True, False]
+    assert thinned.voxels[-1].tolist() == [2, 4, 5]
+    assert np.unique(thinned.voxels[:3], axis=0).shape == (3, 3)
+
+
 def test_no_prompts_have_no_marks():
     voxels, classes = Prompts().marks()
     assert voxels.shape == (0, 3)

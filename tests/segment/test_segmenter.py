@@ -327,8 +327,7 @@ def test_a_painted_slice_costs_no_time_for_each_voxel(two_balls):
     marks = ObjectFinder(None, clicked, painted)._marks
     assert len(all_marks(painted, clicked)) == 512 * 512
     seconds = process_time() - begun
-    assert 20 < len(marks.included) <= 48
-    assert 20 < len(marks.excluded) <= 48
+    assert len(marks.included) == len(marks.excluded) == 3
     print(f"marks of 512² voxels: {1000 * seconds:.1f} ms")
     assert seconds < 0.5
 
