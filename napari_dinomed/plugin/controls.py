@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QComboBox, QPushButton, QScrollArea, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
@@ -44,8 +44,28 @@ def toggle(text: str, does: str, act: Callable[[], object] | None = None) -> QPu
     return made
 
 
+class _WheelScrolls(QObject):
+    """Leaves the wheel to what a control lies on."""
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
+        """Take a notch away from what is watched."""
+        if event.type() == QEvent.Type.Wheel:
+            event.ignore()
+            return True
+        return bool(super().eventFilter(watched, event))
+
+
+def unmoved(widget: _Widget) -> _Widget:
+    """Have a wheel that scrolls the panel change no choice that comes under it."""
+    scrolls = _WheelScrolls(widget)
+    for part in (widget, *widget.findChildren(QWidget)):
+        part.installEventFilter(scrolls)
+    return widget
+
+
 def narrow(box: _Box, letters: int = 8) -> _Box:
     """Let a list be narrower than its longest entry, which is read when it is open."""
+    unmoved(box)
     box.setMinimumContentsLength(letters)
     box.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_dinomed.finish import TOOLS
 from napari_dinomed.finish.options import Amount, Choice, Measure
 from napari_dinomed.finish.tools import Drawn
-from napari_dinomed.plugin.controls import bring_into_view, button, told
+from napari_dinomed.plugin.controls import bring_into_view, button, told, unmoved
 from napari_dinomed.plugin.drawing import Drawing
 from napari_dinomed.plugin.finishing import Finishing
 from napari_dinomed.plugin.labels_table import readable
@@ -60,7 +60,7 @@ class FinishBox(QGroupBox):
         self.drawing = Drawing(workbench)
         self.fold = _fold("Finishing tools")
         self.content = QWidget()
-        self.tools = QComboBox()
+        self.tools = unmoved(QComboBox())
         self.options: dict[str, AmountBox | QComboBox] = {}
         self.draw = button("Draw…", "Draw on the canvas what the tool needs")
         self.preview = button("Preview", "Show what it would make of the label")
@@ -236,6 +236,7 @@ class AmountBox(QDoubleSpinBox):
         self.setSuffix(f" {unit}" if unit else "")
         self.setKeyboardTracking(False)
         self.setValue(usual)
+        unmoved(self)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Type, and let nobody else have the key."""
@@ -245,7 +246,7 @@ class AmountBox(QDoubleSpinBox):
 
 def _choices(option: Option) -> QComboBox:
     assert isinstance(option.kind, Choice)
-    box = QComboBox()
+    box = unmoved(QComboBox())
     for choice in option.choices:
         box.addItem(choice.text, choice)
     return box

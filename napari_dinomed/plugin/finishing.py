@@ -105,6 +105,7 @@ class Finishing:
         bench.document_changed.connect(lambda _: self._on_document())
         bench.hand.aim_changed.connect(lambda label, _: self._on_aim(label))
         bench.bound.connect(self.cancel)
+        bench.draft_undone.connect(self.cancel)
 
     @property
     def scale(self) -> Scale:

@@ -44,6 +44,9 @@ class FourUp:
 
     def __init__(self, bench: Workbench, deliver: Deliver) -> None:
         assert bench.session is not None
+        if bench.viewer.dims.ndisplay == _AXES:
+            # One of the four is in 3-D already.
+            bench.viewport.show_plane(Plane.AXIAL)
         self._bench, self._session = bench, bench.session
         self.planes = tuple(OtherView(bench, plane) for plane in OTHERS)
         self.solid = SolidView(bench, deliver)

@@ -177,7 +177,9 @@ class CrossHair:
 
     def _draw(self) -> None:
         if self._place is not None and self._viewer.layers:
-            self.line.set_data(pos=lines_through(self._viewer, self._place))
+            lines = lines_through(self._viewer, self._place)
+            # As many columns in a plane as in 3-D: vispy draws no others than at first.
+            self.line.set_data(pos=np.pad(lines, ((0, 0), (0, 3 - lines.shape[1]))))
 
 
 def lines_through(viewer: ViewerModel, place: Any) -> np.ndarray[Any, Any]:

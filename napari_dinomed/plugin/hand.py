@@ -91,6 +91,17 @@ class Hand:
         """Aim on: the label that was aimed at may be gone, or have another colour."""
         self.aim(self.label if document.has(self.label) else document.labels[-1].id)
 
+    def turn_to(self, before: Document, after: Document) -> None:
+        """Aim at what a step back or forth was about."""
+        said = ({id(one): one for one in doc.prompts.all} for doc in (before, after))
+        gone, come = (dict(one) for one in said)
+        about = [one.label for key, one in gone.items() if key not in come]
+        about += [one.label for key, one in come.items() if key not in gone]
+        about += [one.id for one in after.labels if not before.has(one.id)]
+        about = [label for label in about if after.has(label)]
+        if about and self.label not in about:
+            self.aim(about[-1])
+
     @property
     def role(self) -> Role:
         """What the next region says."""
@@ -153,6 +164,8 @@ class Hand:
             sheet.use(layer)
             # A layer that is about to come is taken up when it is there.
             if layer in layers:
+                # What is worked on is seen.
+                layer.visible = True
                 layers.selection.active = layer
                 layer.mode = mode
                 self.tell_tool()

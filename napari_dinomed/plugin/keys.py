@@ -36,7 +36,7 @@ class Keys:
             Action.TOGGLE: lambda: bench.hand.aim(include=not bench.hand.include),
             Action.UNDO: bench.undo,
             Action.REDO: bench.redo,
-            Action.SUGGEST: bench.suggest,
+            Action.SUGGEST: bench.viewport.suggest,
             Action.NEW_LABEL: bench.labels.add,
             Action.DONE: lambda: bench.labels.toggle_done(bench.hand.label),
             Action.HIDE: bench.viewport.toggle_result,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
 _OVERLAY = "dinomed_window"
+_AXES = 3
 # Of a zoom by one notch of the wheel, as napari's own.
 _NOTCH = 1.1
 # A drag over that many pixels of the screen changes the window by its own width.
@@ -95,7 +96,15 @@ class Mouse:
         steps = int(self._progress)
         self._progress -= steps
         axis = dims.not_displayed[-1]
-        dims.set_current_step(axis, dims.current_step[axis] - steps)
+        own = axis - (dims.ndim - self._image.ndim)
+        if self._image.ndim < _AXES or own < 0:
+            dims.set_current_step(axis, dims.current_step[axis] - steps)
+            return
+        # A slice of this image, whatever others make a step of napari's slider.
+        voxel = np.asarray(self._image.world_to_data(dims.point[-_AXES:]))
+        last = self._image.data.shape[own] - 1
+        voxel[own] = min(max(round(voxel[own]) - steps, 0), last)
+        dims.set_point(axis, self._image.data_to_world(voxel)[own])
 
     def _zoom(self, factor: float, place: Any) -> None:
         camera, dims = self._viewer.scene.camera, self._viewer.dims
@@ -118,7 +127,10 @@ class Mouse:
             grey = self._image.get_value(position, **about)
             label = self._label_at(position, **about)
             parts = [str(grey)] * (grey is not None) + [label] * bool(label)
-            return status | {"value": " · ".join(parts)}
+            text = " · ".join(parts)
+            # What napari shows of one layer is the last of these alone.
+            place = str(status.get("coordinates", "")).rpartition("]")
+            return status | {"value": text, "coordinates": f"{place[0]}{place[1]}: {text}"}
 
         layer.get_status = told
 

@@ -34,8 +34,10 @@ def may_fetch(parent: QWidget, info: EncoderInfo) -> bool:
             f"This machine works offline. {how_by_hand(info)}",
         )
         return False
-    answer = QMessageBox.question(parent, f"Fetch {info.title}?", offer_of(info))
-    if answer != QMessageBox.StandardButton.Yes:
+    yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+    title, text = f"Fetch {info.title}?", offer_of(info)
+    # A key that was meant for something else accepts no licence.
+    if QMessageBox.question(parent, title, text, yes | no, no) != yes:
         return False
     if info.licence_to_accept:
         save_settings(load_settings().accepting(info.licence_to_accept))

@@ -58,8 +58,11 @@ def show_plane(
         looks, up = ([way[axis] for axis in axes] for way in (_FROM_THE_FRONT, _HEAD_UP))
         viewer.scene.camera.set_view_direction(looks, up)
         return
+    place = dims.point
     dims.ndisplay = 2
     dims.order = (*range(before), *(before + axis for axis in _ORDERS[plane]))
+    # napari comes back from 3-D in the middle, which may lie between two slices.
+    dims.set_point(range(dims.ndim), place)
     viewer.reset_view(layers=fitted)
 
 

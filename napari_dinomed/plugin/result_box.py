@@ -22,7 +22,7 @@ from superqt import QLabeledDoubleSlider
 
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.io import label_formats
-from napari_dinomed.plugin.controls import button, narrow, told
+from napari_dinomed.plugin.controls import button, narrow, told, unmoved
 from napari_dinomed.plugin.next_case import NextCase
 from napari_dinomed.session.cases import TABLE
 from napari_dinomed.settings import load_settings, save_settings
@@ -62,6 +62,7 @@ class ResultBox(QGroupBox):
             "How features become a label; automatic is right for most",
         )
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        unmoved(self.threshold)
         self.threshold.setRange(0.05, 0.95)
         self.threshold.setValue(0.5)
         told(self.threshold, "Threshold", "Lower takes in more, higher less")

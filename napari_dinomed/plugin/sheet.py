@@ -51,7 +51,7 @@ class Sheet:
     """A document, and what it would become; None for that where that is taken back."""
 
     def __init__(self, viewer: ViewerModel, image: Image, document: Document) -> None:
-        self.is_showing = self._is_up = False
+        self.is_showing = self.is_drafted = self._is_up = False
         self._viewer = viewer
         self._pointer: Points | None = None
         self.result = ResultLayer(image)
@@ -84,6 +84,7 @@ class Sheet:
             self.scribbles.show(before, after)
             self.regions.show(before, after)
             self.prompts.show(before, after)
+        self.is_drafted = False
         self._use_for(after)
 
     @property
@@ -121,12 +122,14 @@ class Sheet:
         """Show what a document would become, until anything else is shown."""
         with self._showing():
             self.result.show_draft(before, after)
+        self.is_drafted = True
         self.drafted.emit(before, after)
 
     def show_settled(self, document: Document) -> None:
         """Take back what was shown early, or as a draft: it will not come."""
         with self._showing():
             self.result.paint(document, {})
+        self.is_drafted = False
         self.drafted.emit(document, None)
 
     def replace(self, labels: NDArray[np.unsignedinteger[Any]]) -> None:

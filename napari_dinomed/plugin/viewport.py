@@ -53,6 +53,17 @@ class Viewport:
         sheet = self._bench.sheet
         return None if sheet is None else (sheet.result.layer,)
 
+    def suggest(self) -> None:
+        """Go to where a click on the label in use would tell most, and mark it."""
+        bench = self._bench
+
+        def go(voxel: Voxel) -> None:
+            self.go_to(voxel)
+            if bench.sheet is not None:
+                bench.sheet.point_at(voxel)
+
+        bench.act(lambda session: session.suggest(bench.hand.label, go))
+
     def go_to(self, voxel: Voxel) -> None:
         """Show the planes through a voxel, it in their middle."""
         viewer, sheet = self._bench.viewer, self._bench.sheet

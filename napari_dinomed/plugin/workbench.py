@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
-    from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.plugin.sheet import Sheet
     from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.session.session import Session
@@ -67,6 +66,7 @@ class Workbench:
     turned = Signal()
     """The viewer shows another plane, or 3-D."""
     asked_for_help = Signal()
+    draft_undone = Signal()
     judged = Signal(bool)
     """The case under review is accepted, or rejected."""
     asked_for_four = Signal()
@@ -106,10 +106,11 @@ class Workbench:
             share_unit(layer, layers[:place])
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
-        viewer.dims.events.current_step.connect(self._on_view)
-        viewer.dims.events.order.connect(self._on_view)
-        viewer.dims.events.order.connect(self._on_turned)
-        viewer.dims.events.ndisplay.connect(self._on_turned)
+        dims = viewer.dims.events
+        dims.current_step.connect(self._on_view)
+        for event in (dims.order, dims.ndisplay):
+            event.connect(self._on_view)
+            event.connect(self._on_turned)
 
     # What is bound
 
@@ -256,28 +257,16 @@ class Workbench:
         self.is_closed = True
         self._beginning.forget()
         self.turns.end()
-        for signal in (
-            self.bound,
-            self.images_changed,
-            self.document_changed,
-            self.measured,
-            self.turned,
-            self.asked_for_help,
-            self.judged,
-            self.asked_for_four,
-            self.acted,
-            self.said,
-            self.failed,
-            self.recovered,
-        ):
-            signal.disconnect()
-        layers, dims = self.viewer.layers, self.viewer.dims
+        for name, one in vars(type(self)).items():
+            if isinstance(one, Signal):
+                getattr(self, name).disconnect()
+        layers, dims = self.viewer.layers, self.viewer.dims.events
         layers.events.inserted.disconnect(self._on_inserted)
         layers.events.removed.disconnect(self._on_layers)
-        dims.events.current_step.disconnect(self._on_view)
-        dims.events.order.disconnect(self._on_view)
-        dims.events.order.disconnect(self._on_turned)
-        dims.events.ndisplay.disconnect(self._on_turned)
+        dims.current_step.disconnect(self._on_view)
+        for event in (dims.order, dims.ndisplay):
+            event.disconnect(self._on_view)
+            event.disconnect(self._on_turned)
         self.hand.end()
         self.keys.end()
 
@@ -332,21 +321,23 @@ class Workbench:
 
     def undo(self) -> None:
         """Take back the last step."""
-        self.act(lambda session: session.undo())
+        if self.sheet is not None and self.sheet.is_drafted:
+            # A preview is no step yet.
+            self.draft_undone.emit()
+        else:
+            self._step(lambda session: session.undo())
 
     def redo(self) -> None:
         """Make it again."""
-        self.act(lambda session: session.redo())
+        self._step(lambda session: session.redo())
 
-    def suggest(self) -> None:
-        """Go to where a click on the label in use would tell most, and mark it."""
+    def _step(self, step: Callable[[Session], None]) -> None:
+        def stepped(session: Session) -> None:
+            before = session.document
+            step(session)
+            self.hand.turn_to(before, session.document)
 
-        def go(voxel: Voxel) -> None:
-            self.viewport.go_to(voxel)
-            if self.sheet is not None:
-                self.sheet.point_at(voxel)
-
-        self.act(lambda session: session.suggest(self.hand.label, go))
+        self.act(stepped)
 
     def choose(self, name: str, **choices: Any) -> None:
         """Change how prompts are read, for the label in work and answers to come."""

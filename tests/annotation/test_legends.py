@@ -31,6 +31,12 @@ def test_a_preset_fills_a_blank_document(name):
     assert document.next_id == len(document.labels) + 1
 
 
+def test_no_two_labels_look_the_same_after_a_preset():
+    document = Document.begun().with_prompt(Point((0, 0, 0), 1)).with_new_label()
+    document = with_legend(document, preset("Abdomen"))
+    assert len({one.color for one in document.labels}) == len(document.labels)
+
+
 def test_organelles_are_all_alike():
     assert {one.meaning for one in preset("EM organelles")} == {Meaning.ALL_LIKE_THIS}
 

@@ -310,3 +310,18 @@ def test_one_draws_on_slices(bench, loop):
     bench.viewer.dims.ndisplay = 3
     with pytest.raises(FinishError, match="Draw on a slice"):
         Drawing(bench).begin(Drawn.OUTLINE)
+
+
+def test_undo_ends_a_preview_and_nothing_else(bench, click, finishing, settle):
+    click(bench, *INSIDE)
+    before = document(bench)
+    finishing.draft(GROW, {})
+    settle()
+    assert bench.sheet.is_drafted
+    bench.undo()
+    settle()
+    assert document(bench) == before
+    assert_shown(bench)
+    assert not finishing.is_live
+    bench.undo()
+    assert document(bench).is_blank

@@ -132,6 +132,11 @@ def test_from_an_empty_window_on_a_small_screen(window, qtbot, monkeypatch, tmp_
         assert key.does in page
     for widget in controls_in(panel):
         assert widget.accessibleName() in page
+    # A wheel that scrolls the panel changes no choice that comes under it.
+    for control in (panel.result_box.heads, panel.image_box.encoders):
+        was = control.currentIndex()
+        turn_wheel(control, -1)
+        assert control.currentIndex() == was
     # What comes at the panel's end is seen without scrolling.
     press(panel.finish_box.fold)
     qtbot.waitUntil(lambda: is_seen(panel, panel.finish_box.apply))

@@ -45,6 +45,13 @@ def test_each_shows_another_plane(four):
     assert shown == [Plane.AXIAL, Plane.CORONAL, Plane.SAGITTAL, Plane.SOLID]
 
 
+def test_from_3d_the_first_of_them_is_a_plane_again(bench, loop):
+    bench.viewport.show_plane(Plane.SOLID)
+    views = FourUp(bench, loop.deliver)
+    assert plane_in(bench.viewer) is Plane.AXIAL
+    views.end()
+
+
 def test_the_place_follows_from_any_view_to_all(four, bench):
     for viewer, axis, step in zip(four.viewers, (0, 1, 2), (3, 11, 40), strict=False):
         viewer.dims.set_current_step(axis, step)

@@ -37,6 +37,16 @@ def shown(bench):
     return [np.asarray(corners) for corners in bench.sheet.regions.layer.data]
 
 
+def test_it_is_seen_again_after_3d(bench, draw, loop):
+    draw()
+    place = bench.viewer.dims.point
+    bench.viewport.show_plane(Plane.SOLID)
+    bench.viewport.show_plane(Plane.AXIAL)
+    loop.run()
+    assert bench.viewer.dims.point == place
+    assert list(bench.sheet.regions.layer._data_view._displayed) == [True]
+
+
 def test_a_box_alone_says_where_one_object_is(bench, draw, engine):
     draw()
     (region,) = regions_of(bench)

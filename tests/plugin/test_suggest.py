@@ -41,7 +41,7 @@ def test_one_key_goes_there_and_marks_it_until_something_is_said(
     assert camera[1:] == pytest.approx([world[n] for n in bench.viewer.dims.displayed])
     click(bench, z, y, x)
     assert "Next click" not in names(bench)
-    bench.suggest()
+    bench.viewport.suggest()
     loop.run()
     assert names(bench).count("Next click") == 1
     bench.unbind()
@@ -51,11 +51,11 @@ def test_one_key_goes_there_and_marks_it_until_something_is_said(
 def test_it_is_asked_of_what_was_answered(bench, click, loop, engine):
     said = []
     bench.failed.connect(said.append)
-    bench.suggest()
+    bench.viewport.suggest()
     assert "Click on Label 1 first" in said[-1]
     engine.holds = (SegmentVolume,)
     click(bench, 8, 24, 30)
-    bench.suggest()
+    bench.viewport.suggest()
     assert "wait for the answer" in said[-1]
     assert not engine.of(SuggestClick)
 
@@ -63,7 +63,7 @@ def test_it_is_asked_of_what_was_answered(bench, click, loop, engine):
 def test_a_place_that_comes_too_late_is_not_shown(bench, click, loop, engine):
     click(bench, 8, 24, 30)
     engine.holds = (SuggestClick,)
-    bench.suggest()
+    bench.viewport.suggest()
     click(bench, 8, 24, 33)
     engine.of(SuggestClick)[0].answer()
     loop.run()
@@ -75,7 +75,7 @@ def test_where_nothing_is_in_doubt_it_is_said(bench, click, loop, engine):
     click(bench, 8, 24, 30)
     said = []
     bench.said.connect(said.append)
-    bench.suggest()
+    bench.viewport.suggest()
     loop.run()
     assert said == ["Nothing of Label 1 is in doubt."]
     assert "Next click" not in names(bench)

@@ -563,6 +563,55 @@ def test_what_is_drawn_means_what_was_aimed_at_then(bench, loop):
     assert (region.label, region.role) == (1, Role.INCLUDE)
 
 
+def test_steps_back_and_forth_aim_at_what_they_were_about(bench, click):
+    click(bench, *INSIDE)
+    bench.labels.add()
+    click(bench, *OTHER)
+    for _ in range(3):
+        bench.undo()
+    assert bench.hand.label == 1
+    for label in (1, 2, 2):
+        bench.redo()
+        assert bench.hand.label == label
+    bench.hand.aim(1)
+    bench.undo()
+    assert bench.hand.label == 2
+
+
+@pytest.mark.parametrize(("tool", "what"), [("point", "prompts"), ("brush", "result")])
+def test_a_tool_shows_the_layer_that_it_works_on(bench, tool, what):
+    layer = getattr(bench.sheet, what).layer
+    layer.visible = False
+    getattr(bench.hand, tool)()
+    assert layer.visible
+    assert bench.viewer.layers.selection.active is layer
+
+
+def test_the_wheel_goes_by_slices_of_the_image_in_work(bench, loop):
+    tiny = Image(
+        np.zeros((40, 4, 4), np.uint8), scale=(0.01, 1, 1), units=bench.image.units
+    )
+    bench.viewer.layers.append(tiny)
+    loop.run()
+    bench.viewport.go_to((4, 5, 6))
+    wheel = bench.sheet.prompts.layer.mouse_wheel_callbacks[-1]
+    for notch, index in ((-1, 5), (-1, 6), (1, 5)):
+        event = SimpleNamespace(delta=np.array([0, notch]), modifiers=(), handled=False)
+        wheel(bench.sheet.prompts.layer, event)
+        assert bench.sheet.view == View(0, index)
+
+
+def test_the_status_says_grey_value_and_label(bench, click):
+    click(bench, *INSIDE)
+    layer = bench.sheet.prompts.layer
+    place = bench.image.data_to_world(INSIDE)
+    bench.viewport.go_to(INSIDE)
+    status = layer.get_status(place, view_direction=None, dims_displayed=[1, 2], world=True)
+    grey = bench.image.data[INSIDE]
+    assert status["value"] == f"{grey} · Label 1"
+    assert status["coordinates"].endswith(f"]: {grey} · Label 1")
+
+
 def test_points_can_be_moved_and_deleted(bench, click, loop):
     click(bench, *INSIDE)
     click(bench, *OTHER)
