@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, WrapSerializer
+from pydantic import SerializerFunctionWrapHandler, TypeAdapter, WrapSerializer
 
 from napari_dinomed.annotation.choices import Choices
 from napari_dinomed.annotation.document import Claim, Document
@@ -64,8 +65,17 @@ class Said:
     more: tuple[Prompt, ...]
 
 
+class _Done:
+    """What never changes any more, and is kept again with everything that follows."""
+
+    @cached_property
+    def as_json(self) -> str:
+        """As it is kept; written out once, however often it is kept."""
+        return _DEED.dump_json(self).decode()  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
-class Change:
+class Change(_Done):
     """What a step of the user's changed; None and empty where it changed nothing.
 
     Parameters
@@ -156,7 +166,7 @@ UNKNOWN = Features()
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(_Done):
     """The engine's answer to a label's prompts, as far as the document took it.
 
     Parameters
@@ -180,6 +190,7 @@ def _without_nothing(
 
 
 Deed = Annotated[Change | Answer, WrapSerializer(_without_nothing)]
+_DEED: TypeAdapter[Deed] = TypeAdapter(Deed)
 
 
 def begun(made: tuple[Deed, ...], document: Document) -> tuple[Deed, ...]:

@@ -86,7 +86,10 @@ def save_document(path: Path, saved: SavedDocument) -> None:
     WriteError
         Where the folder is missing, read-only or full.
     """
-    write_text(path, _ADAPTER.dump_json(saved).decode())
+    # How it was made grows with every step: what is long done is not written out anew.
+    rest = _ADAPTER.dump_json(saved, exclude={"made"}).decode()
+    made = ",".join(deed.as_json for deed in saved.made)
+    write_text(path, f'{rest.removesuffix("}")},"made":[{made}]}}')
 
 
 def load_document(path: Path) -> SavedDocument:
