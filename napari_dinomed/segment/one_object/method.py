@@ -54,7 +54,7 @@ _KEPT_ANSWERS = 32
 _MOST_PAINTED = 48
 # Marks that stand for one stroke: the network was taught with clicks, and takes many that
 # lie close together for all there is. Of 1, 2, 3, 4, 5, 9 and 48, three were best on odd
-# patients.
+# patients. What corrects a proposal says where it is wrong, and is read as it was painted.
 _MOST_OF_A_STROKE = 3
 # Probability below which a cell cannot reach any threshold that a user would set.
 _NEVER = 0.02
@@ -246,7 +246,7 @@ class ObjectFinder:
 
     def _painted_side(self, adds: bool) -> NDArray[np.int64]:
         """Voxels (n, 3) of strokes: included ones, or excluded ones of the proposal."""
-        marks = self._strokes
+        marks = self.painted.thinned(_MOST_PAINTED)
         voxels = [voxel for voxel, belongs in marks if belongs == adds]
         if not adds:
             voxels = [voxel for voxel in voxels if voxel in self.start]
@@ -286,14 +286,10 @@ class ObjectFinder:
         return cells.mean_of(may.to(self.field.device))
 
     @property
-    def _strokes(self) -> tuple[Mark, ...]:
-        """Marks that stand for what is painted."""
-        return self.painted.each_thinned(_MOST_OF_A_STROKE).thinned(_MOST_PAINTED)
-
-    @property
     def _all(self) -> tuple[Mark, ...]:
         """Painted marks, then the clicks in order."""
-        return (*self._strokes, *self.clicks)
+        strokes = self.painted.each_thinned(_MOST_OF_A_STROKE)
+        return (*strokes.thinned(_MOST_PAINTED), *self.clicks)
 
     @cached_property
     def _marks(self) -> Marks:
