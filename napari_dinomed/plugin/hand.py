@@ -93,10 +93,10 @@ class Hand:
 
     def turn_to(self, before: Document, after: Document) -> None:
         """Aim at what a step back or forth was about."""
-        said = ({id(one): one for one in doc.prompts.all} for doc in (before, after))
-        gone, come = (dict(one) for one in said)
-        about = [one.label for key, one in gone.items() if key not in come]
-        about += [one.label for key, one in come.items() if key not in gone]
+        old = {id(one): one.label for one in before.prompts.all}
+        new = {id(one): one.label for one in after.prompts.all}
+        said = (old | new).items()
+        about = [label for key, label in said if (key in old) != (key in new)]
         about += [one.id for one in after.labels if not before.has(one.id)]
         about = [label for label in about if after.has(label)]
         if about and self.label not in about:
