@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from napari_dinomed.annotation.labels import MAX_LABEL, PALETTE, Label, Meaning, new_label
 from napari_dinomed.errors import DocumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.labels import LabelId
@@ -102,19 +101,15 @@ def with_legend(document: Document, legend: Sequence[Label]) -> Document:
     named = {label.name: label for label in legend}
     changed, _ = with_names(document, legend)
     others = {label.color for label in changed.labels if label.name not in named}
-    free = _free(others | {label.color for label in legend})
+    taken = others | {label.color for label in legend}
+    shades = map(_shade, range(1, len(PALETTE) * len(_SHADES) + 1))
+    free = (shade for shade in shades if shade not in taken)
     for label in changed.labels:
         if label.name in named:
             color = named[label.name].color
-            unlike = next(free) if color in others else color
+            unlike = next(free, color) if color in others else color
             changed = changed.with_label(replace(label, color=unlike))
     return changed
-
-
-def _free(taken: set[tuple[float, float, float]]) -> Iterator[tuple[float, float, float]]:
-    """Colours that no label has."""
-    every = (_shade(number) for number in range(1, len(PALETTE) * len(_SHADES) + 1))
-    return chain((color for color in every if color not in taken), repeat(PALETTE[0]))
 
 
 def with_names(

@@ -75,9 +75,10 @@ class Painted:
 
     @cached_property
     def key(self) -> bytes:
-        """The same for the same voxels in the same order."""
+        """The same for the same strokes in the same order."""
         digest = hashlib.blake2b(self.voxels.tobytes(), digest_size=16)
         digest.update(self.belongs.tobytes())
+        digest.update(np.array(self.lengths, np.int64).tobytes())
         return digest.digest()
 
     def each_thinned(self, most: int) -> Painted:

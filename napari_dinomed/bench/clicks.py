@@ -80,16 +80,15 @@ def first_stroke(
     part = parts == parts[row, column]
     depth = edt.edt(part, black_border=True)
     part = depth > min(_CLEAR_OF_RIM, depth.max() / 2)
+    painted = np.zeros_like(truth)
+    plane = painted[z]
     height, width = (int(np.ptp(places)) for places in np.nonzero(part))
     if width > height:
-        part = part.T
-    middles = [
-        (n, int(np.median(line.nonzero()[0]))) for n, line in enumerate(part) if line.any()
-    ]
-    painted = np.zeros_like(truth)
-    for n, middle in middles:
-        place = (middle, n) if width > height else (n, middle)
-        painted[z][place] = part[n, middle]
+        part, plane = part.T, plane.T
+    for own, line in zip(part, plane, strict=True):
+        if own.any():
+            middle = int(np.median(own.nonzero()[0]))
+            line[middle] = own[middle]
     return Stroke(Mask.of(painted), point.label)
 
 

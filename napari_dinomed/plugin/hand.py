@@ -164,8 +164,9 @@ class Hand:
             sheet.use(layer)
             # A layer that is about to come is taken up when it is there.
             if layer in layers:
-                # What is worked on is seen.
-                layer.visible = True
+                # What is worked on is seen; napari draws it anew each time this is said.
+                if not layer.visible:
+                    layer.visible = True
                 layers.selection.active = layer
                 layer.mode = mode
                 self.tell_tool()

@@ -77,6 +77,8 @@ def test_each_stroke_is_heard_however_long_another_is():
     prompts = Prompts((Stroke(Mask.of(long), 1), Stroke(Mask.of(short), 1, include=False)))
     thinned = prompts.marks_for(1)[1].each_thinned(3)
     assert thinned.lengths == (3, 1)
+    # Answers are kept by it: where strokes end is part of what was said.
+    assert Painted(thinned.voxels, thinned.belongs, (2, 2)).key != thinned.key
     assert thinned.belongs.tolist() == [True, True, True, False]
     assert thinned.voxels[-1].tolist() == [2, 4, 5]
     assert np.unique(thinned.voxels[:3], axis=0).shape == (3, 3)
