@@ -29,11 +29,13 @@ from safetensors.torch import load_file, save_file
 from scipy import ndimage
 from torch.nn import functional
 
-from napari_dinomed.bench.clicks import next_click
+from napari_dinomed.annotation.prompts import Painted
+from napari_dinomed.bench.clicks import first_stroke, next_click
 from napari_dinomed.segment.one_object import cues as cue_names
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
+from napari_dinomed.segment.one_object.method import MOST_OF_A_STROKE
 from napari_dinomed.segment.one_object.network import CueNet
 from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Found, Search, parts_of
@@ -69,6 +71,8 @@ SHARES = {"whole": 0.25, "crop": 0.15, "implant": 0.25, "made_up": 0.1, "body": 
 ENLARGED, ENLARGED_SHARE, MOST_VOXELS = 3, 0.5, 10_000_000
 # How often a region of like grey values is asked for, instead of something labelled.
 UNLABELLED = 0.1
+# How often a stroke comes before the clicks.
+STROKES = 0.15
 # Weight of binary cross-entropy, beside soft Dice.
 CROSS_ENTROPY = 0.5
 # What is seen is made unreliable, so that no cue is trusted alone: gains, noise, blindness.
@@ -226,6 +230,14 @@ class Scene:
         start = np.array([side.start for side in box])
         return start + np.array(point.voxel), point.include
 
+    def stroke(self) -> np.ndarray:
+        """Marks (n, 3) of a stroke through what is sought."""
+        (box,) = ndimage.find_objects(self.truth.astype(np.int8))
+        voxels = first_stroke(self.truth[box], self.spacing).mask.voxels()
+        stroke = Painted(voxels, np.ones(len(voxels), dtype=bool), (len(voxels),))
+        start = np.array([side.start for side in box])
+        return start + stroke.each_thinned(MOST_OF_A_STROKE).voxels
+
     def mask_of(self, found: Found, included: np.ndarray) -> np.ndarray:
         mask = np.zeros(self.truth.shape, dtype=bool)
         part = (found.cells.to_voxels(found.probability) > 0.5).numpy(force=True)
@@ -319,12 +331,15 @@ def session(network: CueNet, scene: Scene, random: Random) -> Iterator[list[torc
     most = int(np.exp(random.uniform(*np.log(CELLS))))
     mask, found = np.zeros_like(scene.truth), None
     sides = {side: np.zeros((0, 3), dtype=np.int64) for side in (True, False)}
-    for _ in range(1 + int(random.integers(MOST_TURNS))):
-        click = scene.click(mask, random if random.random() < 0.5 else None)
-        if click is None:
-            return
-        voxel, adds = click
-        sides[adds] = np.vstack([sides[adds], voxel])
+    for turn in range(1 + int(random.integers(MOST_TURNS))):
+        if turn == 0 and random.random() < STROKES:
+            sides[True] = scene.stroke()
+        else:
+            click = scene.click(mask, random if random.random() < 0.5 else None)
+            if click is None:
+                return
+            voxel, adds = click
+            sides[adds] = np.vstack([sides[adds], voxel])
         pupil.losses = []
         options = SearchOptions(most_cells=most)
         parts = parts_of(scene.truth.shape, scene.spacing, options)

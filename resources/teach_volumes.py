@@ -288,7 +288,7 @@ class Eye:
         job = prepare(volume, self.encoder, planes=self.planes)
         grey = torch.from_numpy(job.window.apply(volume.array)).half()
         looks = [
-            (part.unit, volume.array.shape, part.axis, part.step)
+            (part.unit.cpu(), volume.array.shape, part.axis, part.step)
             for part in job.engine.objects("volume").looks
         ]
         kept = {

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from napari_dinomed.annotation.by_hand import reshaped
 from napari_dinomed.annotation.document import Document
-from napari_dinomed.annotation.making import BLANK, Answer
+from napari_dinomed.annotation.making import BLANK, NOTHING, Answer, Made
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Stroke
 from napari_dinomed.cli import app
@@ -114,12 +114,12 @@ def test_another_encoder_is_not_taken_for_the_same(ball_volume):
     session = Session(volume, InProcess())
     session.add(Point((8, 24, 30), 1))
     saved = session.to_save()
-    answer = replace(saved.made[-1].features, encoder="filters-0")
-    made = (*saved.made[:-1], replace(saved.made[-1], features=answer))
+    *before, last = saved.made
+    answer = replace(last, features=replace(last.features, encoder="filters-0"))
     with pytest.raises(DocumentError, match=r"filters-0.*filters-"):
-        Replay(replace(saved, made=made), volume).run()
+        Replay(replace(saved, made=Made.of([*before, answer])), volume).run()
     with pytest.raises(DocumentError, match="not kept"):
-        Replay(replace(saved, made=()), volume).run()
+        Replay(replace(saved, made=NOTHING), volume).run()
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_dinomed.annotation.making import UNKNOWN, Answer, Change, begun
+from napari_dinomed.annotation.making import NOTHING, UNKNOWN, Answer, Change, begun
 
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
-    from napari_dinomed.annotation.making import Deed, Features
+    from napari_dinomed.annotation.making import Features, Made
     from napari_dinomed.annotation.mask import Mask
 
 # Documents share what they have in common: a step costs what it changed, about 100 kB for
@@ -35,7 +35,7 @@ class Step:
 
     name: str
     document: Document
-    made: tuple[Deed, ...] = ()
+    made: Made = NOTHING
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class History:
     present: Document
     past: tuple[Step, ...] = ()
     future: tuple[Step, ...] = ()
-    made: tuple[Deed, ...] = ()
+    made: Made = NOTHING
 
     @property
     def undoes(self) -> str:
@@ -82,13 +82,13 @@ class History:
         made = begun(self.made, self.present)
         change = Change.between(self.present, document, name if kept is None else kept)
         past = (self._step(name), *self.past[: _MOST_STEPS - 1])
-        return History(document, past, made=(*made, change))
+        return History(document, past, made=made.then(change))
 
     def amended(self, document: Document) -> History:
         """The present as the engine completes it: no step of the user's."""
         made = begun(self.made, self.present)
         change = Change.between(self.present, document, "another encoder")
-        return replace(self, present=document, made=(*made, change))
+        return replace(self, present=document, made=made.then(change))
 
     def answered(self, label: int, found: Mask, features: Features = UNKNOWN) -> History:
         """An answer taken by the present, and by all documents that wait for the same."""
@@ -98,14 +98,14 @@ class History:
             document = step.document
             if not document.asks_as(present, label):
                 return step
-            made = (*begun(step.made, document), answer)
+            made = begun(step.made, document).then(answer)
             return replace(step, document=document.answered(label, found), made=made)
 
         return History(
             present.answered(label, found),
             tuple(completed(step) for step in self.past),
             tuple(completed(step) for step in self.future),
-            (*begun(self.made, present), answer),
+            begun(self.made, present).then(answer),
         )
 
     def undone(self) -> History:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, TypeAdapter, WrapSerializer
@@ -22,7 +21,7 @@ from napari_dinomed.annotation.packing import PackedMask
 from napari_dinomed.annotation.prompts import Prompt, Prompts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Iterator
 
 BLANK = Document((new_label(1),))
 """What all documents are made from."""
@@ -65,17 +64,8 @@ class Said:
     more: tuple[Prompt, ...]
 
 
-class _Done:
-    """What never changes any more, and is kept again with everything that follows."""
-
-    @cached_property
-    def as_json(self) -> str:
-        """As it is kept; written out once, however often it is kept."""
-        return _DEED.dump_json(self).decode()  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True)
-class Change(_Done):
+class Change:
     """What a step of the user's changed; None and empty where it changed nothing.
 
     Parameters
@@ -166,7 +156,7 @@ UNKNOWN = Features()
 
 
 @dataclass(frozen=True)
-class Answer(_Done):
+class Answer:
     """The engine's answer to a label's prompts, as far as the document took it.
 
     Parameters
@@ -193,9 +183,68 @@ Deed = Annotated[Change | Answer, WrapSerializer(_without_nothing)]
 _DEED: TypeAdapter[Deed] = TypeAdapter(Deed)
 
 
-def begun(made: tuple[Deed, ...], document: Document) -> tuple[Deed, ...]:
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Deeds in order, each as the text that is kept of it.
+
+    A value for every step: each has the one before it, so that all steps of a document,
+    and those that were undone, share what they have in common.
+
+    Parameters
+    ----------
+    before
+        All but the last deed; None where there is none.
+    text
+        The last one, as JSON.
+    count
+        How many there are.
+    """
+
+    before: Made | None = None
+    text: str = ""
+    count: int = 0
+
+    @classmethod
+    def of(cls, deeds: Iterable[Deed]) -> Made:
+        """These deeds."""
+        made = NOTHING
+        for deed in deeds:
+            made = made.then(deed)
+        return made
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Deed]:
+        """The deeds; ValueError where a text is none."""
+        return (_DEED.validate_json(made.text) for made in self.since(()))
+
+    def then(self, *deeds: Deed) -> Made:
+        """These deeds and more of them."""
+        made = self
+        for deed in deeds:
+            made = made.with_text(_DEED.dump_json(deed).decode())
+        return made
+
+    def with_text(self, text: str) -> Made:
+        """These deeds and one more, as it was kept."""
+        return Made(self, text, self.count + 1)
+
+    def since(self, known: Container[Made]) -> list[Made]:
+        """What ends with each of the deeds, from the first that is not known."""
+        steps, made = [], self
+        while made.before is not None and made not in known:
+            steps.append(made)
+            made = made.before
+        return steps[::-1]
+
+
+NOTHING = Made()
+
+
+def begun(made: Made, document: Document) -> Made:
     """How a document was made, where that was not kept: as it is, in one deed."""
-    return made or (Change.between(BLANK, document, "begin"),)
+    return made or NOTHING.then(Change.between(BLANK, document, "begin"))
 
 
 def _said(before: tuple[Prompt, ...], after: tuple[Prompt, ...]) -> Said | None:

@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from napari_dinomed.errors import DocumentError, WriteError
-from napari_dinomed.session.file import SUFFIX, load_document, save_document
+from napari_dinomed.session.file import (
+    SUFFIX,
+    journal_of,
+    load_document,
+    save_document,
+)
+from napari_dinomed.session.journal import Journal
 from napari_dinomed.settings import data_folder
 
 if TYPE_CHECKING:
@@ -54,6 +60,7 @@ class Autosave:
         self, fingerprint: str, image: Path | None = None, is_beside: bool = False
     ) -> None:
         self.path = _place(fingerprint, image, is_beside)
+        self._journal = Journal(journal_of(self.path))
         self._lock = _lock_of(self.path, "lock")
         self._pen = _lock_of(self.path, "pen")
         self._seen: Stamp = None
@@ -76,7 +83,9 @@ class Autosave:
     def read(self) -> SavedDocument | None:
         """What was kept; None where nothing was. Errors as `load_document`."""
         self._seen = self._stamp()
-        return load_document(self.path) if self._seen is not None else None
+        if self._seen is None:
+            return None
+        return load_document(self.path, self._journal)
 
     def write(self, saved: SavedDocument) -> None:
         """Keep a document, as the one window on the volume if no other is.
@@ -96,7 +105,7 @@ class Autosave:
             ) from error
         with self._alone():
             self._require_unchanged()
-            save_document(self.path, saved)
+            save_document(self.path, saved, self._journal)
             self._seen = self._stamp()
         self.claim()
 
@@ -114,6 +123,7 @@ class Autosave:
             self._require_unchanged()
             kept = self._free_place()
             try:
+                self._journal.move(journal_of(kept))
                 os.replace(self.path, kept)
             except OSError as error:
                 raise WriteError(

@@ -11,16 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import InstanceOf, TypeAdapter, ValidationError
 
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.fitting import require_fits
-from napari_dinomed.annotation.making import Deed
+from napari_dinomed.annotation.making import NOTHING, Deed, Made
 from napari_dinomed.errors import DinomedError, DocumentError, ReadError
 from napari_dinomed.io import Pick
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.io.format import FIRST
 from napari_dinomed.io.source import require_regular
+from napari_dinomed.session.journal import Journal
 from napari_dinomed.volume import Geometry, Window
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class SavedDocument:
     document
         Everything made; voxels are (z, y, x) of the canonical grid.
     made
-        How it was made, step by step.
+        How it was made, step by step; nothing where that was not kept.
     pick
         Which volume of its file it is of; a part's key is left out, it may name a study.
     versions
@@ -61,7 +62,7 @@ class SavedDocument:
     window: Window
     encoder_signature: str
     document: Document
-    made: tuple[Deed, ...] = ()
+    made: InstanceOf[Made] = NOTHING
     pick: Pick = FIRST
     versions: Mapping[str, str] = field(default_factory=dict)
     version: Literal[1] = VERSION
@@ -75,25 +76,54 @@ class SavedDocument:
             )
 
 
+@dataclass(frozen=True)
+class _Deeds:
+    made: tuple[Deed, ...] = ()
+
+
 _ADAPTER = TypeAdapter(SavedDocument)
+_DEEDS = TypeAdapter(_Deeds)
 
 
-def save_document(path: Path, saved: SavedDocument) -> None:
+def journal_of(path: Path) -> Path:
+    """Where it lies how a document was made that is kept at every change."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + ".dinomed.jsonl")
+
+
+def save_document(path: Path, saved: SavedDocument, journal: Journal | None = None) -> None:
     """Write a document; an existing file is replaced only once all is written.
+
+    Parameters
+    ----------
+    path, saved
+        Where, and what.
+    journal
+        What goes on telling how the document is made, which grows with every step; else
+        all of that is written into the file.
 
     Raises
     ------
     WriteError
         Where the folder is missing, read-only or full.
     """
-    # How it was made grows with every step: what is long done is not written out anew.
-    rest = _ADAPTER.dump_json(saved, exclude={"made"}).decode()
-    made = ",".join(deed.as_json for deed in saved.made)
-    write_text(path, f'{rest.removesuffix("}")},"made":[{made}]}}')
+    rest = _ADAPTER.dump_json(saved, exclude={"made"}).decode().removesuffix("}")
+    if journal is None:
+        texts = ",".join(step.text for step in saved.made.since(()))
+        made = f'"made":[{texts}]'
+    else:
+        made = f'"made_until":{journal.append(saved.made)}'
+    write_text(path, f"{rest},{made}}}")
 
 
-def load_document(path: Path) -> SavedDocument:
+def load_document(path: Path, journal: Journal | None = None) -> SavedDocument:
     """Read a document.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    journal
+        What tells how the document was made; else what lies beside it.
 
     Raises
     ------
@@ -104,7 +134,8 @@ def load_document(path: Path) -> SavedDocument:
     values = _read_json(path)
     _require_known(values, path.name)
     try:
-        saved = _ADAPTER.validate_python(values)
+        made = _made(values, journal or Journal(journal_of(path)))
+        saved = _ADAPTER.validate_python({**values, "made": made})
         require_fits(saved.document, saved.geometry.shape)
     except ValidationError as error:
         first = error.errors()[0]
@@ -113,6 +144,13 @@ def load_document(path: Path) -> SavedDocument:
     except DinomedError as error:
         raise ReadError(f"{path.name} contradicts itself: {error}") from error
     return saved
+
+
+def _made(values: dict[str, Any], journal: Journal) -> Made:
+    """How a document was made; ValidationError where what is in its file is no such."""
+    if isinstance(until := values.get("made_until"), int):
+        return journal.read(until)
+    return Made.of(_DEEDS.validate_python(values).made)
 
 
 def _read_json(path: Path) -> Any:

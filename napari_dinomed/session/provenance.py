@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from napari_dinomed import __version__
-from napari_dinomed.annotation.making import BLANK, Answer, Change
+from napari_dinomed.annotation.making import BLANK, NOTHING, Answer, Change, Made
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.io import Origin
 from napari_dinomed.io.format import FIRST
@@ -94,12 +94,9 @@ def answered_at_once(
     """
     full = replace(document, masks=Mask.split(answered))
     left = full if kept is answered else replace(document, masks=Mask.split(kept))
-    made: tuple[Change | Answer, ...] = (
-        Change.between(BLANK, document, "segment"),
-        Answer(0, features),
-    )
+    made = NOTHING.then(Change.between(BLANK, document, "segment"), Answer(0, features))
     if left is not full:
-        made += (Change.between(full, left, "keep what is hot and large enough"),)
+        made = made.then(Change.between(full, left, "keep what is hot and large enough"))
     return SavedDocument(
         volume.fingerprint,
         volume.geometry,
@@ -119,7 +116,7 @@ def save_beside(labels: Path, saved: SavedDocument) -> None:
 
 def without_folders(saved: SavedDocument) -> SavedDocument:
     """The same, a file of weights called by its name alone; its hash is kept."""
-    made = tuple(_deed_without_folders(deed) for deed in saved.made)
+    made = Made.of(_deed_without_folders(deed) for deed in saved.made)
     return replace(saved, document=_document_without_folders(saved.document), made=made)
 
 

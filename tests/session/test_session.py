@@ -605,7 +605,7 @@ def test_what_another_window_kept_from_being_saved_is_kept_aside(session, ball_v
     said = listen(session.noticed)
     session.close()
     assert "kept-1" in said[-1]
-    (kept,) = Autosave(session.fingerprint).path.parent.glob("*.kept-1.*")
+    (kept,) = Autosave(session.fingerprint).path.parent.glob("*.kept-1.*json")
     assert len(load_document(kept).document.prompts.points) == 2
     second.close()
 
@@ -676,7 +676,7 @@ def test_a_damaged_document_is_left_and_kept(session, autosave):
     assert later.document.is_blank
     assert autosave.path.read_text() == '{"volume": '
     later.add(OTHER)
-    (kept,) = autosave.path.parent.glob("*.kept-1.*")
+    (kept,) = autosave.path.parent.glob("*.kept-1.*json")
     assert kept.read_text() == '{"volume": '
     assert kept.name in said[1]
     assert load_document(autosave.path).document == later.document

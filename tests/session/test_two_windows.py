@@ -84,7 +84,7 @@ def kept(number):
 def kept_anywhere(number):
     path = Autosave(volume_number(number).fingerprint).path
     stem = path.name.partition(".")[0]
-    return {click for one in path.parent.glob(f"{stem}*") for click in clicks_in(one)}
+    return {click for one in path.parent.glob(f"{stem}*.json") for click in clicks_in(one)}
 
 
 def test_the_second_is_told_and_changes_nothing(windows, home):

@@ -55,7 +55,7 @@ _MOST_PAINTED = 48
 # Marks that stand for one stroke: the network was taught with clicks, and takes many that
 # lie close together for all there is. Of 1, 2, 3, 4, 5, 9 and 48, three were best on odd
 # patients. What corrects a proposal says where it is wrong, and is read as it was painted.
-_MOST_OF_A_STROKE = 3
+MOST_OF_A_STROKE = 3
 # Probability below which a cell cannot reach any threshold that a user would set.
 _NEVER = 0.02
 
@@ -288,7 +288,7 @@ class ObjectFinder:
     @property
     def _all(self) -> tuple[Mark, ...]:
         """Painted marks, then the clicks in order."""
-        strokes = self.painted.each_thinned(_MOST_OF_A_STROKE)
+        strokes = self.painted.each_thinned(MOST_OF_A_STROKE)
         return (*strokes.thinned(_MOST_PAINTED), *self.clicks)
 
     @cached_property

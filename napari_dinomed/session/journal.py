@@ -1,0 +1,128 @@
+"""How a document was made, line by line in a file that is only ever appended to.
+
+In: what was made so far. Out: where the line of its last deed begins, which the document's
+own file keeps. Each line says where the one before it begins: after steps back lines go on
+from an earlier one. Nothing points at a line before it is all on the disk, so that what a
+kill cut short is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from napari_dinomed.annotation.making import NOTHING
+from napari_dinomed.errors import ReadError, WriteError
+from napari_dinomed.io.source import require_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_dinomed.annotation.making import Made
+
+# What the first line goes on from.
+_NOWHERE = -1
+_BEFORE, _DEED = b'{"after":', b',"deed":'
+
+
+class Journal:
+    """Deeds of one document, and of all that it was before.
+
+    Parameters
+    ----------
+    path
+        The file; there need be none yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Where the line begins that ends what was made.
+        self._begins: WeakKeyDictionary[Made, int] = WeakKeyDictionary()
+        self._length = 0
+
+    def append(self, made: Made) -> int:
+        """Write what is not there yet; where the line of the last deed begins.
+
+        Raises
+        ------
+        WriteError
+            Where there is no room, or no leave to write.
+        """
+        if self._length_on_disk() < self._length:
+            self._begins.clear()  # Somebody removed it.
+        steps = made.since(self._begins)
+        if steps:
+            try:
+                self._write(steps)
+            except OSError as error:
+                raise WriteError(
+                    f"Cannot write {self._path}: {error.strerror or error}."
+                ) from error
+        return self._begins.get(made, _NOWHERE)
+
+    def _write(self, steps: list[Made]) -> None:
+        lines, begins = [], {}
+        with self._path.open("ab") as file:
+            place = file.seek(0, os.SEEK_END)
+            before = self._begins.get(steps[0].before or NOTHING, _NOWHERE)
+            for step in steps:
+                line = _BEFORE + b"%d" % before + _DEED + step.text.encode() + b"}\n"
+                begins[step] = before = place
+                place += len(line)
+                lines.append(line)
+            file.write(b"".join(lines))
+            file.flush()
+            os.fsync(file.fileno())
+        self._begins.update(begins)
+        self._length = place
+
+    def read(self, begin: int) -> Made:
+        """What was made up to the line that begins there; nothing where it is damaged."""
+        try:
+            require_regular(self._path)
+            data = self._path.read_bytes()
+            lines = _lines_back(data, begin)
+            made, begins = NOTHING, {}
+            for place, text in reversed(lines):
+                made = made.with_text(text)
+                begins[made] = place
+            for _ in made:  # Each must be one.
+                pass
+        except (OSError, ReadError, ValueError):
+            return NOTHING
+        self._begins.update(begins)
+        self._length = len(data)
+        return made
+
+    def move(self, path: Path) -> None:
+        """Give the file another name, if there is one; OSError where that fails."""
+        if self._path.exists():
+            os.replace(self._path, path)
+
+    def _length_on_disk(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+
+def _lines_back(data: bytes, begin: int) -> list[tuple[int, str]]:
+    """Lines from one back to the first: where each begins, and its deed.
+
+    Raises
+    ------
+    ValueError
+        Where it leads to no line.
+    """
+    lines = []
+    while begin != _NOWHERE:
+        before, is_line, deed = data[begin : data.index(b"}\n", begin)].partition(_DEED)
+        if begin < 0 or not (is_line and before.startswith(_BEFORE)):
+            raise ValueError(f"no line begins at {begin}")
+        lines.append((begin, deed.decode()))
+        before_it = int(before.removeprefix(_BEFORE))
+        if before_it >= begin:
+            raise ValueError(f"the line at {begin} goes on from a later one")
+        begin = before_it
+    return lines
