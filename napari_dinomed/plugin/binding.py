@@ -6,6 +6,7 @@ what is done on those told to the session, until the image is let go.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_dinomed.plugin.encoders import remembered
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_dinomed.annotation.document import Document
+    from napari_dinomed.annotation.history import History
     from napari_dinomed.engine.messages import SliceLabels
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.asking import Asks, Deliver
@@ -32,6 +34,25 @@ if TYPE_CHECKING:
 
 # What puts a layer where it is.
 _PLACED = ("scale", "translate", "rotate", "shear", "affine", "units")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What an image that is bound again goes on with.
+
+    Parameters
+    ----------
+    fingerprint
+        Hash of its volume.
+    autosave
+        Where its document is kept.
+    history
+        The steps that can be taken back and made again.
+    """
+
+    fingerprint: str
+    autosave: Autosave
+    history: History
 
 
 class Binding:
@@ -49,6 +70,8 @@ class Binding:
         Who computes.
     deliver
         Runs a function soon, on the viewer's thread.
+    left
+        What was left of the image when it was bound before.
     """
 
     def __init__(
@@ -58,12 +81,17 @@ class Binding:
         volume: Volume,
         engine: Asks,
         deliver: Deliver,
+        left: Left | None = None,
     ) -> None:
         self.image = image
+        if left is not None and left.fingerprint != volume.fingerprint:
+            left = None
+        self._earlier = None if left is None else left.history
+        self._autosave = left.autosave if left is not None else _autosave(image, volume)
         self.session = Session(
             volume,
             engine,
-            Autosave(volume.fingerprint, file_of(image, volume), keeps_beside_image()),
+            self._autosave,
             deliver,
             defaults_for(volume.modality).meaning,
             remembered(volume.modality),
@@ -80,6 +108,15 @@ class Binding:
             getattr(image.events, name).connect(self._on_placed)
         self.session.noticed.connect(lambda text: bench.said.emit(text))
         self.session.failed.connect(lambda text: bench.failed.emit(text))
+
+    @property
+    def left(self) -> Left:
+        """What to go on with when the image is bound again."""
+        return Left(self.session.fingerprint, self._autosave, self.session.history)
+
+    def open(self) -> None:
+        """Take up what was kept of the volume."""
+        self.session.open(self._earlier)
 
     def lay_out(self) -> Sheet:
         """Make the layers, which are not in the viewer yet, and listen to them."""
@@ -197,3 +234,7 @@ class Binding:
     def _show_settled(self) -> None:
         if not self._is_over and self.sheet is not None:
             self.sheet.show_settled(self.session.document)
+
+
+def _autosave(image: Image, volume: Volume) -> Autosave:
+    return Autosave(volume.fingerprint, file_of(image, volume), keeps_beside_image())

@@ -7,6 +7,7 @@ No widget is needed: everything here works on a `ViewerModel`.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from napari.layers import Image
 from psygnal import Signal
@@ -14,7 +15,7 @@ from psygnal import Signal
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.beginning import Beginning
-from napari_dinomed.plugin.binding import Binding
+from napari_dinomed.plugin.binding import Binding, Left
 from napari_dinomed.plugin.encoders import remember
 from napari_dinomed.plugin.exchange import Exchange
 from napari_dinomed.plugin.hand import Hand
@@ -87,6 +88,7 @@ class Workbench:
         self._engine = engine
         self._deliver = deliver
         self._binding: Binding | None = None
+        self._left: WeakKeyDictionary[Image, Left] = WeakKeyDictionary()
         self._beginning = Beginning(
             viewer.layers,
             self._steps_of,
@@ -193,9 +195,10 @@ class Workbench:
         yield
         self._leave_image()
         yield
-        binding = Binding(self, image, volume, self._engine, self._deliver)
+        left = self._left.get(image)
+        binding = Binding(self, image, volume, self._engine, self._deliver, left)
         self._binding, session = binding, binding.session
-        session.open()
+        binding.open()
         self._tell_of_others(session)
         widen_contrast_range(image, volume)
         yield
@@ -233,6 +236,7 @@ class Workbench:
     def _leave_image(self) -> None:
         binding, self._binding = self._binding, None
         if binding is not None:
+            self._left[binding.image] = binding.left
             binding.let_go()
             if binding.sheet is not None:
                 binding.sheet.remove()

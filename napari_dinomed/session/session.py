@@ -115,8 +115,15 @@ class Session:
 
     # Opening and keeping
 
-    def open(self) -> None:
-        """Take up what was kept of this volume; nothing is written."""
+    def open(self, earlier: History | None = None) -> None:
+        """Take up what was kept of this volume; nothing is written.
+
+        Parameters
+        ----------
+        earlier
+            Steps of a session before: where they led to what was kept, they can be taken
+            back here too.
+        """
         if not self.keeping.claim():
             self.computing.is_paused = True
             self.noticed.emit(
@@ -124,6 +131,8 @@ class Session:
                 "go on here."
             )
         self._take_kept()
+        if earlier is not None and earlier.present == self.document:
+            self._history = earlier
 
     def take_over(self) -> None:
         """Go on here with what another window saved; that one only looks from then on."""

@@ -37,6 +37,7 @@ from napari_dinomed.plugin.result_box import filters, suffix_of, with_suffix
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.session.activity import View
+from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.session import Session
 from napari_dinomed.volume import Geometry, Volume
 from tests.fakes import FakeEngine
@@ -153,10 +154,13 @@ def test_undo_reaches_the_floor_and_no_further(bench, click, loop):
     assert_shown(bench)
 
 
-def test_the_first_undo_after_reopening_takes_nothing(bench, click, image, loop):
+def test_the_first_undo_after_reopening_takes_nothing(bench, click, loop):
     click(bench, *INSIDE)
     before = document(bench)
     bench.unbind()
+    image = Image.create(*bench.viewer.layers["ball"].as_layer_data_tuple())
+    bench.viewer.layers.remove("ball")
+    bench.viewer.layers.append(image)
     bench.bind(image)
     loop.run()
     bench.undo()
@@ -713,6 +717,50 @@ def test_another_image_leaves_none_of_the_firsts_layers(bench, click, loop):
     assert_shown(bench)
 
 
+def test_steps_can_be_taken_back_after_another_image(bench, click, loop):
+    click(bench, *INSIDE)
+    click(bench, *OTHER)
+    first, other = bench.image, second_image(bench)
+    bench.viewer.layers.append(other)
+    bench.bind(other)
+    loop.run()
+    click(bench, *OTHER)
+    journal = Autosave(volume_of(first).fingerprint).path.with_suffix(".jsonl")
+    size = journal.stat().st_size
+    bench.bind(first)
+    loop.run()
+    bench.undo()
+    loop.run()
+    assert_shown(bench)
+    assert [one.voxel for one in document(bench).prompts.points] == [INSIDE]
+    bench.redo()
+    loop.run()
+    assert len(document(bench).prompts.points) == 2
+    # Nothing of what was done before is written out anew.
+    assert journal.stat().st_size == size
+    bench.bind(other)
+    loop.run()
+    bench.undo()
+    loop.run()
+    assert document(bench).is_blank
+
+
+def test_what_another_program_saved_meanwhile_is_no_step_back(bench, click, loop):
+    click(bench, *INSIDE)
+    image = bench.image
+    bench.unbind()
+    autosave = Autosave(volume_of(image).fingerprint)
+    saved = autosave.read()
+    autosave.write(replace(saved, document=saved.document.with_new_label()))
+    autosave.release()
+    bench.bind(image)
+    loop.run()
+    assert len(document(bench).labels) == 2
+    bench.undo()
+    loop.run()
+    assert len(document(bench).labels) == 2
+
+
 # Of a binding: before its first step, in the middle of each, and after the last.
 STEPS = range(9)
 
@@ -884,7 +932,7 @@ def test_an_image_that_cannot_be_bound_leaves_room_for_another(
     loop.run()
     said = listen(bench.failed)
 
-    def fail(session):
+    def fail(*_):
         raise error
 
     with monkeypatch.context() as patched:
