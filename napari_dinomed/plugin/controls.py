@@ -27,11 +27,29 @@ def told(widget: _Widget, name: str, does: str) -> _Widget:
     return widget
 
 
+class _Button(QPushButton):
+    """As narrow as it must be for its first text, in whatever font."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._first = text
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._fit()
+
+    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Follow the font, which the user may choose."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
+
+    def _fit(self) -> None:
+        width = self.fontMetrics().horizontalAdvance(self._first)
+        self.setMinimumWidth(width + _MARGINS)
+
+
 def button(text: str, does: str, act: Callable[[], object] | None = None) -> QPushButton:
     """A button that is as narrow as it must be, and what it does when pressed."""
-    made = told(QPushButton(text), text.rstrip("…"), does)
-    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    made.setMinimumWidth(made.fontMetrics().horizontalAdvance(text) + _MARGINS)
+    made = told(_Button(text), text.rstrip("…"), does)
     if act is not None:
         made.clicked.connect(lambda: act())
     return made
@@ -87,4 +105,4 @@ def bring_into_view(widget: QWidget) -> None:
 
 
 # What napari's style puts around a button's text, in logical pixels.
-_MARGINS = 14
+_MARGINS = 10

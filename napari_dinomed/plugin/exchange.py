@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -260,8 +261,17 @@ class Exchange:
         if session is not None and image is not None:
             place = file_of(image, session.volume)
         if place is None:
-            return Path.home() / f"labels{suffix}"
+            return Path.home() / f"{mark.strip('-') or 'labels'}{suffix}"
         return place.with_name(f"{layer_name(place)}{mark}{suffix}")
+
+    @property
+    def label_mark(self) -> str:
+        """The label in use as a part of a file's name, which every system takes."""
+        session = self._bench.session
+        if session is None:
+            return ""
+        name = session.document.find(self._bench.hand.label).name
+        return "-" + re.sub(r"[^\w.()+-]+", "-", name).strip("-.")
 
     @property
     def own_store(self) -> Path | None:

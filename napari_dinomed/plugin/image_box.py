@@ -401,4 +401,4 @@ def _in_words(activity: Activity, waits: bool) -> str:
         return "A click waits: compute features"
     if activity.phase is Phase.READY:
         return f"Features ready · {activity.where}"
-    return "Click to begin: features come first"
+    return "Click to begin"

@@ -77,8 +77,9 @@ class LabelsBox(QGroupBox):
         ):
             buttons.addWidget(each)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.table)
+        # Above the table: they stay where they are while it grows.
         layout.addLayout(buttons)
+        layout.addWidget(self.table)
         self._connect()
         self.setEnabled(False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 # Between boxes, and around them, in logical pixels.
 _EDGE = 3
+# Seconds for which what was said stays, whatever is done meanwhile.
+_SEEN = 5.0
 _NO_DEVICE = "Not a medical device."
 
 
@@ -67,7 +70,8 @@ class Panel(QWidget):
         self, napari_viewer: napari.viewer.Viewer, engine: Asks | None = None
     ) -> None:
         super().__init__()
-        self._was_docked = self._has_error = False
+        self._was_docked = False
+        self._said_at = -_SEEN
         asked = engine if engine is not None else APPLICATION.lend()
         self._bridge = Bridge(self)
         self.workbench = Workbench(
@@ -92,7 +96,7 @@ class Panel(QWidget):
         self.workbench.said.connect(self._say)
         self.workbench.asked_for_help.connect(self.manual)
         self.workbench.failed.connect(self._complain)
-        self.workbench.recovered.connect(self._forget_error)
+        self.workbench.recovered.connect(self._forget)
         # Last: it begins with the first image, which the others must hear of.
         self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
         remember_recent(self.workbench)
@@ -173,17 +177,19 @@ class Panel(QWidget):
         show_info(text)
 
     def _complain(self, text: str) -> None:
-        self._has_error = True
         self._set_status(text)
+        # What is complained of is over with the first act that succeeds.
+        self._said_at = -_SEEN
         show_error(text)
 
-    def _forget_error(self) -> None:
-        if self._has_error:
-            self._has_error = False
-            self._set_status(self._disclaimer)
+    def _forget(self) -> None:
+        """After an act: what was said long before it was about another."""
+        if time.monotonic() - self._said_at > _SEEN:
+            self._status.setText(self._disclaimer)
 
     def _set_status(self, text: str) -> None:
         self._status.setText(text)
+        self._said_at = time.monotonic()
 
 
 class _Scroll(QScrollArea):

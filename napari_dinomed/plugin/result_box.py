@@ -219,7 +219,8 @@ class ResultBox(QGroupBox):
             self.cases.go()
 
     def _save_surface(self) -> None:
-        suggested = self._workbench.exchange.suggested_path(_SURFACE)
+        exchange = self._workbench.exchange
+        suggested = exchange.suggested_path(_SURFACE, exchange.label_mark)
         path, _ = QFileDialog.getSaveFileName(
             self, "Save the surface", str(suggested), _SURFACES
         )
@@ -227,7 +228,7 @@ class ResultBox(QGroupBox):
         if path and not target.suffix:
             target = target.with_suffix(_SURFACE)
         if path and self._may_replace(Path(path), target):
-            self._workbench.exchange.save_surface(target)
+            exchange.save_surface(target)
 
     def _go_on(self) -> None:
         """Offer the labels layers that are there, and files."""

@@ -106,6 +106,7 @@ class Workbench:
         layers = list(viewer.layers)
         for place, layer in enumerate(layers):
             share_unit(layer, layers[:place])
+            layer.events.name.connect(self._on_layers)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
         dims = viewer.dims.events
@@ -265,6 +266,8 @@ class Workbench:
             if isinstance(one, Signal):
                 getattr(self, name).disconnect()
         layers, dims = self.viewer.layers, self.viewer.dims.events
+        for layer in layers:
+            layer.events.name.disconnect(self._on_layers)
         layers.events.inserted.disconnect(self._on_inserted)
         layers.events.removed.disconnect(self._on_layers)
         dims.current_step.disconnect(self._on_view)
@@ -284,6 +287,7 @@ class Workbench:
     def _on_inserted(self, event: Any) -> None:
         self._image_came |= isinstance(event.value, Image)
         share_unit(event.value, self.viewer.layers)
+        event.value.events.name.connect(self._on_layers)
         self._on_layers()
 
     def _on_layers(self) -> None:

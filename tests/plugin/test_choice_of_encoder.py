@@ -94,7 +94,7 @@ def test_while_an_image_comes_it_is_named_and_no_other_is_asked_for(
     assert {(name, hidden) for name, hidden, _ in seen} == {("other", True)}
     assert seen[-1][2] == "Going to other …"
     loop.run()
-    assert box.state.text() == "Click to begin: features come first"
+    assert box.state.text() == "Click to begin"
     bench.viewer.layers.clear()
     loop.run()
     assert not start.isHidden()

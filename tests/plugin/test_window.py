@@ -473,6 +473,45 @@ def test_many_labels_do_not_make_the_window_grow(open_panel, qtbot, ball_volume)
     assert viewer.window._qt_window.height() <= 1000
 
 
+def test_buttons_above_the_table_stay_where_they_are(open_panel, qtbot, ball_volume):
+    _, panel = open_panel({"data": ball_volume[0].array}, FakeEngine())
+    add = panel.labels_box.add
+    before = add.mapTo(panel, QPoint(0, 0))
+    for _ in range(4):
+        add.click()
+    qtbot.wait(100)
+    assert add.mapTo(panel, QPoint(0, 0)) == before
+    assert len(names(panel)) == 5
+
+
+def test_buttons_hold_their_words_in_a_larger_font(open_panel, qtbot, ball_volume):
+    _, panel = open_panel({"data": ball_volume[0].array}, FakeEngine())
+    made = panel.result_box.statistics
+    panel.setStyleSheet("QPushButton { font-size: 24pt }")
+    qtbot.wait(100)
+    assert made.width() > made.fontMetrics().horizontalAdvance(made.text())
+
+
+def test_what_was_said_goes_with_a_later_act(open_panel, ball_volume, monkeypatch):
+    _, panel = open_panel({"data": ball_volume[0].array}, FakeEngine())
+    now = [100.0]
+    monkeypatch.setattr("napari_dinomed.plugin.panel.time.monotonic", lambda: now[0])
+    panel.workbench.said.emit("Saved it")
+    panel.labels_box.add.click()
+    assert panel._status.text() == "Saved it"
+    now[0] += 60
+    panel.labels_box.add.click()
+    assert "Saved" not in panel._status.text()
+
+
+def test_an_image_is_listed_under_the_name_that_it_is_given(open_panel, qtbot, ball_volume):
+    _, panel = open_panel({"data": ball_volume[0].array}, FakeEngine())
+    panel.workbench.image.name = "liver phase"
+    images = panel.image_box.images
+    qtbot.waitUntil(lambda: images.currentText() == "liver phase")
+    assert images.count() == 1
+
+
 def test_a_file_that_the_dialog_did_not_ask_about_is_asked_about(
     open_panel, qtbot, ball_volume, tmp_path, monkeypatch
 ):
@@ -547,6 +586,16 @@ def test_where_labels_would_be_saved(open_panel, qtbot, tmp_path, monkeypatch):
     assert offered[0][0] == str(tmp_path / "DOE.1-labels.nii.gz")
     assert offered[1][0] == str(tmp_path / "DOE.1-labels.seg.nrrd")
     qtbot.waitUntil((tmp_path / "out.seg.nrrd").exists, timeout=TIMEOUT)
+
+
+def test_a_surface_is_named_after_its_label(open_panel, tmp_path, ball_volume):
+    path = tmp_path / "scan.nrrd"
+    made.write_nrrd(path, ball_volume[0].array, np.diag([1.0, 1, 1, 1]))
+    _, panel = open_panel(path)
+    exchange, labels = panel.workbench.exchange, panel.workbench.labels
+    labels.change(1, name="left kidney / cyst?")
+    suggested = exchange.suggested_path(".stl", exchange.label_mark)
+    assert suggested == tmp_path / "scan-left-kidney-cyst.stl"
 
 
 def test_learning_shows_how_far_it_is_until_labels_come(open_panel, qtbot, ball_volume):
