@@ -14,9 +14,11 @@ import torch
 from napari_dinomed.segment.examples import gather_examples
 from napari_dinomed.segment.heads import HEADS
 from napari_dinomed.segment.marks import all_marks
-from napari_dinomed.segment.suggest import Doubt
+from napari_dinomed.segment.suggest import Doubt, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.prompts import Mark, Painted
@@ -80,6 +82,11 @@ class ReadoutFinder:
             readings.append(probability)
         # Its cells are voxels.
         return Doubt(np.stack(readings), self.spacing, _same, _same)
+
+    def worth(self, places: Sequence[Place]) -> Stepwise[list[float]]:
+        """How much a click would tell: as much as is in doubt there."""
+        yield None
+        return [place.in_doubt for place in places]
 
     @property
     def seeds(self) -> None:

@@ -25,11 +25,11 @@ from napari_dinomed.segment.limits import allowed
 from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.one_object.method import ObjectFinder
 from napari_dinomed.segment.readout import ReadoutFinder
-from napari_dinomed.segment.suggest import next_place
+from napari_dinomed.segment.suggest import places_in_doubt
 from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from napari_dinomed.segment.heads import Head
     from napari_dinomed.segment.one_object.method import ObjectField
     from napari_dinomed.segment.regions import Box
-    from napari_dinomed.segment.suggest import Doubt
+    from napari_dinomed.segment.suggest import Doubt, Place
     from napari_dinomed.segment.turns import Lessons, Stepwise
     from napari_dinomed.volume import Volume
 
@@ -74,6 +74,9 @@ class Finder(Protocol[Answer]):
 
     def doubt(self) -> Stepwise[Doubt]:
         """What is to be known of where the answer may be wrong, step by step."""
+
+    def worth(self, places: Sequence[Place]) -> Stepwise[list[float]]:
+        """How much a click at each of some places would tell, step by step."""
 
     def plane(self, answer: Answer, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of a plane, not refined."""
@@ -218,7 +221,10 @@ class Segmenter:
         doubt = yield from finder.doubt()
         clicked = np.array([voxel for voxel, _ in finder.clicks], dtype=np.int64)
         limits = self.prompts.limits(label.id)
-        return next_place(doubt, self.threshold, clicked.reshape(-1, 3), limits)
+        clicked = clicked.reshape(-1, 3)
+        places = places_in_doubt(doubt, self.threshold, clicked, limits)
+        worth = yield from finder.worth(places)
+        return places[int(np.argmax(worth))].voxel if places else None
 
     def _shown_early(
         self, label: Label, finder: Finder[Answer], view: tuple[int, int] | None

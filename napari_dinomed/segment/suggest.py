@@ -1,8 +1,8 @@
-"""Where the next click would tell most: what is in doubt, and deep in it.
+"""Where the next click might tell most: what is in doubt, and deep in it.
 
-In: how probable it is that each cell belongs, by several readings of the same marks. Out: a
-cell in the middle of the part whose side is most in doubt. A reading that disagrees with
-the answer counts as its doubt; clicks have settled what lies around them.
+In: how probable it is that each cell belongs, by several readings of the same marks. Out:
+places in the middle of parts whose side is in doubt. A reading that disagrees with the
+answer counts as its doubt; clicks have settled what lies around them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy import ndimage
 from napari_dinomed.segment.limits import forbidden_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -34,6 +34,10 @@ _POWER = 1.0
 # that were found .76 (head and neck) and .35 (hippocampus) were wrong, of those that were
 # not found .06 and .17.
 _OUTSIDE = 0.15
+# Places of each width and side, and how far apart, in widths. On odd patients, clicks where
+# most was expected to change had .649, .649 and .660 of the area under the curve with one,
+# two and four of them; where most was in doubt, .588.
+_EACH, _APART = 4, 3.0
 # Cells at most: parts in doubt are seen as well on every other cell.
 _MOST_CELLS = 400_000
 # Gaussians are cut off at so many standard deviations.
@@ -64,13 +68,35 @@ class Doubt:
     middles: Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 
-def next_place(
+@dataclass(frozen=True)
+class Place:
+    """Where a click might go.
+
+    Parameters
+    ----------
+    voxel
+        (z, y, x).
+    belongs
+        Whether the answer has it.
+    wrong
+        How probable it is that the answer is wrong there.
+    in_doubt
+        How much around it is in doubt.
+    """
+
+    voxel: Voxel
+    belongs: bool
+    wrong: float
+    in_doubt: float
+
+
+def places_in_doubt(
     doubt: Doubt,
     threshold: float,
     clicked: NDArray[np.integer],
     limits: tuple[Region, ...] = (),
-) -> Voxel | None:
-    """The voxel where a click would tell most; None where nothing is in doubt.
+) -> list[Place]:
+    """Places where a click might tell most; none where nothing is in doubt.
 
     Parameters
     ----------
@@ -92,20 +118,37 @@ def next_place(
         places = doubt.middles(np.argwhere(np.ones_like(belongs)) * step)
         unsure[forbidden_at(limits, places).reshape(unsure.shape)] = 0
     away = _distance(belongs.shape, doubt.holding(clicked) / step, doubt.edges)
-    best, place = _LEAST, None
+    found = []
     for width in _WIDTHS:
         # Around a click, as far as the part is wide, there is less left to say.
-        fresh = unsure * (1 - np.exp(-((away / (2 * width)) ** 2)))
-        for side, weight in ((belongs, 1.0), (~belongs, _OUTSIDE)):
+        fresh = unsure * _fading(away, 2 * width)
+        for is_in, weight in ((True, 1.0), (False, _OUTSIDE)):
+            side = belongs == is_in
             score = _spread(fresh * side, width / doubt.edges * doubt.edges.min())
             score *= side * weight * width**_POWER
-            if score.max() > best:
-                best = float(score.max())
-                place = np.array(np.unravel_index(score.argmax(), score.shape)) * step
-    if place is None:
-        return None
-    z, y, x = (int(n) for n in doubt.middles(place[None])[0])
-    return (z, y, x)
+            for cell in _peaks(score, doubt.edges, _APART * width):
+                z, y, x = (int(n) for n in doubt.middles(np.array(cell)[None] * step)[0])
+                wrong = abs(float(readings[0][cell]) - is_in)
+                found.append(Place((z, y, x), is_in, wrong, float(score[cell])))
+    return found
+
+
+def _peaks(
+    score: Floats, edges: NDArray[np.float64], apart: float
+) -> Iterator[tuple[int, ...]]:
+    """The highest cells, each away from those before."""
+    left = score.copy()
+    for _ in range(_EACH):
+        cell = tuple(int(n) for n in np.unravel_index(left.argmax(), left.shape))
+        if left[cell] <= _LEAST:
+            return
+        yield cell
+        left *= _fading(_distance(left.shape, np.array([cell], float), edges), apart)
+
+
+def _fading(distance: Floats, width: float) -> Floats:
+    """1 far away, less within a width, and 0 at no distance."""
+    return np.asarray(1 - np.exp(-((distance / width) ** 2)), dtype=np.float32)
 
 
 def _spread(values: Floats, sigmas: NDArray[np.float64]) -> Floats:

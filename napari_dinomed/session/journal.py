@@ -2,7 +2,7 @@
 
 In: what was made so far. Out: where the line of its last deed begins, which the document's
 own file keeps. Each line says where the one before it begins: after steps back lines go on
-from an earlier one. Nothing points at a line before it is all on the disk, so that what a
+from an earlier one. Nothing points at a line before all of it is written, so that what a
 kill cut short is passed over.
 """
 
@@ -71,9 +71,9 @@ class Journal:
                 begins[step] = before = place
                 place += len(line)
                 lines.append(line)
+            # Not synced: that took as long as the rest of a save; a power cut before the
+            # system writes it takes how labels were made, not the labels.
             file.write(b"".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
         self._begins.update(begins)
         self._length = place
 

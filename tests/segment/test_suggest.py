@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from napari_dinomed.annotation.region import Region, Role
-from napari_dinomed.segment.suggest import Doubt, next_place
+from napari_dinomed.headless import prepare
+from napari_dinomed.segment.one_object.method import ObjectFinder
+from napari_dinomed.segment.suggest import Doubt, Place, places_in_doubt
 from tests.conftest import ball
 
 SHAPE = (12, 40, 40)
@@ -21,6 +23,12 @@ def doubt(probability, *others, step=1):
 
     readings = np.stack([probability, *others]).astype(np.float32)
     return Doubt(readings, np.array([2.0, 1, 1]), lambda voxels: voxels // step, middles)
+
+
+def next_place(*told):
+    """The place most in doubt."""
+    places = places_in_doubt(*told)
+    return max(places, key=lambda one: one.in_doubt).voxel if places else None
 
 
 def found(spill=0.6):
@@ -64,3 +72,44 @@ def test_nothing_is_asked_where_a_region_answers():
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_where_all_is_sure_there_is_no_place(value):
     assert next_place(doubt(np.full(SHAPE, value)), 0.5, NO_CLICK) is None
+
+
+def test_places_lie_apart_and_on_both_sides():
+    probability = np.where(OBJECT, 0.9, np.where(LOBE, 0.3, 0.02))
+    places = places_in_doubt(doubt(probability), 0.5, NO_CLICK)
+    assert len({one.voxel for one in places}) > 6
+    assert {one.belongs for one in places} == {True, False}
+    for one in places:
+        assert OBJECT[one.voxel] == one.belongs
+        assert one.wrong == pytest.approx(
+            1 - probability[one.voxel] if one.belongs else probability[one.voxel]
+        )
+
+
+def test_of_what_is_in_doubt_that_is_asked_which_would_change_most(ball_volume):
+    """A large part that may be missing is asked for before a rim that is in doubt."""
+    volume, ball_ = ball_volume
+    job = prepare(volume, "filters")
+    found = job.engine.objects("volume")
+    finder = ObjectFinder(found, (((8, 24, 30), True),))
+    answer = returned(finder.answer())
+    inside = tuple(np.argwhere(ball_).mean(0).astype(int))
+    z, y, x = np.argwhere(~ball_)[0]
+    places = [
+        Place(inside, belongs=True, wrong=0.5, in_doubt=0.0),
+        Place(inside, belongs=True, wrong=0.1, in_doubt=9.0),
+        Place((z, y, x), belongs=False, wrong=0.0, in_doubt=9.0),
+    ]
+    assert answer.belongs(np.array(inside))
+    first, second, never = returned(finder.worth(places))
+    assert first == pytest.approx(5 * second)
+    assert first > 0
+    assert never == 0
+
+
+def returned(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value

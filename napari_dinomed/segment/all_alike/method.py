@@ -31,10 +31,12 @@ from napari_dinomed.segment.all_alike.corrections import WHOLE, Corrections
 from napari_dinomed.segment.all_alike.depths import depths, radius_of, typical_radius
 from napari_dinomed.segment.all_alike.marks import LEAST_OF_EACH, Marks, cut_for
 from napari_dinomed.segment.painted_slices.lesson import Lesson
-from napari_dinomed.segment.suggest import Doubt
+from napari_dinomed.segment.suggest import Doubt, Place
 from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.mask import Mask
@@ -101,6 +103,11 @@ class AlikeFinder:
             lambda voxels: voxels // field.step,
             field.centres,
         )
+
+    def worth(self, places: Sequence[Place]) -> Stepwise[list[float]]:
+        """How much a click would tell: as much as is in doubt there."""
+        yield None
+        return [place.in_doubt for place in places]
 
     @property
     def _marks(self) -> Marks:

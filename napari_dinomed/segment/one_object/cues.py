@@ -57,6 +57,12 @@ class Marks:
     def __len__(self) -> int:
         return len(self.included) + len(self.excluded)
 
+    def plus(self, voxel: NDArray[np.int64], includes: bool) -> Marks:
+        """These and one more voxel (3,)."""
+        if includes:
+            return Marks(np.vstack([self.included, voxel]), self.excluded)
+        return Marks(self.included, np.vstack([self.excluded, voxel]))
+
 
 @dataclass(frozen=True, eq=False)
 class View:

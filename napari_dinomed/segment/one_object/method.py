@@ -7,7 +7,7 @@ them (automatic), or all but those of the other way to read tokens (k-NN or line
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,12 @@ from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Found, Search, parts_of
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, start_of
-from napari_dinomed.segment.suggest import Doubt
+from napari_dinomed.segment.suggest import Doubt, Place
 from napari_dinomed.segment.turns import Turns
 from napari_dinomed.volume.channels import WHITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -181,22 +181,31 @@ class ObjectFinder:
         return (yield from turns.answer(self, ObjectFinder._find))
 
     def doubt(self) -> Stepwise[Doubt]:
-        """How sure the answer is, and whether the other readouts agree."""
+        """How sure the answer is."""
         found = yield from self.answer()
         cells = found.cells
-        readings = [found.probability]
-        for readout in WITHOUT:
-            if readout != self.readout:
-                other = yield from replace(self, readout=readout).answer()
-                readings.append(other.on(cells))
 
         def middles(places: NDArray[np.int64]) -> NDArray[np.int64]:
             voxels = [cells.middles(axis)[places[:, axis]] for axis in range(3)]
             return np.rint(np.stack(voxels, axis=1)).astype(np.int64)
 
-        return Doubt(
-            torch.stack(readings).numpy(force=True), cells.edges, cells.holding, middles
-        )
+        reading = found.probability.numpy(force=True)
+        return Doubt(reading[None], cells.edges, cells.holding, middles)
+
+    def worth(self, places: Sequence[Place]) -> Stepwise[list[float]]:
+        """How much a click would change: by its answer, times how probable that is.
+
+        What agrees with the answer changes nothing. Expected model output change (Freytag
+        et al. 2014).
+        """
+        found = yield from self.answer()
+        search, marks, expected = self._search, self._marks, []
+        for place in places:
+            adds, last = not place.belongs, np.array(place.voxel)
+            changed = search.change_by(marks.plus(last, adds), found, last, adds)
+            expected.append(place.wrong * changed)
+            yield None
+        return expected
 
     def plane(self, found: Found, axis: int, index: int) -> Floats:
         """Probability (rows, columns) of the plane across an axis at an index."""
@@ -215,11 +224,15 @@ class ObjectFinder:
         box = found.cells.voxels_of(near)
         return box, found.on(Cells.finest(box, found.cells.spacing)).numpy(force=True)
 
-    def _find(self, before: Found | None) -> Stepwise[Found]:
+    @property
+    def _search(self) -> Search:
         allow = self._allow if self.limits else None
         whole = room_for(self.limits, self.field.whole)
         field = self.field
-        search = Search(field.see, self._weigh, whole, field.options, field.parts, allow)
+        return Search(field.see, self._weigh, whole, field.options, field.parts, allow)
+
+    def _find(self, before: Found | None) -> Stepwise[Found]:
+        search = self._search
         if before is None and not self.start:
             return (yield from search.first(self._marks))
         if before is None:

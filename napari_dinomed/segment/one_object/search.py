@@ -170,6 +170,19 @@ class Search:
             yield Early(partial(_so_far, found))
         return found
 
+    def change_by(
+        self, marks: Marks, before: Found, last: NDArray[np.int64], adds: bool
+    ) -> float:
+        """How much the last mark would change of an answer, at a glance.
+
+        In volume; certainty that comes or goes counts as well. Arguments as `later`.
+        """
+        box = self._box(before, marks, self.options.later_room, last)
+        look = self._look(box, marks, before, self.options.glance_cells)
+        new = _joined(before, look, adds)
+        changed = float((new.probability - before.on(new.cells)).abs().sum())
+        return changed * new.cells.edge**3
+
     def _look(
         self, box: Box, marks: Marks, before: Found | None, most: int | None = None
     ) -> Found:
