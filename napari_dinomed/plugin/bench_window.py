@@ -90,13 +90,15 @@ class BenchWindow:
 
     def work(self, organ: NDArray[np.bool_], folder: Path) -> Iterator[Act]:
         """Everything else, on an organ (z, y, x) of the volume that was opened."""
+        # Looked for before: what this takes is not the window's.
+        first, *further = _places_in(organ)
         with self._act("encode") as act:
-            self._click_in(organ)
+            self._click(first)
             self._until_answered()
         yield act
         with self._act("click") as act:
-            for number in range(_CLICKS):
-                self._click_in(organ, number)
+            for voxel in further:
+                self._click(voxel)
                 self._until_answered()
         yield act
         with self._act("change slices") as act:
@@ -127,11 +129,8 @@ class BenchWindow:
             self._viewer.dims.set_current_step(0, int(z))
             self._wait(_PAUSE)
 
-    def _click_in(self, organ: NDArray[np.bool_], number: int = 0) -> None:
+    def _click(self, voxel: NDArray[Any]) -> None:
         self._panel.workbench.hand.point()
-        inside = np.argwhere(organ)
-        share = (number + 0.5) / (_CLICKS + 1)
-        voxel = inside[int(share * len(inside))] if number else _middle(inside)
         self._viewer.dims.set_current_step(0, int(voxel[0]))
         self._wait(200)
         self._press(voxel)
@@ -207,7 +206,9 @@ class BenchWindow:
         loop.exec()
 
 
-def _middle(inside: NDArray[Any]) -> NDArray[Any]:
-    """Of voxels (n, 3), the one nearest to their middle."""
-    nearest: NDArray[Any] = inside[((inside - inside.mean(0)) ** 2).sum(1).argmin()]
-    return nearest
+def _places_in(organ: NDArray[np.bool_]) -> list[NDArray[Any]]:
+    """The voxel nearest to the middle of an organ (z, y, x), and others all over it."""
+    inside = np.argwhere(organ)
+    middle = ((inside - inside.mean(0)) ** 2).sum(1).argmin()
+    shares = (np.arange(_CLICKS) + 0.5) / _CLICKS
+    return [inside[middle], *inside[(shares * len(inside)).astype(int)]]
