@@ -200,7 +200,7 @@ class Made:
         How many there are.
     """
 
-    before: Made | None = None
+    before: Made | None = field(default=None, repr=False)
     text: str = ""
     count: int = 0
 

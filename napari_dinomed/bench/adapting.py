@@ -18,6 +18,7 @@ from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.bench.case import Case
 from napari_dinomed.bench.interactive import product, run_case
 from napari_dinomed.bench.labels import labelled_slices
+from napari_dinomed.bench.pictures import Painter
 from napari_dinomed.features.backbone import BackboneEncoder
 from napari_dinomed.features.device import answering_device
 from napari_dinomed.headless import prepare
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_dinomed.adapt.run import Choices
+    from napari_dinomed.bench.interactive import OnMask
 
 _CLICKS = (1, 5, 10)
+_PICTURES = ("frozen.png", "adapted.png")
 # Slices of a measured volume that are read at most: neighbours tell the same.
 _READ = 32
 
@@ -95,16 +98,22 @@ def measure_half(
     device: str,
     with_clicks: bool,
     say: Callable[[str], None],
+    pictures: Path | None = None,
 ) -> list[Worth]:
-    """Dice on the other half, by an encoder as it is and with its adapter."""
+    """Dice on the other half, by an encoder as it is and with its adapter.
+
+    What clicks find can be drawn, as ``frozen.png`` and ``adapted.png`` in a folder.
+    """
     own, other = lesson_of(painted_of(taught, slices)), lesson_of(measured)
     columns = [
         {how: dice for (_, how), dice in read_by([own], [other], name, device, say).items()}
         for name in encoders
     ]
     if with_clicks:
-        for column, name in zip(columns, encoders, strict=True):
-            column.update(clicked(measured, Meaning.ALL_LIKE_THIS, name, device))
+        for column, name, file in zip(columns, encoders, _PICTURES, strict=True):
+            painter = None if pictures is None else Painter(pictures / file)
+            meaning = Meaning.ALL_LIKE_THIS
+            column.update(clicked(measured, meaning, name, device, on_mask=painter))
     frozen, adapted = columns
     return [Worth(how, frozen[how], adapted[how]) for how in frozen]
 
@@ -141,11 +150,16 @@ def read_by(
 
 
 def clicked(
-    case: Case, meaning: Meaning, name: str, device: str, seed: int | None = None
+    case: Case,
+    meaning: Meaning,
+    name: str,
+    device: str,
+    seed: int | None = None,
+    on_mask: OnMask | None = None,
 ) -> dict[str, float]:
     """Dice after some clicks; a seed clicks off-centre, as people do."""
     job = prepare(case.volume, name, device=device)
-    dice = run_case(case, product(job, meaning), _CLICKS[-1], seed).dice
+    dice = run_case(case, product(job, meaning), _CLICKS[-1], seed, on_mask).dice
     job.close()
     return {f"{count} click{'s' * (count > 1)}": dice[count - 1] for count in _CLICKS}
 

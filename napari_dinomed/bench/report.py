@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dinomed.annotation.labels import Meaning, new_label
 from napari_dinomed.bench.case import clicked_cases
 from napari_dinomed.bench.interactive import counted, mean_outcome
+from napari_dinomed.bench.pictures import Painter
 from napari_dinomed.bench.plots import plot_curves
 from napari_dinomed.bench.suite import (
     PRODUCT,
@@ -23,22 +23,17 @@ from napari_dinomed.bench.suite import (
     short_name,
 )
 from napari_dinomed.io.atomic import write_text
-from napari_dinomed.report import overlay_picture, write_picture
-from napari_dinomed.volume import choose_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from napari_dinomed.bench.case import Case, CaseFiles
+    from napari_dinomed.bench.case import CaseFiles
     from napari_dinomed.bench.suite import Setup
     from napari_dinomed.engine.messages import Event
 
     OnEvent = Callable[[Event], None]
 
-_PICTURED = (1, 5, 10)
 _COUNTS = (1, 2, 4)
 
 
@@ -100,7 +95,9 @@ def _measure(
             replace(setup, seeds=0),
             is_first and with_baselines,
             on_event,
-            _Painter(folder, files) if is_first and files.pictured else None,
+            Painter(folder / picture_name(files.name))
+            if is_first and files.pictured
+            else None,
         )
         for files in clicked
     ]
@@ -120,25 +117,6 @@ def _measure(
         if files.task == "transfer"
     }
     return Chapter(setup, exact, jittered, labels, transfer)
-
-
-class _Painter:
-    """Writes an overlay after some of the clicks: the mask, and the expert's beside it."""
-
-    def __init__(self, folder: Path, files: CaseFiles) -> None:
-        self._folder = folder
-        self._name = picture_name(files.name)
-        self._rows: list[NDArray[np.uint8]] = []
-
-    def __call__(self, case: Case, number: int, mask: NDArray[np.bool_]) -> None:
-        if number not in _PICTURED:
-            return
-        # 1 is right, 2 was missed, 3 spilled over.
-        ids = np.where(case.truth, np.where(mask, 1, 2), np.where(mask, 3, 0))
-        labels = tuple(new_label(n, Meaning.OBJECT) for n in (1, 2, 3))
-        window = choose_window(case.volume, None)
-        self._rows.append(overlay_picture(case.volume, window, ids, labels))
-        write_picture(self._folder / self._name, np.concatenate(self._rows))
 
 
 def picture_name(case: str) -> str:

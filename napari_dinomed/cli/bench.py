@@ -238,6 +238,9 @@ def bench_adapt(
     slices: Annotated[int, typer.Option(min=2, help="Slices painted.")] = 4,
     lessons: Annotated[int, typer.Option(min=1, help="As for 'adapt'.")] = 80,
     clicks: Annotated[bool, typer.Option("--clicks", help="Click as well.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Click, and draw what is found in this folder.")
+    ] = None,
     device: Device = "auto",
     json_out: JsonFile = None,
 ) -> None:
@@ -264,7 +267,10 @@ def bench_adapt(
     header = read_adapter(out).header
     print_adapter(header)
     pair = (encoder, f"{encoder}+{out}")
-    rows = measure_half(taught, measured, slices, pair, device, clicks, say)
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+    is_clicked = clicks or pictures is not None
+    rows = measure_half(taught, measured, slices, pair, device, is_clicked, say, pictures)
     table = Table("on the other half", "frozen", "adapted", "gain")
     for row in rows:
         gain = f"{row.adapted - row.frozen:+.3f}"

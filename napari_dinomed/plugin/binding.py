@@ -48,11 +48,14 @@ class Left:
         Where its document is kept.
     history
         The steps that can be taken back and made again.
+    is_saved
+        Whether what they led to is in its file.
     """
 
     fingerprint: str
     autosave: Autosave
     history: History
+    is_saved: bool
 
 
 class Binding:
@@ -86,8 +89,11 @@ class Binding:
         self.image = image
         if left is not None and left.fingerprint != volume.fingerprint:
             left = None
-        self._earlier = None if left is None else left.history
-        self._autosave = left.autosave if left is not None else _autosave(image, volume)
+        self._before, self._is_open = left, False
+        # Without a file, it is kept where that is preferred now.
+        goes_on = left is not None and left.autosave.path.exists()
+        autosave = left.autosave if left is not None and goes_on else None
+        self._autosave = autosave or _autosave(image, volume)
         self.session = Session(
             volume,
             engine,
@@ -110,13 +116,23 @@ class Binding:
         self.session.failed.connect(lambda text: bench.failed.emit(text))
 
     @property
-    def left(self) -> Left:
+    def left(self) -> Left | None:
         """What to go on with when the image is bound again."""
-        return Left(self.session.fingerprint, self._autosave, self.session.history)
+        session = self.session
+        if not self._is_open:
+            return self._before
+        is_saved = session.keeping.is_saved
+        return Left(session.fingerprint, self._autosave, session.history, is_saved)
 
     def open(self) -> None:
         """Take up what was kept of the volume."""
-        self.session.open(self._earlier)
+        before = self._before
+        if before is None:
+            self.session.open()
+        else:
+            is_newer = not before.is_saved and before.autosave.is_unchanged
+            self.session.open(before.history, is_newer)
+        self._is_open = True
 
     def lay_out(self) -> Sheet:
         """Make the layers, which are not in the viewer yet, and listen to them."""

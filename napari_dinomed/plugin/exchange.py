@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from napari_dinomed.session.session import Session
     from napari_dinomed.volume import NamedLabel
 
+# Letters of a label's name in that of a file.
+_MOST_OF_A_NAME = 40
+
 
 class Exchange:
     """What comes into a workbench's document from elsewhere, and goes out of it.
@@ -266,12 +269,13 @@ class Exchange:
 
     @property
     def label_mark(self) -> str:
-        """The label in use as a part of a file's name, which every system takes."""
+        """The label in use as a part of a file's name."""
         session = self._bench.session
         if session is None:
             return ""
         name = session.document.find(self._bench.hand.label).name
-        return "-" + re.sub(r"[^\w.()+-]+", "-", name).strip("-.")
+        plain = re.sub(r"[^\w.()+-]+", "-", name)[:_MOST_OF_A_NAME].strip("-.")
+        return f"-{plain or 'label'}"
 
     @property
     def own_store(self) -> Path | None:

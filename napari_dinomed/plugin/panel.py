@@ -183,7 +183,7 @@ class Panel(QWidget):
         show_error(text)
 
     def _forget(self) -> None:
-        """After an act: what was said long before it was about another."""
+        """After an act or an answer: what was said long before was about another."""
         if time.monotonic() - self._said_at > _SEEN:
             self._status.setText(self._disclaimer)
 

@@ -237,8 +237,9 @@ class Workbench:
     def _leave_image(self) -> None:
         binding, self._binding = self._binding, None
         if binding is not None:
-            self._left[binding.image] = binding.left
             binding.let_go()
+            if binding.left is not None:
+                self._left[binding.image] = binding.left
             if binding.sheet is not None:
                 binding.sheet.remove()
                 self.bound.emit()

@@ -35,7 +35,7 @@ _POWER = 1.0
 # not found .06 and .17.
 _OUTSIDE = 0.15
 # Places of each width and side, and how far apart, in widths. On odd patients, clicks where
-# most was expected to change had .649, .649 and .660 of the area under the curve with one,
+# most was expected to change had .649, .650 and .662 of the area under the curve with one,
 # two and four of them; where most was in doubt, .588.
 _EACH, _APART = 4, 3.0
 # Cells at most: parts in doubt are seen as well on every other cell.

@@ -87,6 +87,12 @@ class Autosave:
             return None
         return load_document(self.path, self._journal)
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nobody else has written since this one read or wrote."""
+        # A file that is gone holds nobody's work.
+        return self._stamp() in (None, self._seen)
+
     def write(self, saved: SavedDocument) -> None:
         """Keep a document, as the one window on the volume if no other is.
 
@@ -157,8 +163,7 @@ class Autosave:
             self._pen.release()
 
     def _require_unchanged(self) -> None:
-        # A file that is gone holds nobody's work.
-        if self._stamp() not in (None, self._seen):
+        if not self.is_unchanged:
             raise DocumentError(
                 "Another window has changed this volume's labels since they were opened "
                 "here. This window only looks now; take over to go on with what is saved."
@@ -170,7 +175,9 @@ class Autosave:
             self.path.with_name(f"{stem}.kept-{number}{SUFFIX}")
             for number in itertools.count(1)
         )
-        return next(place for place in places if not place.exists())
+        return next(
+            place for place in places if not (place.exists() or journal_of(place).exists())
+        )
 
     def _stamp(self) -> Stamp:
         """What changes whenever the file is replaced; None where there is none."""

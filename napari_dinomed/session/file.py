@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ from pydantic import InstanceOf, TypeAdapter, ValidationError
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.fitting import require_fits
 from napari_dinomed.annotation.making import NOTHING, Deed, Made
-from napari_dinomed.errors import DinomedError, DocumentError, ReadError
+from napari_dinomed.errors import DinomedError, DocumentError, ReadError, WriteError
 from napari_dinomed.io import Pick
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.io.format import FIRST
@@ -98,8 +99,8 @@ def save_document(path: Path, saved: SavedDocument, journal: Journal | None = No
     path, saved
         Where, and what.
     journal
-        What goes on telling how the document is made, which grows with every step; else
-        all of that is written into the file.
+        What goes on telling how the document is made, which grows with every step; without
+        one that can be written, all of that is written into the file.
 
     Raises
     ------
@@ -107,12 +108,7 @@ def save_document(path: Path, saved: SavedDocument, journal: Journal | None = No
         Where the folder is missing, read-only or full.
     """
     rest = _ADAPTER.dump_json(saved, exclude={"made"}).decode().removesuffix("}")
-    if journal is None:
-        texts = ",".join(step.text for step in saved.made.since(()))
-        made = f'"made":[{texts}]'
-    else:
-        made = f'"made_until":{journal.append(saved.made)}'
-    write_text(path, f"{rest},{made}}}")
+    write_text(path, f"{rest},{_written(saved.made, journal)}}}")
 
 
 def load_document(path: Path, journal: Journal | None = None) -> SavedDocument:
@@ -144,6 +140,14 @@ def load_document(path: Path, journal: Journal | None = None) -> SavedDocument:
     except DinomedError as error:
         raise ReadError(f"{path.name} contradicts itself: {error}") from error
     return saved
+
+
+def _written(made: Made, journal: Journal | None) -> str:
+    if journal is not None:
+        with suppress(WriteError):  # What is wrong with the journal must not cost labels.
+            return f'"made_until":{journal.append(made)}'
+    texts = ",".join(step.text for step in made.since(()))
+    return f'"made":[{texts}]'
 
 
 def _made(values: dict[str, Any], journal: Journal) -> Made:

@@ -39,7 +39,7 @@ class Journal:
         self._path = path
         # Where the line begins that ends what was made.
         self._begins: WeakKeyDictionary[Made, int] = WeakKeyDictionary()
-        self._length = 0
+        self._file, self._length = 0, 0
 
     def append(self, made: Made) -> int:
         """Write what is not there yet; where the line of the last deed begins.
@@ -49,19 +49,18 @@ class Journal:
         WriteError
             Where there is no room, or no leave to write.
         """
-        if self._length_on_disk() < self._length:
-            self._begins.clear()  # Somebody removed it.
+        self._forget_another()
         steps = made.since(self._begins)
         if steps:
             try:
                 self._write(steps)
-            except OSError as error:
-                raise WriteError(
-                    f"Cannot write {self._path}: {error.strerror or error}."
-                ) from error
+            except (OSError, ReadError) as error:
+                raise WriteError(f"Cannot write {self._path}: {error}.") from error
         return self._begins.get(made, _NOWHERE)
 
     def _write(self, steps: list[Made]) -> None:
+        if self._path.exists():
+            require_regular(self._path)
         lines, begins = [], {}
         with self._path.open("ab") as file:
             place = file.seek(0, os.SEEK_END)
@@ -74,11 +73,13 @@ class Journal:
             # Not synced: that took as long as the rest of a save; a power cut before the
             # system writes it takes how labels were made, not the labels.
             file.write(b"".join(lines))
+            self._file = os.fstat(file.fileno()).st_ino
         self._begins.update(begins)
         self._length = place
 
     def read(self, begin: int) -> Made:
         """What was made up to the line that begins there; nothing where it is damaged."""
+        self._forget_another()
         try:
             require_regular(self._path)
             data = self._path.read_bytes()
@@ -92,7 +93,7 @@ class Journal:
         except (OSError, ReadError, ValueError):
             return NOTHING
         self._begins.update(begins)
-        self._length = len(data)
+        self._file, self._length = self._found()[0], len(data)
         return made
 
     def move(self, path: Path) -> None:
@@ -100,11 +101,20 @@ class Journal:
         if self._path.exists():
             os.replace(self._path, path)
 
-    def _length_on_disk(self) -> int:
+    def _forget_another(self) -> None:
+        """Somebody removed the file, or put another one in its place."""
+        file, length = self._found()
+        if file != self._file or length < self._length:
+            self._begins.clear()
+            self._length = 0
+
+    def _found(self) -> tuple[int, int]:
+        """What tells the file from another, and its length; zeros where there is none."""
         try:
-            return self._path.stat().st_size
+            found = self._path.stat()
         except OSError:
-            return 0
+            return 0, 0
+        return found.st_ino, found.st_size
 
 
 def _lines_back(data: bytes, begin: int) -> list[tuple[int, str]]:

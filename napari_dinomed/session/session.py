@@ -115,7 +115,7 @@ class Session:
 
     # Opening and keeping
 
-    def open(self, earlier: History | None = None) -> None:
+    def open(self, earlier: History | None = None, is_newer: bool = False) -> None:
         """Take up what was kept of this volume; nothing is written.
 
         Parameters
@@ -123,6 +123,8 @@ class Session:
         earlier
             Steps of a session before: where they led to what was kept, they can be taken
             back here too.
+        is_newer
+            Whether they led further: to what could not be kept then, and is tried again.
         """
         if not self.keeping.claim():
             self.computing.is_paused = True
@@ -131,8 +133,15 @@ class Session:
                 "go on here."
             )
         self._take_kept()
-        if earlier is not None and earlier.present == self.document:
+        if earlier is None:
+            return
+        if earlier.present == self.document:
             self._history = earlier
+        elif is_newer and not self.is_read_only:
+            before, self._history = self.document, earlier
+            self._save()
+            self.changed.emit(before, self.document)
+            self.computing.adopt(self.document)
 
     def take_over(self) -> None:
         """Go on here with what another window saved; that one only looks from then on."""

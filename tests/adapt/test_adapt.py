@@ -257,11 +257,15 @@ def test_the_benchmark_measures_the_other_half(weights, tmp_path):
     out, figures = tmp_path / "half.dinoadapt", tmp_path / "figures.json"
     command = ["bench", "adapt", *_files(tmp_path), "--encoder", weights, "--out", out]
     command += ["--along", "slices", "--slices", 2, "--lessons", 1, "--json", figures]
+    command += ["--pictures", tmp_path / "drawn"]
     done = CliRunner().invoke(app, [str(part) for part in command])
     assert done.exit_code == 0, done.exception
     rows = json.loads(figures.read_text())["worth"]
-    assert [row["how"] for row in rows] == ["probe", "knn"]
+    hows = ["probe", "knn", "1 click", "5 clicks", "10 clicks"]
+    assert [row["how"] for row in rows] == hows
     assert read_adapter(out).header.slices == 2
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "drawn").iterdir()}
+    assert sorted(drawn) == ["adapted.png", "frozen.png"]
 
 
 def test_the_engine_adapts_between_clicks(weights, tmp_path):

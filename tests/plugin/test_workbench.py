@@ -22,7 +22,7 @@ from napari_dinomed.engine.messages import (
     SegmentVolume,
     SliceLabels,
 )
-from napari_dinomed.errors import EngineError, ReadError
+from napari_dinomed.errors import EngineError, ReadError, WriteError
 from napari_dinomed.io import Pick, read_labels, read_volume
 from napari_dinomed.plugin import exchange
 from napari_dinomed.plugin.files import get_reader
@@ -743,6 +743,31 @@ def test_steps_can_be_taken_back_after_another_image(bench, click, loop):
     bench.undo()
     loop.run()
     assert document(bench).is_blank
+
+
+def test_what_could_not_be_saved_is_there_when_one_comes_back(
+    bench, click, loop, monkeypatch
+):
+    click(bench, *INSIDE)
+    first = bench.image
+
+    def full(autosave, saved):
+        raise WriteError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Autosave, "write", full)
+        click(bench, *OTHER)
+        bench.unbind()
+    assert len(Autosave(volume_of(first).fingerprint).read().document.prompts.points) == 1
+    bench.bind(first)
+    loop.run()
+    assert len(document(bench).prompts.points) == 2
+    assert_shown(bench)
+    kept = Autosave(volume_of(first).fingerprint).read()
+    assert kept.document == document(bench)
+    bench.undo()
+    loop.run()
+    assert len(document(bench).prompts.points) == 1
 
 
 def test_what_another_program_saved_meanwhile_is_no_step_back(bench, click, loop):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.region import Region, Role
 from napari_dinomed.headless import prepare
 from napari_dinomed.segment.one_object.method import ObjectFinder
@@ -105,6 +107,23 @@ def test_of_what_is_in_doubt_that_is_asked_which_would_change_most(ball_volume):
     assert first == pytest.approx(5 * second)
     assert first > 0
     assert never == 0
+    agrees = Place(inside, belongs=False, wrong=0.5, in_doubt=9.0)
+    assert returned(finder.worth([agrees])) == [0]
+
+
+def test_what_was_proposed_and_only_limited_is_asked_about(ball_volume):
+    """No click yet: the proposal stands, and a place of it is asked for."""
+    volume, ball_ = ball_volume
+    job = prepare(volume, "filters")
+    start = Mask.of(ndimage.binary_dilation(ball_, iterations=3))
+    across = ((0.0, 0.0), (0.0, 40.0), (40.0, 40.0), (40.0, 0.0))
+    limit = Region(across, 0, (0, 2), 1, 1, Role.EXCLUDE)
+    finder = ObjectFinder(job.engine.objects("volume"), (), start=start, limits=(limit,))
+    found = returned(finder.answer())
+    assert found.belongs(np.argwhere(ball_)[40])
+    doubt_ = returned(finder.doubt())
+    places = places_in_doubt(doubt_, 0.5, NO_CLICK, (limit,))
+    assert len(returned(finder.worth(places))) == len(places)
 
 
 def returned(steps):

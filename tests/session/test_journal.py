@@ -136,6 +136,26 @@ def test_a_pipe_is_not_waited_for(path):
     assert Journal(path).read(0) is NOTHING
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_not_written_to(path):
+    os.mkfifo(path)
+    with pytest.raises(WriteError, match="Cannot write"):
+        Journal(path).append(Made.of(steps(1)))
+
+
+def test_another_file_in_its_place_is_not_gone_on_with(path):
+    """A longer one too: where lines begin there says nothing of this one's."""
+    journal, deeds = Journal(path), list(steps(12))
+    made = Made.of(deeds[:3])
+    journal.append(made)
+    other = path.with_name("other")
+    place = Journal(other).append(Made.of(deeds[2:]))
+    os.replace(other, path)
+    made = made.then(deeds[3])
+    assert names(Journal(path).read(journal.append(made))) == names(made)
+    assert len(Journal(path).read(place)) == 10
+
+
 def test_no_leave_to_write_is_said(path):
     path.mkdir()
     with pytest.raises(WriteError, match="Cannot write"):
@@ -173,6 +193,25 @@ def test_what_is_set_aside_takes_its_making_along(kept):
     autosave.write(replace(document, made=Made.of(steps(5))))
     assert len(load_document(aside).made) == 3
     assert len(load_document(autosave.path).made) == 5
+
+
+def test_nothing_that_was_set_aside_before_is_written_over(kept):
+    autosave, document = kept
+    autosave.write(replace(document, made=Made.of(steps(3))))
+    first = autosave.set_aside()
+    first.unlink()
+    autosave.write(replace(document, made=Made.of(steps(5))))
+    second = autosave.set_aside()
+    assert second != first
+    assert len(load_document(second).made) == 5
+
+
+def test_a_journal_that_cannot_be_written_costs_nothing(kept):
+    autosave, document = kept
+    journal_of(autosave.path).mkdir()
+    made = Made.of(steps(3))
+    autosave.write(replace(document, made=made))
+    assert list(autosave.read().made) == list(made)
 
 
 def test_a_document_without_its_journal_is_whole(kept):

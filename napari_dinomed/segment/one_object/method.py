@@ -200,9 +200,11 @@ class ObjectFinder:
         """
         found = yield from self.answer()
         search, marks, expected = self._search, self._marks, []
+        since = len(self.clicks) + 1 if self.start else None
         for place in places:
             adds, last = not place.belongs, np.array(place.voxel)
-            changed = search.change_by(marks.plus(last, adds), found, last, adds)
+            more = marks.plus(last, adds)
+            changed = search.change_by(more, found, last, adds, since)
             expected.append(place.wrong * changed)
             yield None
         return expected
@@ -239,6 +241,8 @@ class ObjectFinder:
             before = self._proposed()
             if len(self.painted):
                 return (yield from self._painted_over(search, before))
+            if not self.clicks:
+                return before  # Regions alone were said of it.
         voxel, adds = self.clicks[-1]
         last, since = np.array(voxel), len(self.clicks) if self.start else None
         return (yield from search.later(self._marks, before, last, adds, since))

@@ -156,11 +156,7 @@ class Search:
             return before
 
         def looked(most: int) -> Found:
-            box = self._box(found, marks, self.options.later_room, last)
-            new = self._look(box, marks, before, most)
-            if since is not None:
-                new = _near(before, new, last, since)
-            return _joined(before, new, adds)
+            return self._look_after(marks, before, found, last, adds, since, most)
 
         yield Early(partial(looked, self.options.glance_cells))
         for _ in range(self.options.later_looks):
@@ -171,17 +167,40 @@ class Search:
         return found
 
     def change_by(
-        self, marks: Marks, before: Found, last: NDArray[np.int64], adds: bool
+        self,
+        marks: Marks,
+        before: Found,
+        last: NDArray[np.int64],
+        adds: bool,
+        since: int | None = None,
     ) -> float:
         """How much the last mark would change of an answer, at a glance.
 
         In volume; certainty that comes or goes counts as well. Arguments as `later`.
         """
-        box = self._box(before, marks, self.options.later_room, last)
-        look = self._look(box, marks, before, self.options.glance_cells)
-        new = _joined(before, look, adds)
+        if adds == before.belongs(last):
+            return 0.0
+        most = self.options.glance_cells
+        new = self._look_after(marks, before, before, last, adds, since, most)
         changed = float((new.probability - before.on(new.cells)).abs().sum())
         return changed * new.cells.edge**3
+
+    def _look_after(
+        self,
+        marks: Marks,
+        before: Found,
+        found: Found,
+        last: NDArray[np.int64],
+        adds: bool,
+        since: int | None,
+        most: int,
+    ) -> Found:
+        """A look around what was found so far; the last mark says what it may change."""
+        box = self._box(found, marks, self.options.later_room, last)
+        new = self._look(box, marks, before, most)
+        if since is not None:
+            new = _near(before, new, last, since)
+        return _joined(before, new, adds)
 
     def _look(
         self, box: Box, marks: Marks, before: Found | None, most: int | None = None
