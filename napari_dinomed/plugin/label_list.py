@@ -53,6 +53,19 @@ class LabelList:
 
         self._bench.act(change)
 
+    @property
+    def hidden(self) -> frozenset[int]:
+        """Labels that are not shown on the canvas now."""
+        sheet = self._bench.sheet
+        return frozenset() if sheet is None else sheet.result.hidden
+
+    def toggle_seen(self, label: int) -> None:
+        """Hide a label on the canvas, or show it again: a view, and no step."""
+        sheet, session = self._bench.sheet, self._bench.session
+        if sheet is not None and session is not None:
+            sheet.result.hide(session.document, self.hidden ^ {label})
+            self._bench.document_changed.emit(session.document)
+
     def remove(self, label: int) -> None:
         """Remove a label with its prompts and voxels; undo brings all of it back."""
 

@@ -118,7 +118,9 @@ class LabelsBox(QGroupBox):
         session = self._workbench.session
         if session is None:
             return
-        self.model.show(rows_of(document, session.volume.geometry, self._figures))
+        hidden = self._workbench.labels.hidden
+        geometry = session.volume.geometry
+        self.model.show(rows_of(document, geometry, self._figures, hidden))
         self.table.updateGeometry()
         self._on_aim(self._workbench.hand.label)
 
@@ -154,7 +156,9 @@ class LabelsBox(QGroupBox):
         if not index.isValid():
             return
         column = Column(index.column())
-        if column is Column.COLOR:
+        if column is Column.SEEN:
+            self._workbench.labels.toggle_seen(self._label)
+        elif column is Column.COLOR:
             self._ask_color()
         elif column is Column.MEANING:
             self._ask_meaning()
@@ -201,6 +205,8 @@ class LabelsBox(QGroupBox):
         menu = QMenu(self)
         menu.addAction("Rename (F2)").triggered.connect(lambda: self.table.rename())
         menu.addAction("Colour…").triggered.connect(lambda: self._ask_color())
+        seen = menu.addAction("Hide, or show again")
+        seen.triggered.connect(lambda: self._workbench.labels.toggle_seen(self._label))
         self._fill_meanings(menu.addMenu("A click is"))
         merge = menu.addMenu("Merge")
         merge.setEnabled(self.merge.isEnabled())
@@ -321,14 +327,16 @@ class LabelsTable(QTableView):
 
 
 # The least needed first.
-_GIVING_WAY = (Column.PROMPTS, Column.MEANING, Column.GREY)
+_GIVING_WAY = (Column.PROMPTS, Column.THINGS, Column.MEANING, Column.GREY)
 # What usually stands there, header included.
 _WIDEST = {
+    Column.SEEN: "mm",
     Column.COLOR: "m 9",
     Column.NAME: "right kidney",
     Column.MEANING: "A click is",
     Column.VOLUME: "1234.5 ml",
     Column.GREY: "123 ± 45",
+    Column.THINGS: "Parts",
     Column.PROMPTS: "Clicks",
     Column.STATE: "State",
 }

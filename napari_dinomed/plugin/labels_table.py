@@ -20,7 +20,7 @@ from napari_dinomed.session.figures import Figures
 from napari_dinomed.session.statistics import in_usual_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.labels import Label
@@ -36,16 +36,19 @@ _NO_PARENT = QModelIndex()
 class Column(IntEnum):
     """From left to right."""
 
-    COLOR = 0
-    NAME = 1
-    MEANING = 2
-    VOLUME = 3
-    GREY = 4
-    PROMPTS = 5
-    STATE = 6
+    SEEN = 0
+    COLOR = 1
+    NAME = 2
+    MEANING = 3
+    VOLUME = 4
+    GREY = 5
+    THINGS = 6
+    PROMPTS = 7
+    STATE = 8
 
 
 HEADERS = {
+    Column.SEEN: ("", "Ticked labels are shown on the canvas"),
     Column.COLOR: ("", "Colour, and the key that chooses the label on the canvas"),
     Column.NAME: ("Name", "Double-click or press F2 to change it"),
     Column.MEANING: ("A click is", "This one object, or all that look like it"),
@@ -54,11 +57,12 @@ HEADERS = {
         "Of the voxels that the label has; rest on it for their count",
     ),
     Column.GREY: ("Grey", "Mean and standard deviation of the image in the label"),
+    Column.THINGS: ("Parts", "Connected parts: how many things it is"),
     Column.PROMPTS: ("Clicks", "Clicks and strokes on the label"),
     Column.STATE: ("State", "Open, or done and locked: nothing changes it then"),
 }
 
-_NUMBERS = (Column.VOLUME, Column.GREY, Column.PROMPTS)
+_NUMBERS = (Column.VOLUME, Column.GREY, Column.THINGS, Column.PROMPTS)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ class Row:
     waits
         Whether its last prompt is not answered yet.
     figures
-        Of its grey values, as measured last; None where they are not yet.
+        As measured last; None where they are not yet.
+    is_seen
+        Whether it is shown on the canvas.
     """
 
     label: Label
@@ -87,10 +93,14 @@ class Row:
     prompts: int
     waits: bool
     figures: Figures | None
+    is_seen: bool
 
 
 def rows_of(
-    document: Document, geometry: Geometry, figures: Mapping[int, Figures]
+    document: Document,
+    geometry: Geometry,
+    figures: Mapping[int, Figures],
+    hidden: Collection[int] = (),
 ) -> list[Row]:
     """The rows of a document's labels, in their order."""
     rows = []
@@ -104,6 +114,7 @@ def rows_of(
                 len(document.prompts.of(label.id)),
                 label.id in document.waiting,
                 figures.get(label.id),
+                label.id not in hidden,
             )
         )
     return rows
@@ -152,7 +163,8 @@ class LabelsModel(QAbstractTableModel):
     def _update(self, place: int, row: Row) -> None:
         old, self.rows[place] = self.rows[place], row
         for column in Column:
-            if _cell(old, place, column) != _cell(row, place, column):
+            is_same = old.is_seen == row.is_seen or column is not Column.SEEN
+            if not is_same or _cell(old, place, column) != _cell(row, place, column):
                 index = self.index(place, column)
                 self.dataChanged.emit(index, index)
 
@@ -193,6 +205,8 @@ class LabelsModel(QAbstractTableModel):
             return text
         if kind in (_Role.ToolTipRole, _Role.AccessibleDescriptionRole):
             return tip
+        if kind == _Role.CheckStateRole and column is Column.SEEN:
+            return Qt.CheckState.Checked if row.is_seen else Qt.CheckState.Unchecked
         if kind == _Role.DecorationRole and color is not None:
             return QColor.fromRgbF(*color)
         if kind == _Role.TextAlignmentRole and column in _NUMBERS:
@@ -210,6 +224,8 @@ class LabelsModel(QAbstractTableModel):
 def _cell(row: Row, place: int, column: Column) -> tuple[str, str, Any]:
     """Text, tool tip and colour of a cell."""
     label = row.label
+    if column is Column.SEEN:
+        return "", "Click to hide it on the canvas, or show it again", None
     if column is Column.COLOR:
         key = LABEL_KEYS[place] if place < len(LABEL_KEYS) else ""
         return key, "Click to change the colour", label.color
@@ -221,6 +237,10 @@ def _cell(row: Row, place: int, column: Column) -> tuple[str, str, Any]:
         return _WAITS if row.waits else row.volume, f"{row.voxels:,} voxels", None
     if column is Column.GREY:
         return *_grey(row), None
+    if column is Column.THINGS:
+        found = row.figures
+        count = f"{found.things:,}" if found is not None and row.voxels else _NONE
+        return count, "Connected parts", None
     if column is Column.PROMPTS:
         return str(row.prompts), "Clicks and strokes on the label", None
     key = KEYMAP[Action.DONE].shown

@@ -286,12 +286,13 @@ def colors_of(labels: tuple[Label, ...]) -> dict[int, tuple[float, float, float]
     return {label.id: label.color for label in labels}
 
 
-def label_colors(labels: tuple[Label, ...]) -> LabelColors:
-    """The labels' colours; nothing else is shown."""
+def label_colors(
+    labels: tuple[Label, ...], hidden: frozenset[int] = frozenset()
+) -> LabelColors:
+    """The colours of labels that are not hidden; nothing else is shown."""
     colors: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
-    return LabelColors(
-        color_dict=colors | {label.id: (*label.color, 1.0) for label in labels}
-    )
+    shown = {n.id: (*n.color, 0.0 if n.id in hidden else 1.0) for n in labels}
+    return LabelColors(color_dict=colors | shown)
 
 
 def labels_over(image: Image, name: str, dtype: Any = np.uint8) -> Labels:

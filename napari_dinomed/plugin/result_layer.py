@@ -35,6 +35,7 @@ class ResultLayer:
     def __init__(self, image: Image) -> None:
         self.layer: Labels = labels_over(image, NAME, np.uint16)
         self.layer.opacity = _OPACITY
+        self.hidden: frozenset[int] = frozenset()
         self._kept: list[tuple[int, Mask]] = []
         self.layer.brush_size = max(2, min(self.layer.data.shape[1:]) // 60)
         self._early: dict[int, Box] = {}
@@ -76,8 +77,15 @@ class ResultLayer:
         self.paint(after, _differing(before, after))
         if before.labels != after.labels:
             self._name(after)
-        if colors_of(before.labels) != colors_of(after.labels):
-            self._color(after)
+        # What becomes of a label is seen.
+        changed = {n for n in self.hidden if before.mask(n) != after.mask(n)}
+        if changed or colors_of(before.labels) != colors_of(after.labels):
+            self.hide(after, self.hidden - changed)
+
+    def hide(self, document: Document, labels: frozenset[int]) -> None:
+        """Show all labels of a document but these."""
+        self.hidden = labels
+        self._color(document)
 
     def show_all(self, document: Document) -> None:
         """Paint a document into an empty layer."""
@@ -122,7 +130,7 @@ class ResultLayer:
         }
 
     def _color(self, document: Document) -> None:
-        self.layer.colormap = label_colors(document.labels)
+        self.layer.colormap = label_colors(document.labels, self.hidden)
 
 
 def _differing(before: Document, after: Document) -> dict[int, Box]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import nan, sqrt
 from typing import TYPE_CHECKING
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import Signal
 
+from napari_dinomed.annotation.mask import EMPTY
 from napari_dinomed.session.newest import Newest
+from napari_dinomed.session.things import count_things
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +45,8 @@ class Figures:
         Mean and standard deviation; NaN where there is no voxel.
     low, high
         Least and greatest; NaN where there is no voxel.
+    things
+        Connected parts.
     """
 
     voxels: int = 0
@@ -50,6 +54,7 @@ class Figures:
     sd: float = nan
     low: float = nan
     high: float = nan
+    things: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Measuring:
         self._volume = volume
         self._deliver = deliver
         self._known: dict[int, dict[int, tuple[Plane, _Sums]]] = {}
+        self._things: dict[int, tuple[Mask, int]] = {}
         self._newest = Newest("figures", self._tell)
         # One at a time has the slices that are known.
         self._measures = threading.Lock()
@@ -120,7 +126,18 @@ class Measuring:
             self._known = {n: sums for n, sums in self._known.items() if n in numbers}
             for number in numbers:
                 self._update(number, document.mask(number), is_outdated)
-            return {n: _together(self._known[n]) for n in numbers}
+                self._count(number, document.mask(number), is_outdated)
+            return {
+                n: replace(_together(self._known[n]), things=self._things[n][1])
+                for n in numbers
+            }
+
+    def _count(self, number: int, mask: Mask, is_outdated: Callable[[], bool]) -> None:
+        known = self._things.get(number)
+        if known is None or known[0] != mask:
+            count = count_things(mask, is_outdated)
+            # Where that was given up, the figures are not told.
+            self._things[number] = (EMPTY, 0) if count is None else (mask, count)
 
     def _update(self, number: int, mask: Mask, is_outdated: Callable[[], bool]) -> None:
         known = self._known.get(number, {})

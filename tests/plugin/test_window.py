@@ -473,6 +473,23 @@ def test_many_labels_do_not_make_the_window_grow(open_panel, qtbot, ball_volume)
     assert viewer.window._qt_window.height() <= 1000
 
 
+def test_the_table_hides_labels_and_counts_their_parts(open_panel, qtbot, ball_volume):
+    _, panel = open_panel({"data": ball_volume[0].array}, FakeEngine())
+    session = panel.workbench.session
+    labels = np.zeros(ball_volume[0].array.shape, np.uint8)
+    labels[2:4, 5:9, 5:9] = labels[10:12, 5:9, 5:9] = 1
+    session.change(continued_from(session.document, labels, ()), "two parts")
+    qtbot.waitUntil(lambda: cell(panel, 0, Column.THINGS)[0] == "2")
+    model = panel.labels_box.model
+    seen = model.index(0, Column.SEEN)
+    assert model.data(seen, Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
+    press_cell(panel, 0, Column.SEEN)
+    assert panel.workbench.labels.hidden == {session.document.labels[0].id}
+    assert model.data(seen, Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Unchecked
+    press_cell(panel, 0, Column.SEEN)
+    assert not panel.workbench.labels.hidden
+
+
 def test_buttons_above_the_table_stay_where_they_are(open_panel, qtbot, ball_volume):
     _, panel = open_panel({"data": ball_volume[0].array}, FakeEngine())
     add = panel.labels_box.add

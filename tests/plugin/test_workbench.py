@@ -506,6 +506,32 @@ def test_the_slice_in_view_is_shown_before_the_volume_and_put_right_after(
     assert before.sum() > shown(bench).sum()
 
 
+def test_a_label_is_hidden_until_something_becomes_of_it(bench, click, loop):
+    click(bench, *INSIDE)
+    bench.labels.add()
+    click(bench, *OTHER)
+    before = document(bench)
+
+    def opacity(label):
+        return bench.sheet.result.layer.colormap.color_dict[label][3]
+
+    bench.labels.toggle_seen(1)
+    assert bench.labels.hidden == {1}
+    assert (opacity(1), opacity(2)) == (0, 1)
+    # It is a view: nothing was done.
+    assert document(bench) is before
+    assert_shown(bench)
+    bench.labels.change(2, color=(0.5, 0.5, 0.5))
+    assert (opacity(1), opacity(2)) == (0, 1)
+    bench.hand.aim(1)
+    click(bench, 8, 24, 20)
+    assert bench.labels.hidden == frozenset()
+    assert opacity(1) == 1
+    bench.labels.toggle_seen(2)
+    bench.labels.toggle_seen(2)
+    assert opacity(2) == 1
+
+
 def test_layers_of_strokes_and_regions_come_when_they_are_first_used(bench, click, loop):
     click(bench, *INSIDE)
     bench.hand.lasso()

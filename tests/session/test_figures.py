@@ -6,16 +6,18 @@ import csv
 import time
 from dataclasses import replace
 
+import cc3d
 import numpy as np
 import pytest
 
 from napari_dinomed.annotation.arranging import merged, moved
 from napari_dinomed.annotation.document import Document
-from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.mask import EMPTY, Mask
 from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.session.figures import Measuring
 from napari_dinomed.session.statistics import statistics_csv
+from napari_dinomed.session.things import count_things
 from napari_dinomed.volume import Geometry, Volume
 
 SHAPE = (4, 20, 24)
@@ -124,3 +126,19 @@ def test_labels_move_in_the_list_and_not_out_of_it():
     assert order == [1, 3, 2]
     assert moved(document, 3, 5) == document
     assert [label.id for label in moved(document, 3, -9).labels] == [3, 1, 2]
+
+
+@pytest.mark.parametrize("at_once", [1, 300, 2_000, 10**9])
+def test_things_are_counted_as_in_one_go(at_once):
+    """Whatever slabs they are counted in, and however they wind through these."""
+    random = np.random.default_rng(0)
+    for share in (0.03, 0.1, 0.2, 0.4):
+        area = random.random((17, 21, 23)) < share
+        _, whole = cc3d.connected_components(area, connectivity=26, return_N=True)
+        mask = Mask.of(area)
+        assert count_things(mask, lambda: False, at_once) == whole
+
+
+def test_counting_is_given_up_where_there_is_something_newer():
+    assert count_things(Mask.of(np.ones((4, 5, 6), bool)), lambda: True) is None
+    assert count_things(EMPTY, lambda: True) == 0
