@@ -455,12 +455,15 @@ def main() -> None:
     options = parser.parse_args()
     # A machine that is busy otherwise is no hang, and its message no part of the picture.
     process.SECONDS_AT_A_STEP = process.SECONDS_OF_SILENCE = PATIENCE
-    if options.command == "sample":
-        tour(options.out)
-    elif options.command == "more":
-        more(options.out)
-    else:
-        effort(options.case, options.data.resolve(), options.out.resolve())
+    with tempfile.TemporaryDirectory() as home:
+        # What somebody did on the samples before is no part of it.
+        os.environ["NAPARI_DINOMED_HOME"] = home
+        if options.command == "sample":
+            tour(options.out)
+        elif options.command == "more":
+            more(options.out)
+        else:
+            effort(options.case, options.data.resolve(), options.out.resolve())
 
 
 if __name__ == "__main__":

@@ -130,8 +130,7 @@ class Binding:
         if before is None:
             self.session.open()
         else:
-            is_newer = not before.is_saved and before.autosave.is_unchanged
-            self.session.open(before.history, is_newer)
+            self.session.open(before.history, before.is_saved)
         self._is_open = True
 
     def lay_out(self) -> Sheet:

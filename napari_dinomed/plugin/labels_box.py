@@ -302,7 +302,8 @@ class LabelsTable(QTableView):
         frame = 2 * self.frameWidth()
         height = rows * self.verticalHeader().defaultSectionSize()
         height += self.horizontalHeader().sizeHint().height() + frame
-        return QSize(self._width_with(Column) + _SPARE, height)
+        wanted = [column for column in Column if column not in _COUNTS]
+        return QSize(self._width_with(wanted) + _SPARE, height)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """As high: what is chosen most is always seen; as narrow as columns give way."""
@@ -326,8 +327,10 @@ class LabelsTable(QTableView):
         return int(sum(texts) + 2 * self.frameWidth())
 
 
+# Shown where there is room, which the canvas needs more than they.
+_COUNTS = (Column.PROMPTS, Column.THINGS)
 # The least needed first.
-_GIVING_WAY = (Column.PROMPTS, Column.THINGS, Column.MEANING, Column.GREY)
+_GIVING_WAY = (*_COUNTS, Column.MEANING, Column.GREY)
 # What usually stands there, header included.
 _WIDEST = {
     Column.SEEN: "mm",

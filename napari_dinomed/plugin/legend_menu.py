@@ -56,7 +56,9 @@ class LegendButton:
         """Have labels of these names, in one step, and aim at the first."""
 
         def take(session: Session) -> None:
-            session.change(with_legend(session.document, legend), f"legend {name}")
+            document = with_legend(session.document, legend)
+            # A list's file may be named after a patient.
+            session.change(document, f"legend {name}", "legend")
             first = next(
                 one for one in session.document.labels if one.name == legend[0].name
             )

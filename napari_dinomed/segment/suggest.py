@@ -114,18 +114,19 @@ def places_in_doubt(
     readings = doubt.readings[:, *part]
     belongs = readings[0] > threshold
     unsure = np.abs(readings.mean(0) - belongs)
+    may = np.ones_like(belongs)
     if limits:
-        places = doubt.middles(np.argwhere(np.ones_like(belongs)) * step)
-        unsure[forbidden_at(limits, places).reshape(unsure.shape)] = 0
+        places = doubt.middles(np.argwhere(may) * step)
+        may = ~forbidden_at(limits, places).reshape(may.shape)
     away = _distance(belongs.shape, doubt.holding(clicked) / step, doubt.edges)
     found = []
     for width in _WIDTHS:
         # Around a click, as far as the part is wide, there is less left to say.
-        fresh = unsure * _fading(away, 2 * width)
+        fresh = may * unsure * _fading(away, 2 * width)
         for is_in, weight in ((True, 1.0), (False, _OUTSIDE)):
             side = belongs == is_in
             score = _spread(fresh * side, width / doubt.edges * doubt.edges.min())
-            score *= side * weight * width**_POWER
+            score *= may * side * weight * width**_POWER
             for cell in _peaks(score, doubt.edges, _APART * width):
                 z, y, x = (int(n) for n in doubt.middles(np.array(cell)[None] * step)[0])
                 wrong = abs(float(readings[0][cell]) - is_in)

@@ -152,7 +152,8 @@ def _written(made: Made, journal: Journal | None) -> str:
 
 def _made(values: dict[str, Any], journal: Journal) -> Made:
     """How a document was made; ValidationError where what is in its file is no such."""
-    if isinstance(until := values.get("made_until"), int):
+    until = values.get("made_until")
+    if isinstance(until, int) and not isinstance(until, bool):
         return journal.read(until)
     return Made.of(_DEEDS.validate_python(values).made)
 

@@ -9,7 +9,7 @@ kill cut short is passed over.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from weakref import WeakKeyDictionary
 
 from napari_dinomed.annotation.making import NOTHING
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.making import Made
 
+# Bytes at its end that tell a file from another.
+_TELLING = 64
 # What the first line goes on from.
 _NOWHERE = -1
 _BEFORE, _DEED = b'{"after":', b',"deed":'
@@ -39,7 +41,8 @@ class Journal:
         self._path = path
         # Where the line begins that ends what was made.
         self._begins: WeakKeyDictionary[Made, int] = WeakKeyDictionary()
-        self._file, self._length = 0, 0
+        # Where it ended, and its last bytes then.
+        self._length, self._tail = 0, b""
 
     def append(self, made: Made) -> int:
         """Write what is not there yet; where the line of the last deed begins.
@@ -62,8 +65,11 @@ class Journal:
         if self._path.exists():
             require_regular(self._path)
         lines, begins = [], {}
-        with self._path.open("ab") as file:
+        with self._path.open("ab+") as file:
             place = file.seek(0, os.SEEK_END)
+            if place and _end_of(file, place)[-1:] != b"\n":
+                file.write(b"\n")  # What a kill cut short.
+                place += 1
             before = self._begins.get(steps[0].before or NOTHING, _NOWHERE)
             for step in steps:
                 line = _BEFORE + b"%d" % before + _DEED + step.text.encode() + b"}\n"
@@ -73,9 +79,8 @@ class Journal:
             # Not synced: that took as long as the rest of a save; a power cut before the
             # system writes it takes how labels were made, not the labels.
             file.write(b"".join(lines))
-            self._file = os.fstat(file.fileno()).st_ino
         self._begins.update(begins)
-        self._length = place
+        self._length, self._tail = place, lines[-1][-_TELLING:]
 
     def read(self, begin: int) -> Made:
         """What was made up to the line that begins there; nothing where it is damaged."""
@@ -93,7 +98,7 @@ class Journal:
         except (OSError, ReadError, ValueError):
             return NOTHING
         self._begins.update(begins)
-        self._file, self._length = self._found()[0], len(data)
+        self._length, self._tail = len(data), data[-_TELLING:]
         return made
 
     def move(self, path: Path) -> None:
@@ -103,18 +108,23 @@ class Journal:
 
     def _forget_another(self) -> None:
         """Somebody removed the file, or put another one in its place."""
-        file, length = self._found()
-        if file != self._file or length < self._length:
+        if not self._length:
+            return
+        try:
+            require_regular(self._path)
+            with self._path.open("rb") as file:
+                is_same = _end_of(file, self._length).endswith(self._tail)
+        except (OSError, ReadError):
+            is_same = False
+        if not is_same:
             self._begins.clear()
             self._length = 0
 
-    def _found(self) -> tuple[int, int]:
-        """What tells the file from another, and its length; zeros where there is none."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            return 0, 0
-        return found.st_ino, found.st_size
+
+def _end_of(file: BinaryIO, length: int) -> bytes:
+    """The last bytes of so many; fewer where there are none."""
+    file.seek(max(0, length - _TELLING))
+    return file.read(min(length, _TELLING))
 
 
 def _lines_back(data: bytes, begin: int) -> list[tuple[int, str]]:
@@ -127,6 +137,8 @@ def _lines_back(data: bytes, begin: int) -> list[tuple[int, str]]:
     """
     lines = []
     while begin != _NOWHERE:
+        if begin and data[begin - 1 : begin] != b"\n":
+            raise ValueError(f"no line begins at {begin}")
         before, is_line, deed = data[begin : data.index(b"}\n", begin)].partition(_DEED)
         if begin < 0 or not (is_line and before.startswith(_BEFORE)):
             raise ValueError(f"no line begins at {begin}")

@@ -48,6 +48,11 @@ class Keeping:
         self._ousted, self._noticed, self._failed = ousted, noticed, failed
         self._is_unreadable = False
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nobody else has written since this one read or wrote."""
+        return self._autosave is None or self._autosave.is_unchanged
+
     def claim(self) -> bool:
         """Become the one window on the volume; False where another one is."""
         return self._autosave is None or self._autosave.claim()

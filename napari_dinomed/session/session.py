@@ -115,7 +115,7 @@ class Session:
 
     # Opening and keeping
 
-    def open(self, earlier: History | None = None, is_newer: bool = False) -> None:
+    def open(self, earlier: History | None = None, was_saved: bool = True) -> None:
         """Take up what was kept of this volume; nothing is written.
 
         Parameters
@@ -123,8 +123,9 @@ class Session:
         earlier
             Steps of a session before: where they led to what was kept, they can be taken
             back here too.
-        is_newer
-            Whether they led further: to what could not be kept then, and is tried again.
+        was_saved
+            Whether what they led to was kept. Else that is tried again, beside what another
+            window wrote if need be.
         """
         if not self.keeping.claim():
             self.computing.is_paused = True
@@ -132,16 +133,22 @@ class Session:
                 "This volume is open in another window. This one only looks; take over to "
                 "go on here."
             )
+        is_unchanged = self.keeping.is_unchanged
         self._take_kept()
         if earlier is None:
             return
+        kept = self._history
         if earlier.present == self.document:
             self._history = earlier
-        elif is_newer and not self.is_read_only:
-            before, self._history = self.document, earlier
+        elif not was_saved and is_unchanged and not self.is_read_only:
+            self._history = earlier
             self._save()
-            self.changed.emit(before, self.document)
+            self.changed.emit(kept.present, self.document)
             self.computing.adopt(self.document)
+        elif not was_saved:
+            self._history = earlier
+            self.keeping.save_aside(self.to_save)
+            self._history = kept
 
     def take_over(self) -> None:
         """Go on here with what another window saved; that one only looks from then on."""
@@ -166,7 +173,9 @@ class Session:
         if saved is None:
             return
         taken = self._with_own_weights(saved.document)
-        before, self._history = self.document, History(taken, made=saved.made)
+        before, self._history = self.document, History(saved.document, made=saved.made)
+        if taken != saved.document:
+            self._history = self._history.amended(taken)
         self.changed.emit(before, taken)
         self.computing.adopt(taken)
 

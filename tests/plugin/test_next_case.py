@@ -130,5 +130,9 @@ def test_a_legend_goes_out_and_comes_in_again(bench, loop, tmp_path, qtbot):
     bench.undo()
     assert len(bench.session.document.labels) == 1
     legend.read(tmp_path / "abdomen.csv")
+    # A list's file may be named after a patient.
+    assert bench.session.history.undoes == "legend abdomen"
+    *_, last = bench.session.history.made
+    assert last.name == "legend"
     names = [one.name for one in bench.session.document.labels]
     assert names == [one.name for one in preset("Abdomen")]

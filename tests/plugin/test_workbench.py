@@ -38,6 +38,7 @@ from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.session.activity import View
 from napari_dinomed.session.autosave import Autosave
+from napari_dinomed.session.file import load_document
 from napari_dinomed.session.session import Session
 from napari_dinomed.volume import Geometry, Volume
 from tests.fakes import FakeEngine
@@ -794,6 +795,31 @@ def test_what_could_not_be_saved_is_there_when_one_comes_back(
     bench.undo()
     loop.run()
     assert len(document(bench).prompts.points) == 1
+
+
+def test_what_could_not_be_saved_lies_beside_what_another_window_wrote(
+    bench, click, loop, monkeypatch
+):
+    click(bench, *INSIDE)
+    first, said = bench.image, listen(bench.said)
+
+    def full(autosave, saved):
+        raise WriteError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Autosave, "write", full)
+        click(bench, *OTHER)
+        bench.unbind()
+    other = Autosave(volume_of(first).fingerprint)
+    saved = other.read()
+    other.write(replace(saved, document=saved.document.with_new_label()))
+    other.release()
+    bench.bind(first)
+    loop.run()
+    assert len(document(bench).labels) == 2
+    assert "kept-1" in said[-1]
+    (aside,) = other.path.parent.glob("*.kept-1.dinomed.json")
+    assert len(load_document(aside).document.prompts.points) == 2
 
 
 def test_what_another_program_saved_meanwhile_is_no_step_back(bench, click, loop):

@@ -46,6 +46,17 @@ def test_there_and_back(tmp_path):
     assert load_document(path) == saved()
 
 
+@pytest.mark.parametrize("until", [False, "0", 1.0, None, -9, 10**30])
+def test_where_it_was_made_is_nonsense(tmp_path, until):
+    path = tmp_path / "a.dinomed.json"
+    save_document(path, saved())
+    values = json.loads(path.read_text())
+    del values["made"]
+    path.write_text(json.dumps(values | {"made_until": until}))
+    assert load_document(path).document == saved().document
+    assert len(load_document(path).made) == 0
+
+
 def test_how_it_was_made_comes_back(tmp_path):
     made = Made.of([Change.between(Document.begun(), filled(), "fill"), ANSWER])
     path = tmp_path / "a.dinomed.json"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from napari_dinomed.annotation.document import Document
+from napari_dinomed.annotation.making import BLANK, Change
 from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.engine.messages import EncodeVolume
 from napari_dinomed.session.autosave import Autosave
@@ -53,6 +54,12 @@ def test_a_document_does_not_choose_a_file_to_load(ball_volume, theirs, tmp_path
     assert session.document.choices.encoder == "filters"
     assert len(session.document.prompts.all) == 1
     session.add(Point((9, 24, 30), 1))
+    # How it came to be tells of that, too.
+    document = BLANK
+    for deed in session.history.made:
+        if isinstance(deed, Change):
+            document = deed.done_to(document)
+    assert document.choices == session.document.choices
     assert _encoders(engine) == {"filters"}
     assert ["weights.pth" in text and "built-in filters" in text for text in said] == [True]
 
