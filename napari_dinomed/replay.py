@@ -100,11 +100,14 @@ class Replay:
         if not self.saved.made:
             raise DocumentError("It was not kept how these labels were made.")
         document = BLANK
-        for deed in self.saved.made:
-            if isinstance(deed, Change):
-                document = deed.done_to(document)
-            else:
-                document = self._answered(document, deed)
+        try:
+            for deed in self.saved.made:
+                if isinstance(deed, Change):
+                    document = deed.done_to(document)
+                else:
+                    document = self._answered(document, deed)
+        except ValueError as error:
+            raise DocumentError(f"A step cannot be done again: {error}") from error
         return document
 
     def _answered(self, document: Document, answer: Answer) -> Document:

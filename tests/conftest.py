@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from napari_dinomed.volume import Geometry, Volume
 from tests.displays import own_display
@@ -30,6 +31,9 @@ has_own_display = pytest.StashKey[bool]()
 
 def pytest_configure(config):
     """Each of several processes has a display of its own, where that can be had."""
+    # How long an example takes tells of the machine, and what else it does.
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
     is_alone = not hasattr(config, "workerinput")
     display = contextlib.nullcontext(True) if is_alone else own_display()
     closing = contextlib.ExitStack()

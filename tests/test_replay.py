@@ -122,6 +122,14 @@ def test_another_encoder_is_not_taken_for_the_same(ball_volume):
         Replay(replace(saved, made=NOTHING), volume).run()
 
 
+def test_a_step_that_cannot_be_is_one_line(ball_volume):
+    volume, _ = ball_volume
+    saved = Session(volume, InProcess()).to_save()
+    made = NOTHING.with_text('{"kind":"theft"}')
+    with pytest.raises(DocumentError, match="cannot be done again"):
+        Replay(replace(saved, made=made), volume).run()
+
+
 @pytest.fixture
 def scan(ball_volume, tmp_path):
     (tmp_path / "Doe").mkdir()

@@ -17,7 +17,7 @@ from napari_dinomed.annotation.choices import Choices
 from napari_dinomed.annotation.document import Claim, Document
 from napari_dinomed.annotation.labels import Label, LabelId, new_label
 from napari_dinomed.annotation.mask import EMPTY, Mask, without_empty
-from napari_dinomed.annotation.packing import PackedMask
+from napari_dinomed.annotation.packing import PackedMask, Within
 from napari_dinomed.annotation.prompts import Prompt, Prompts
 
 if TYPE_CHECKING:
@@ -218,6 +218,11 @@ class Made:
     def __iter__(self) -> Iterator[Deed]:
         """The deeds; ValueError where a text is none."""
         return (_DEED.validate_json(made.text) for made in self.since(()))
+
+    def require_within(self, shape: tuple[int, int, int]) -> None:
+        """Raise ValueError where a text is no deed on a volume of this shape (z, y, x)."""
+        for made in self.since(()):
+            _DEED.validate_json(made.text, context=Within(shape))
 
     def then(self, *deeds: Deed) -> Made:
         """These deeds and more of them."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.errors import DocumentError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -304,6 +306,22 @@ class Mask:
 
 
 EMPTY = Mask()
+
+
+def require_claims_within(data: bytes, shape: tuple[int, int, int]) -> None:
+    """Raise `DocumentError` where bytes of a mask claim more than a volume (z, y, x) has.
+
+    Nothing is unpacked: half a megabyte can claim four gigabytes.
+    """
+    place = 0
+    while place + _HEADER.size <= len(data):
+        index, row, column, rows, columns, length = _HEADER.unpack_from(data, place)
+        place += _HEADER.size + length
+        ends = (index + 1, row + rows, column + columns)
+        if any(end > n for end, n in zip(ends, shape, strict=True)):
+            raise DocumentError(
+                f"Its labels are on another grid: voxels up to {ends} of {shape}."
+            )
 
 
 def union(masks: Iterable[Mask]) -> Mask:

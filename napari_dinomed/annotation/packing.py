@@ -1,7 +1,8 @@
 """Packed masks inside of plain values: base64 in a file, raw bytes on the wire.
 
 pydantic's context chooses. Without one a mask becomes text; with a `Blobs` its bytes are
-put there, and the plain value says where.
+put there, and the plain value says where. With a `Within`, text that claims more than a
+volume has is not unpacked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, SerializationInfo, ValidationInfo
 
-from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.mask import Mask, require_claims_within
 
 
 @dataclass(eq=False)
@@ -42,6 +43,13 @@ class Blobs:
         return bytes(self.data[start:stop])
 
 
+@dataclass(frozen=True)
+class Within:
+    """The shape (z, y, x) of the volume that masks are of."""
+
+    shape: tuple[int, int, int]
+
+
 def _to_plain(mask: Mask, info: SerializationInfo) -> Any:
     data = mask.to_bytes()
     if isinstance(info.context, Blobs):
@@ -57,7 +65,10 @@ def _from_plain(value: Any, info: ValidationInfo) -> Mask:
     if not isinstance(value, str):
         raise ValueError("expected a packed mask")
     try:
-        return Mask.from_bytes(base64.b64decode(value, validate=True))
+        data = base64.b64decode(value, validate=True)
+        if isinstance(info.context, Within):
+            require_claims_within(data, info.context.shape)
+        return Mask.from_bytes(data)
     except binascii.Error as error:
         raise ValueError(f"a packed mask is damaged: {error}") from error
 

@@ -184,7 +184,8 @@ class PromptLayer:
 
     def _color(self, document: Document) -> None:
         points = document.prompts.points
-        if points:
+        # A click that was just made is told of at the next turn, and has its colour then.
+        if points and len(points) == len(self.layer.data):
             colors = {label.id: (*label.color, 1.0) for label in document.labels}
             self.layer.face_color = np.array([colors[p.label] for p in points])
             self.layer.symbol = [_SYMBOLS[p.include] for p in points]

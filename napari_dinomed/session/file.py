@@ -17,6 +17,7 @@ from pydantic import InstanceOf, TypeAdapter, ValidationError
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.fitting import require_fits
 from napari_dinomed.annotation.making import NOTHING, Deed, Made
+from napari_dinomed.annotation.packing import Within
 from napari_dinomed.errors import DinomedError, DocumentError, ReadError, WriteError
 from napari_dinomed.io import Pick
 from napari_dinomed.io.atomic import write_text
@@ -82,6 +83,12 @@ class _Deeds:
     made: tuple[Deed, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Grid:
+    geometry: Geometry
+
+
+_GRID = TypeAdapter(_Grid)
 _ADAPTER = TypeAdapter(SavedDocument)
 _DEEDS = TypeAdapter(_Deeds)
 
@@ -130,8 +137,10 @@ def load_document(path: Path, journal: Journal | None = None) -> SavedDocument:
     values = _read_json(path)
     _require_known(values, path.name)
     try:
-        made = _made(values, journal or Journal(journal_of(path)))
-        saved = _ADAPTER.validate_python({**values, "made": made})
+        # First: what the rest claims must lie on it.
+        shape = _GRID.validate_python(values).geometry.shape
+        made = _made(values, shape, journal or Journal(journal_of(path)))
+        saved = _ADAPTER.validate_python({**values, "made": made}, context=Within(shape))
         require_fits(saved.document, saved.geometry.shape)
     except ValidationError as error:
         first = error.errors()[0]
@@ -150,12 +159,12 @@ def _written(made: Made, journal: Journal | None) -> str:
     return f'"made":[{texts}]'
 
 
-def _made(values: dict[str, Any], journal: Journal) -> Made:
+def _made(values: dict[str, Any], shape: tuple[int, int, int], journal: Journal) -> Made:
     """How a document was made; ValidationError where what is in its file is no such."""
     until = values.get("made_until")
     if isinstance(until, int) and not isinstance(until, bool):
-        return journal.read(until)
-    return Made.of(_DEEDS.validate_python(values).made)
+        return journal.read(until, shape)
+    return Made.of(_DEEDS.validate_python(values, context=Within(shape)).made)
 
 
 def _read_json(path: Path) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from weakref import WeakKeyDictionary
 
 from napari_dinomed.annotation.making import NOTHING
-from napari_dinomed.errors import ReadError, WriteError
+from napari_dinomed.errors import DinomedError, ReadError, WriteError
 from napari_dinomed.io.source import require_regular
 
 if TYPE_CHECKING:
@@ -82,8 +82,11 @@ class Journal:
         self._begins.update(begins)
         self._length, self._tail = place, lines[-1][-_TELLING:]
 
-    def read(self, begin: int) -> Made:
-        """What was made up to the line that begins there; nothing where it is damaged."""
+    def read(self, begin: int, shape: tuple[int, int, int]) -> Made:
+        """What was made up to the line that begins there; nothing where it is damaged.
+
+        That of a volume of this shape (z, y, x): what claims more is damaged.
+        """
         self._forget_another()
         try:
             require_regular(self._path)
@@ -93,9 +96,8 @@ class Journal:
             for place, text in reversed(lines):
                 made = made.with_text(text)
                 begins[made] = place
-            for _ in made:  # Each must be one.
-                pass
-        except (OSError, ReadError, ValueError):
+            made.require_within(shape)
+        except (OSError, DinomedError, ValueError):
             return NOTHING
         self._begins.update(begins)
         self._length, self._tail = len(data), data[-_TELLING:]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from napari_dinomed.annotation.flood import flooded
 from napari_dinomed.annotation.mask import EMPTY, Mask
@@ -109,8 +110,6 @@ def test_voxels_outside_are_found():
 
 @given(arrays, st.tuples(*(st.integers(0, n - 1) for n in SHAPE)))
 def test_flooding_finds_the_connected_part(a, seed):
-    from scipy import ndimage
-
     parts, _ = ndimage.label(a)
     expected = (parts == parts[seed]) & a[seed]
     np.testing.assert_array_equal(flooded(Mask.of(a), [seed]).array(BOX), expected)

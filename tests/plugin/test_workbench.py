@@ -643,6 +643,17 @@ def test_the_status_says_grey_value_and_label(bench, click):
     assert status["coordinates"].endswith(f"]: {grey} · Label 1")
 
 
+def test_an_act_before_a_click_was_told_of_leaves_both(bench, click, loop):
+    click(bench, *INSIDE)
+    bench.sheet.prompts.layer.add(np.array([OTHER], float))
+    bench.labels.change(1, name="spleen")
+    bench.labels.add()
+    loop.run()
+    assert [one.voxel for one in document(bench).prompts.points] == [INSIDE, OTHER]
+    assert len(bench.sheet.prompts.layer.data) == 2
+    assert_shown(bench)
+
+
 def test_points_can_be_moved_and_deleted(bench, click, loop):
     click(bench, *INSIDE)
     click(bench, *OTHER)

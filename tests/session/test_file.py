@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import base64
 import json
+import struct
 import time
+import tracemalloc
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +19,7 @@ from napari_dinomed.errors import ReadError
 from napari_dinomed.session.file import (
     MOST_PROMPTS,
     SavedDocument,
+    journal_of,
     load_document,
     save_document,
 )
@@ -55,6 +60,37 @@ def test_where_it_was_made_is_nonsense(tmp_path, until):
     path.write_text(json.dumps(values | {"made_until": until}))
     assert load_document(path).document == saved().document
     assert len(load_document(path).made) == 0
+
+
+@pytest.mark.parametrize("where", ["document", "made", "journal"])
+def test_a_mask_of_more_than_the_volume_is_not_unpacked(tmp_path, where):
+    """Half a megabyte that says that it is four gigabytes."""
+    path = tmp_path / "a.dinomed.json"
+    bits = zlib.compress(bytes(2**26), 9)
+    bomb = base64.b64encode(struct.pack("<6I", 0, 0, 0, 2**14, 2**15, len(bits)) + bits)
+    save_document(path, saved())
+    values = json.loads(path.read_text())
+    hand = {"added": bomb.decode(), "removed": ""}
+    deed = json.dumps({"kind": "change", "name": "x", "hand": hand})
+    if where == "document":
+        values["document"]["hand"] = bomb.decode()
+    elif where == "made":
+        values["made"] = [json.loads(deed)]
+    else:
+        del values["made"]
+        values["made_until"] = 0
+        journal_of(path).write_text(f'{{"after":-1,"deed":{deed}}}\n')
+    path.write_text(json.dumps(values))
+    tracemalloc.start()
+    try:
+        if where == "journal":
+            assert len(load_document(path).made) == 0
+        else:
+            with pytest.raises(ReadError, match="voxels up to"):
+                load_document(path)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_how_it_was_made_comes_back(tmp_path):

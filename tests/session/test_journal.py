@@ -43,7 +43,7 @@ def test_it_is_read_as_it_was_appended(path):
     for deed in steps(5):
         made = made.then(deed)
         place = journal.append(made)
-    assert list(Journal(path).read(place)) == list(made) == list(steps(5))
+    assert list(Journal(path).read(place, SHAPE)) == list(made) == list(steps(5))
 
 
 def test_nothing_is_written_twice(path):
@@ -53,7 +53,7 @@ def test_nothing_is_written_twice(path):
     assert journal.append(made) == place
     assert path.stat().st_size == size
     later = Journal(path)
-    read = later.read(place)
+    read = later.read(place, SHAPE)
     later.append(read.then(*steps(1, 300)))
     # A step is as long as another, however many were before.
     assert path.stat().st_size - size < 2 * size / 300
@@ -66,7 +66,7 @@ def test_steps_back_go_on_from_where_they_lead(path):
     one, two = common.then(*deeds[3:]), common.then(deeds[5])
     places = [journal.append(one), journal.append(two), journal.append(common)]
     for place, made in zip(places, (one, two, common), strict=True):
-        assert list(Journal(path).read(place)) == list(made)
+        assert list(Journal(path).read(place, SHAPE)) == list(made)
 
 
 def test_any_number_of_ways(path):
@@ -76,10 +76,10 @@ def test_any_number_of_ways(path):
         made = known[random.integers(len(known))][0].then(deed)
         if random.random() < 0.2:
             journal = Journal(path)  # The program was begun anew, and reads one of them.
-            made = journal.read(known[random.integers(len(known))][1]).then(deed)
+            made = journal.read(known[random.integers(len(known))][1], SHAPE).then(deed)
         known.append((made, journal.append(made)))
     for made, place in known:
-        assert names(Journal(path).read(place)) == names(made)
+        assert names(Journal(path).read(place, SHAPE)) == names(made)
 
 
 def test_what_a_kill_cut_short_is_passed_over(path):
@@ -93,10 +93,10 @@ def test_what_a_kill_cut_short_is_passed_over(path):
     for cut in range(0, len(longer), 7):
         path.write_bytes(whole + longer[:cut])
         journal = Journal(path)
-        read = journal.read(place)
+        read = journal.read(place, SHAPE)
         assert names(read) == names(made)
         after = journal.append(read.then(deeds[3]))
-        assert names(Journal(path).read(after)) == ["click 0", "click 1", "click 3"]
+        assert names(Journal(path).read(after, SHAPE)) == ["click 0", "click 1", "click 3"]
 
 
 def test_one_that_was_removed_is_written_again(path):
@@ -105,7 +105,7 @@ def test_one_that_was_removed_is_written_again(path):
     journal.append(made)
     path.unlink()
     made = made.then(deeds[2])
-    assert names(Journal(path).read(journal.append(made))) == names(made)
+    assert names(Journal(path).read(journal.append(made), SHAPE)) == names(made)
 
 
 def test_lines_in_lines_are_none(path):
@@ -115,13 +115,13 @@ def test_lines_in_lines_are_none(path):
     for _ in range(2000):
         line = b'{"after":%d,"deed":' % begins + line + b"}"
     path.write_bytes(line + b"\n")
-    assert Journal(path).read(19) is NOTHING
+    assert Journal(path).read(19, SHAPE) is NOTHING
 
 
 @pytest.mark.parametrize("place", [1, 10**6, -7])
 def test_a_place_where_no_line_begins(path, place):
     Journal(path).append(Made.of(steps(3)))
-    assert Journal(path).read(place) is NOTHING
+    assert Journal(path).read(place, SHAPE) is NOTHING
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_a_place_where_no_line_begins(path, place):
 )
 def test_damage_is_nothing(path, text):
     path.write_bytes(text)
-    assert Journal(path).read(0) is NOTHING
+    assert Journal(path).read(0, SHAPE) is NOTHING
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_a_pipe_is_not_waited_for(path):
     os.mkfifo(path)
-    assert Journal(path).read(0) is NOTHING
+    assert Journal(path).read(0, SHAPE) is NOTHING
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
@@ -162,8 +162,8 @@ def test_another_file_in_its_place_is_not_gone_on_with(path):
     path.write_bytes(b"")
     place = Journal(path).append(Made.of(deeds[2:]))
     made = made.then(deeds[3])
-    assert names(Journal(path).read(journal.append(made))) == names(made)
-    assert len(Journal(path).read(place)) == 10
+    assert names(Journal(path).read(journal.append(made), SHAPE)) == names(made)
+    assert len(Journal(path).read(place, SHAPE)) == 10
 
 
 def test_no_leave_to_write_is_said(path):
