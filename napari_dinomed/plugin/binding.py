@@ -90,10 +90,12 @@ class Binding:
         if left is not None and left.fingerprint != volume.fingerprint:
             left = None
         self._before, self._is_open = left, False
-        # Without a file, it is kept where that is preferred now.
-        goes_on = left is not None and left.autosave.path.exists()
-        autosave = left.autosave if left is not None and goes_on else None
-        self._autosave = autosave or _autosave(image, volume)
+        if left is not None and left.autosave.path.exists():
+            self._autosave = left.autosave
+        else:
+            # Without a file yet, it is kept where that is preferred now.
+            file = file_of(image, volume)
+            self._autosave = Autosave(volume.fingerprint, file, keeps_beside_image())
         self.session = Session(
             volume,
             engine,
@@ -249,7 +251,3 @@ class Binding:
     def _show_settled(self) -> None:
         if not self._is_over and self.sheet is not None:
             self.sheet.show_settled(self.session.document)
-
-
-def _autosave(image: Image, volume: Volume) -> Autosave:
-    return Autosave(volume.fingerprint, file_of(image, volume), keeps_beside_image())

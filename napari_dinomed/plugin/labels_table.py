@@ -100,7 +100,7 @@ def rows_of(
     document: Document,
     geometry: Geometry,
     figures: Mapping[int, Figures],
-    hidden: Collection[int] = (),
+    hidden: Collection[int],
 ) -> list[Row]:
     """The rows of a document's labels, in their order."""
     rows = []
@@ -163,8 +163,7 @@ class LabelsModel(QAbstractTableModel):
     def _update(self, place: int, row: Row) -> None:
         old, self.rows[place] = self.rows[place], row
         for column in Column:
-            is_same = old.is_seen == row.is_seen or column is not Column.SEEN
-            if not is_same or _cell(old, place, column) != _cell(row, place, column):
+            if _cell(old, place, column) != _cell(row, place, column):
                 index = self.index(place, column)
                 self.dataChanged.emit(index, index)
 
@@ -225,7 +224,8 @@ def _cell(row: Row, place: int, column: Column) -> tuple[str, str, Any]:
     """Text, tool tip and colour of a cell."""
     label = row.label
     if column is Column.SEEN:
-        return "", "Click to hide it on the canvas, or show it again", None
+        does = "hide it" if row.is_seen else "show it again"
+        return "", f"Click to {does} on the canvas", None
     if column is Column.COLOR:
         key = LABEL_KEYS[place] if place < len(LABEL_KEYS) else ""
         return key, "Click to change the colour", label.color

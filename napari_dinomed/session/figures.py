@@ -124,6 +124,7 @@ class Measuring:
         with self._measures:
             numbers = {label.id for label in document.labels}
             self._known = {n: sums for n, sums in self._known.items() if n in numbers}
+            self._things = {n: found for n, found in self._things.items() if n in numbers}
             for number in numbers:
                 self._update(number, document.mask(number), is_outdated)
                 self._count(number, document.mask(number), is_outdated)

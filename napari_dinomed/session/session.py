@@ -133,20 +133,21 @@ class Session:
                 "This volume is open in another window. This one only looks; take over to "
                 "go on here."
             )
-        is_unchanged = self.keeping.is_unchanged
+        may_save = self.keeping.is_unchanged and not self.is_read_only
         self._take_kept()
-        if earlier is None:
-            return
-        kept = self._history
-        if earlier.present == self.document:
+        if earlier is not None and earlier.present == self.document:
             self._history = earlier
-        elif not was_saved and is_unchanged and not self.is_read_only:
-            self._history = earlier
+        elif earlier is not None and not was_saved:
+            self._take_unsaved(earlier, may_save)
+
+    def _take_unsaved(self, earlier: History, may_save: bool) -> None:
+        """Go on with what was not kept, or keep it beside what another window wrote."""
+        kept, self._history = self._history, earlier
+        if may_save:
             self._save()
             self.changed.emit(kept.present, self.document)
             self.computing.adopt(self.document)
-        elif not was_saved:
-            self._history = earlier
+        else:
             self.keeping.save_aside(self.to_save)
             self._history = kept
 

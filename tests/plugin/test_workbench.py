@@ -783,19 +783,28 @@ def test_steps_can_be_taken_back_after_another_image(bench, click, loop):
     assert document(bench).is_blank
 
 
-def test_what_could_not_be_saved_is_there_when_one_comes_back(
-    bench, click, loop, monkeypatch
-):
-    click(bench, *INSIDE)
-    first = bench.image
+@pytest.fixture
+def leave_unsaved(bench, click, monkeypatch):
+    """Click while the disk is full, and leave the image."""
 
     def full(autosave, saved):
         raise WriteError("the disk is full")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Autosave, "write", full)
-        click(bench, *OTHER)
-        bench.unbind()
+    def leave():
+        with monkeypatch.context() as patched:
+            patched.setattr(Autosave, "write", full)
+            click(bench, *OTHER)
+            bench.unbind()
+
+    return leave
+
+
+def test_what_could_not_be_saved_is_there_when_one_comes_back(
+    bench, click, loop, leave_unsaved
+):
+    click(bench, *INSIDE)
+    first = bench.image
+    leave_unsaved()
     assert len(Autosave(volume_of(first).fingerprint).read().document.prompts.points) == 1
     bench.bind(first)
     loop.run()
@@ -809,18 +818,11 @@ def test_what_could_not_be_saved_is_there_when_one_comes_back(
 
 
 def test_what_could_not_be_saved_lies_beside_what_another_window_wrote(
-    bench, click, loop, monkeypatch
+    bench, click, loop, leave_unsaved
 ):
     click(bench, *INSIDE)
     first, said = bench.image, listen(bench.said)
-
-    def full(autosave, saved):
-        raise WriteError("the disk is full")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Autosave, "write", full)
-        click(bench, *OTHER)
-        bench.unbind()
+    leave_unsaved()
     other = Autosave(volume_of(first).fingerprint)
     saved = other.read()
     other.write(replace(saved, document=saved.document.with_new_label()))

@@ -12,6 +12,7 @@ from napari_dinomed.headless import prepare
 from napari_dinomed.segment.one_object.method import ObjectFinder
 from napari_dinomed.segment.suggest import Doubt, Place, places_in_doubt
 from tests.conftest import ball
+from tests.segment.steps import returned
 
 SHAPE = (12, 40, 40)
 OBJECT = ball(SHAPE, (6, 12, 12), 8, (2, 1, 1))
@@ -125,11 +126,3 @@ def test_what_was_proposed_and_only_limited_is_asked_about(ball_volume):
     doubt_ = returned(finder.doubt())
     places = places_in_doubt(doubt_, 0.5, NO_CLICK, (limit,))
     assert len(returned(finder.worth(places))) == len(places)
-
-
-def returned(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value

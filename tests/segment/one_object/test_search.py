@@ -13,6 +13,7 @@ from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Search, parts_of
 from napari_dinomed.segment.turns import Early
 from tests.conftest import ball
+from tests.segment.steps import returned
 
 SHAPE, SPACING = (40, 120, 120), (2.0, 1.0, 1.0)
 CENTRE = (20, 60, 60)
@@ -39,14 +40,6 @@ class Oracle:
         return cells.mean_of(self.truth[cells.box])
 
 
-def _last(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
-
-
 def _marks(*included, excluded=()):
     return Marks(np.array(included), np.array(excluded).reshape(-1, 3).astype(np.int64))
 
@@ -66,7 +59,7 @@ def test_the_first_answer_comes_closer_and_so_gets_finer():
     large = np.zeros(SHAPE, dtype=bool)
     large[18:23, 50:70, 10:110] = True
     oracle = Oracle(large)
-    found = _last(oracle.search.first(_marks(CENTRE)))
+    found = returned(oracle.search.first(_marks(CENTRE)))
     coarse = [cells for cells in oracle.looked if cells.box == WHOLE]
     assert len(coarse) == 1
     assert oracle.looked[-1].edge < coarse[0].edge
@@ -75,7 +68,7 @@ def test_the_first_answer_comes_closer_and_so_gets_finer():
 
 def test_no_more_of_the_volume_is_looked_at_than_the_object_needs(small):
     oracle = Oracle(small)
-    found = _last(oracle.search.first(_marks(CENTRE)))
+    found = returned(oracle.search.first(_marks(CENTRE)))
     rows = [cells.box_shape[1] for cells in oracle.looked]
     assert rows[0] == 31  # A quarter, and a voxel.
     assert max(rows) < SHAPE[1]
@@ -92,26 +85,26 @@ def test_parts_too_small_for_an_organ_are_not_looked_at():
 
 def test_a_further_click_looks_at_the_box_of_the_object_alone(small):
     oracle = Oracle(small)
-    before = _last(oracle.search.first(_marks(CENTRE)))
+    before = returned(oracle.search.first(_marks(CENTRE)))
     oracle.looked.clear()
     last = np.array((20, 60, 70))
-    _last(oracle.search.later(_marks(CENTRE, last), before, last, adds=True))
+    returned(oracle.search.later(_marks(CENTRE, last), before, last, adds=True))
     (cells,) = oracle.looked
     assert np.prod(cells.box_shape) < small.size / 8
 
 
 def test_a_glance_comes_first_on_few_cells_and_only_where_it_is_shown(small):
-    before = _last(Oracle(small).search.first(_marks(CENTRE)))
+    before = returned(Oracle(small).search.first(_marks(CENTRE)))
     last = np.array((20, 60, 70))
     unseen, seen = Oracle(small), Oracle(small)
-    found = _last(unseen.search.later(_marks(CENTRE, last), before, last, adds=True))
+    found = returned(unseen.search.later(_marks(CENTRE, last), before, last, adds=True))
     steps = seen.search.later(_marks(CENTRE, last), before, last, adds=True)
     early = next(step for step in steps if isinstance(step, Early))
     assert not seen.looked
     glance = early.answer()
     assert [np.prod(cells.shape) <= 16_000 for cells in seen.looked] == [True]
     assert _dice(glance, small) > 0.9
-    closer = _last(steps)
+    closer = returned(steps)
     assert len(unseen.looked) == 1
     assert len(seen.looked) == 2
     assert np.prod(seen.looked[1].shape) > 16_000
@@ -121,10 +114,10 @@ def test_a_glance_comes_first_on_few_cells_and_only_where_it_is_shown(small):
 def test_where_the_object_goes_on_beyond_its_box_that_is_looked_at_too(small):
     long = small.copy()
     long[18:23, 55:65, 5:115] = True
-    before = _last(Oracle(small).search.first(_marks(CENTRE)))
+    before = returned(Oracle(small).search.first(_marks(CENTRE)))
     oracle = Oracle(long)
     last = np.array((20, 60, 72))
-    found = _last(oracle.search.later(_marks(CENTRE, last), before, last, adds=True))
+    found = returned(oracle.search.later(_marks(CENTRE, last), before, last, adds=True))
     assert len(oracle.looked) == 2
     assert oracle.looked[1].box[2].start < oracle.looked[0].box[2].start
     assert found.cells.box == oracle.looked[1].box
@@ -132,19 +125,19 @@ def test_where_the_object_goes_on_beyond_its_box_that_is_looked_at_too(small):
 
 @pytest.mark.parametrize("adds", [True, False])
 def test_what_includes_takes_nothing_away_and_what_excludes_adds_nothing(small, adds):
-    before = _last(Oracle(small).search.first(_marks(CENTRE)))
+    before = returned(Oracle(small).search.first(_marks(CENTRE)))
     other = ball(SHAPE, (20, 60, 66), 9, SPACING)
     last = np.array((20, 60, 74 if adds else 53))
     marks = _marks(CENTRE, last) if adds else _marks(CENTRE, excluded=[last])
-    found = _last(Oracle(other).search.later(marks, before, last, adds=adds))
+    found = returned(Oracle(other).search.later(marks, before, last, adds=adds))
     expected = (small | other) if adds else (small & other)
     assert _dice(found, expected) > 0.95
 
 
 def test_there_is_nothing_outside_the_box_of_an_answer(small):
-    found = _last(Oracle(np.ones(SHAPE, bool)).search.first(_marks(CENTRE)))
+    found = returned(Oracle(np.ones(SHAPE, bool)).search.first(_marks(CENTRE)))
     assert found.cells.box == WHOLE
-    near = _last(Oracle(small).search.first(_marks(CENTRE)))
+    near = returned(Oracle(small).search.first(_marks(CENTRE)))
     voxels = near.on(Cells(WHOLE, SHAPE, SPACING))
     inside = torch.zeros(SHAPE, dtype=torch.bool)
     inside[near.cells.box] = True
@@ -153,10 +146,10 @@ def test_there_is_nothing_outside_the_box_of_an_answer(small):
 
 @pytest.mark.parametrize(("adds", "place"), [(True, (20, 60, 64)), (False, (20, 60, 90))])
 def test_what_says_what_was_found_there_changes_nothing(small, adds, place):
-    before = _last(Oracle(small).search.first(_marks(CENTRE)))
+    before = returned(Oracle(small).search.first(_marks(CENTRE)))
     oracle = Oracle(np.full(SHAPE, adds))  # Which would change all of it.
     last = np.array(place)
     marks = _marks(CENTRE, last) if adds else _marks(CENTRE, excluded=[last])
-    found = _last(oracle.search.later(marks, before, last, adds=adds))
+    found = returned(oracle.search.later(marks, before, last, adds=adds))
     assert found is before
     assert not oracle.looked

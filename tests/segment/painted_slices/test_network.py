@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.segment.painted_slices.network import PaintedSlices, teach
+from tests.segment.steps import returned
 
 SHAPE = (80, 72)
 LESSONS = 60
@@ -36,12 +37,7 @@ def _painted(seeds, known=None):
 
 
 def _taught(painted, lessons=LESSONS):
-    steps = teach(painted, lessons)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return returned(teach(painted, lessons))
 
 
 @pytest.fixture(scope="module")
