@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Stroke
 from napari_dinomed.cli import app
 from napari_dinomed.engine.asked import Call
+from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.place import HERE
 from napari_dinomed.errors import DocumentError
@@ -85,6 +87,22 @@ def test_a_session_is_made_again_to_the_voxel(ball_volume, tmp_path, monkeypatch
     assert made.mask(2)
     assert saved.versions["napari-dinomed"]
     assert saved.encoder_signature.startswith("filters")
+
+
+def test_what_was_answered_while_features_came_is_made_again(ball_volume):
+    """The first click of nearly every session: it is answered before all is told."""
+    volume, _ = ball_volume
+    turns, client = queue.SimpleQueue(), EngineClient()
+    try:
+        session = Session(volume, client, deliver=turns.put)
+        session.add(Point((8, 24, 30), 1))
+        while session.document.waiting:
+            turns.get(timeout=120)()
+        saved = session.to_save()
+    finally:
+        client.close()
+    assert saved.document.mask(1)
+    assert Replay(saved, volume).run() == saved.document
 
 
 def test_a_real_scan_is_labelled_again_to_the_voxel(shared_data, tmp_path, monkeypatch):

@@ -272,7 +272,10 @@ class Engine:
                 yield _slice_labels(found, request)
             elif isinstance(found, BoxLabels):
                 seconds = time.perf_counter() - begun
-                yield Segmented(found.start, found.labels, request.generation, seconds)
+                signature = encoding.encoder.signature
+                yield Segmented(
+                    found.start, found.labels, request.generation, seconds, signature
+                )
             else:
                 yield None
 

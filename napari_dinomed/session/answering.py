@@ -43,6 +43,8 @@ class Answering:
         self._acted, self._answered, self._lost = acted, answered, lost
         self._number = 0
         self._call: Call | None = None
+        # What identifies the encoder that the last answer was read with.
+        self.signature = ""
 
     @property
     def is_busy(self) -> bool:
@@ -52,7 +54,7 @@ class Answering:
     def ask(self, request: SegmentVolume) -> None:
         """Ask for the answer to one label."""
         (label,), number = request.wanted, request.generation
-        self._number = number
+        self._number, self.signature = number, ""
         self._acted()
         call = self._asking.submit(
             request,
@@ -72,6 +74,7 @@ class Answering:
 
     def _take(self, label: int, segmented: Segmented) -> None:
         self._end()
+        self.signature = segmented.signature
         self._answered(label, segmented.mask(label))
 
     def _lose(self, _: BaseException) -> None:

@@ -116,9 +116,12 @@ class Computing:
 
     @property
     def features(self) -> Features:
-        """What answers are read from; no encoder is known before there are any."""
+        """What answers are read from; no encoder is known before there is one.
+
+        An answer may be there before all features are told of.
+        """
         result = self._encoding.result
-        signature = result.signature if result is not None else ""
+        signature = self._answering.signature if result is None else result.signature
         return Features(signature, self.window.low, self.window.high)
 
     # The document

@@ -93,12 +93,15 @@ class Segmented:
         Of the prompts that they come from.
     seconds
         From request to result.
+    signature
+        What identifies the encoder that they were read with.
     """
 
     start: tuple[int, int, int]
     labels: Array
     generation: int
     seconds: float
+    signature: str = ""
 
     def mask(self, label: int) -> Mask:
         """The voxels of a label."""
