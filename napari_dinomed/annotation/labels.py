@@ -57,7 +57,8 @@ class Label:
     id
         The number that its voxels get, from 1; never given again within a document.
     name
-        The user's name for it.
+        The user's name for it; what no file or table can hold (line ends, half characters)
+        is a space.
     color
         Red, green, blue from 0 to 1.
     meaning
@@ -71,6 +72,11 @@ class Label:
     color: tuple[_Part, _Part, _Part]
     meaning: Meaning = Meaning.OBJECT
     state: State = State.OPEN
+
+    def __post_init__(self) -> None:
+        if not self.name.isprintable():
+            name = "".join(c if c.isprintable() else " " for c in self.name).strip()
+            object.__setattr__(self, "name", name)
 
     @property
     def is_done(self) -> bool:

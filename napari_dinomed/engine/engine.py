@@ -389,7 +389,9 @@ class Engine:
 
     def _volume(self, name: str) -> OpenedVolume:
         if name not in self._opened:
-            raise ForgottenError("Open the volume first; the engine does not have it.")
+            raise ForgottenError(
+                "The engine has forgotten this volume: ask again, and it is sent anew."
+            )
         return self._opened[name]
 
     def _require_present(

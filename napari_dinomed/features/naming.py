@@ -50,8 +50,9 @@ class EncoderName:
         ------
         WeightsError
             Where side or blocks are none that an encoder has, or are those of an encoder
-            without any, or of one whose adapter has its own.
+            without any, or of one whose adapter has its own; or the path is no text.
         """
+        _require_text(name)
         seen, adapter = _parts(name)
         base, side, blocks = _with_fineness(seen, name)
         if not adapter:
@@ -91,6 +92,16 @@ class EncoderName:
 def known_as(name: str) -> str:
     """An encoder's name without folders."""
     return str(EncoderName.parse(name))
+
+
+def _require_text(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise WeightsError(
+            f"Expected a path in UTF-8, got {name!r}: no document could name it. Rename "
+            "the file."
+        ) from error
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.history import History, Step
 from napari_dinomed.annotation.labels import Meaning, State
 from napari_dinomed.errors import DocumentError
+from napari_dinomed.features.naming import EncoderName
 from napari_dinomed.session.computing import Computing
 from napari_dinomed.session.deferred import Deferred, Queue
 from napari_dinomed.session.file import SavedDocument, load_document, save_document
@@ -273,8 +274,15 @@ class Session:
         self._move(self._history.redone())
 
     def choose(self, label: int, name: str, **choices: Any) -> None:
-        """Change how prompts are read, for the answers to come and to this label."""
+        """Change how prompts are read, for the answers to come and to this label.
+
+        Raises
+        ------
+        WeightsError
+            Where no encoder can be called that.
+        """
         chosen = replace(self.document.choices, **choices)
+        EncoderName.parse(chosen.encoder)
         remember_weights(chosen.encoder)
         if chosen != self.document.choices:
             self.change(replace(self.document, choices=chosen).asking(label), name)

@@ -331,7 +331,7 @@ def test_weights_in_a_file_of_its_own_are_offered(vit_weights):
     guest = GuestEngine(Engine())
     described = list(guest.handle(Describe("cpu")))[-1]
     assert name in [info.name for info in described.encoders]
-    with pytest.raises(DinomedError, match="Open the volume first"):
+    with pytest.raises(DinomedError, match="has forgotten this volume"):
         list(guest.handle(EncodeVolume("v", name, WINDOW)))
 
 

@@ -51,6 +51,14 @@ def test_there_and_back(tmp_path):
     assert load_document(path) == saved()
 
 
+def test_names_that_no_file_can_hold_are_kept_without_that(tmp_path):
+    path = tmp_path / "a.dinomed.json"
+    document = filled()
+    named = replace(document.labels[0], name="liver\ud800 left\nlobe\t")
+    save_document(path, saved(document.with_label(named)))
+    assert load_document(path).document.labels[0].name == "liver  left lobe"
+
+
 @pytest.mark.parametrize("until", [False, "0", 1.0, None, -9, 10**30])
 def test_where_it_was_made_is_nonsense(tmp_path, until):
     path = tmp_path / "a.dinomed.json"

@@ -10,6 +10,7 @@ from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.making import BLANK, Change
 from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.engine.messages import EncodeVolume
+from napari_dinomed.errors import WeightsError
 from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.file import SavedDocument, save_document
 from napari_dinomed.session.session import Session
@@ -76,6 +77,16 @@ def test_the_user_chooses_it_once(ball_volume, theirs, tmp_path):
     again.resume(tmp_path / "a.json")
     assert again.document.choices.encoder == THEIRS
     assert said == []
+
+
+def test_a_path_that_is_no_text_is_refused_and_nothing_is_changed(ball_volume):
+    session, _ = _session(ball_volume[0], FakeEngine())
+    session.add(Point((8, 24, 30), 1))
+    before = session.document
+    with pytest.raises(WeightsError, match="Rename the file"):
+        session.choose(1, "encoder", encoder="file:weights-\udce9.pth")
+    assert session.document is before
+    assert load_settings().weight_files == ()
 
 
 def test_settings_that_cannot_be_read_or_kept_stop_nothing(ball_volume, theirs, home):

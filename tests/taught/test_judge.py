@@ -112,7 +112,7 @@ def test_one_that_fails_does_not_stop_the_others(ball_volume):
 
     found = Compared(ball_volume[0], Failing(), ("dinov3-s", "filters"))
     assert found.rows[0] == Row("dinov3-s", {}, why=found.rows[0].why)
-    assert "Open the volume first" in found.rows[0].why
+    assert "has forgotten this volume" in found.rows[0].why
     assert found.rows[1].best == 0.8
 
 
