@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import (
     QDialog,
@@ -95,7 +95,8 @@ class Panel(QWidget):
         self.help.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.workbench.said.connect(self._say)
         self.workbench.asked_for_help.connect(self.manual)
-        self.workbench.failed.connect(self._complain)
+        self.workbench.refused.connect(partial(self._complain, show=show_warning))
+        self.workbench.failed.connect(partial(self._complain, show=show_error))
         self.workbench.recovered.connect(self._forget)
         # Last: it begins with the first image, which the others must hear of.
         self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
@@ -176,11 +177,11 @@ class Panel(QWidget):
         self._set_status(text)
         show_info(text)
 
-    def _complain(self, text: str) -> None:
+    def _complain(self, text: str, show: Callable[[str], None]) -> None:
         self._set_status(text)
         # What is complained of is over with the first act that succeeds.
         self._said_at = -_SEEN
-        show_error(text)
+        show(text)
 
     def _forget(self) -> None:
         """After an act or an answer: what was said long before was about another."""

@@ -13,7 +13,13 @@ from napari.layers import Image
 from psygnal import Signal
 
 from napari_dinomed.annotation.document import Document
-from napari_dinomed.errors import DinomedError
+from napari_dinomed.errors import (
+    DinomedError,
+    EngineError,
+    ReadError,
+    WeightsError,
+    WriteError,
+)
 from napari_dinomed.plugin.beginning import Beginning
 from napari_dinomed.plugin.binding import Binding, Left
 from napari_dinomed.plugin.encoders import remember
@@ -42,6 +48,9 @@ if TYPE_CHECKING:
     from napari_dinomed.plugin.sheet import Sheet
     from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.session.session import Session
+
+# What the user cannot help by another act.
+_BROKEN = (EngineError, ReadError, WeightsError, WriteError)
 
 
 class Workbench:
@@ -73,6 +82,8 @@ class Workbench:
     asked_for_four = Signal()
     acted = Signal(Activity)
     said = Signal(str)
+    refused = Signal(str)
+    """Why an act of the user is not possible now; nothing is broken."""
     failed = Signal(str)
     recovered = Signal()
 
@@ -390,7 +401,8 @@ class Workbench:
         try:
             work()
         except DinomedError as error:
-            self.failed.emit(str(error))
+            tell = self.failed if isinstance(error, _BROKEN) else self.refused
+            tell.emit(str(error))
             if self.session is not None:
                 # Controls that show what was refused show again what is.
                 self.document_changed.emit(self.session.document)

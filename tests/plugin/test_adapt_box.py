@@ -121,7 +121,7 @@ def test_filters_are_told_to_be_none(box, bench, engine, loop, monkeypatch):
     monkeypatch.setattr(
         QFileDialog, "getSaveFileName", lambda *_: (asked.append(1), ("", ""))[1]
     )
-    bench.failed.connect(said.append)
+    bench.refused.connect(said.append)
     bench.choose("encoder", encoder="filters")
     loop.run()
     press(box.begin)

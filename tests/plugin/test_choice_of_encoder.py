@@ -152,7 +152,7 @@ def test_offline_it_is_said_how_they_come_by_hand(box, engine, loop, monkeypatch
 @needs_display
 def test_encoders_are_compared_on_labels_and_one_is_taken(box, bench, loop):
     said = []
-    bench.failed.connect(said.append)
+    bench.refused.connect(said.append)
     box.compare.click()
     assert "There is no label to compare by" in said[0]
     document = bench.session.document

@@ -124,24 +124,24 @@ def test_locked_and_other_labels_keep_their_voxels(bench, finishing, settle, cli
     settle()
     assert document(bench).mask(1).count > cube.count
     assert document(bench).mask(2) == other
-    failed = listen(bench.failed)
+    refused = listen(bench.refused)
     bench.hand.aim(2)
     finishing.apply(GROW, {"distance": 9})
     settle()
-    assert "done and locked" in failed[0]
+    assert "done and locked" in refused[0]
     assert document(bench).mask(2) == other
 
 
 def test_nothing_to_do_is_said_and_is_no_step(bench, finishing, settle, cube):
-    failed, refused = listen(bench.failed), listen(finishing.refused)
+    refused, drafted = listen(bench.refused), listen(finishing.refused)
     undoes = bench.session.history.undoes
     finishing.apply(HOLES, {})
     settle()
-    assert failed == ["Label 1 stays as it is: it has no hole that is free."]
+    assert refused == ["Label 1 stays as it is: it has no hole that is free."]
     assert bench.session.history.undoes == undoes
     finishing.draft(HOLES, {})
     settle()
-    assert refused == failed
+    assert drafted == refused
     assert_shown(bench)
 
 
@@ -230,10 +230,10 @@ def test_paint_teaches_in_one_step(bench, finishing, brush, settle, cube):
     assert_shown(bench)
     bench.undo()
     assert document(bench) == before
-    failed = listen(bench.failed)
+    refused = listen(bench.refused)
     bench.redo()
     finishing.teach()
-    assert "Nothing was painted on Label 1" in failed[0]
+    assert "Nothing was painted on Label 1" in refused[0]
 
 
 def test_paint_teaches_always_where_it_is_chosen(bench, brush, settle, cube):

@@ -93,7 +93,7 @@ def test_what_cannot_be_saved_is_not_left(begun, folder, loop):
 
 def test_an_image_of_no_file_has_no_next(bench, loop):
     said = []
-    bench.failed.connect(said.append)
+    bench.refused.connect(said.append)
     NextCase(bench, loop.deliver).go()
     assert "came from none" in said[-1]
 

@@ -61,7 +61,7 @@ def reviewing(qtbot, engine, loop, results, monkeypatch):
     workbench = Workbench(ViewerModel(), engine, loop.deliver)
     box, said = ReviewBox(workbench), []
     qtbot.addWidget(box)
-    workbench.failed.connect(said.append)
+    workbench.refused.connect(said.append)
     box.take_up(results)
     loop.run()
     yield box, workbench, said, lessons
@@ -158,7 +158,7 @@ def test_what_is_not_the_cases_is_not_accepted_for_it(
     workbench = Workbench(ViewerModel(), engine, loop.deliver)
     box, said = ReviewBox(workbench), []
     qtbot.addWidget(box)
-    workbench.failed.connect(said.append)
+    workbench.refused.connect(said.append)
     box.take_up(results)
     ((paths, then),) = waiting
     (options,) = get_reader(paths[0])(paths[0])
@@ -195,7 +195,7 @@ def test_a_key_that_is_hit_twice_judges_one_case(
     workbench = Workbench(ViewerModel(), engine, loop.deliver)
     box, said = ReviewBox(workbench), []
     qtbot.addWidget(box)
-    workbench.failed.connect(said.append)
+    workbench.refused.connect(said.append)
     box.take_up(results)
     loop.run()
     for _ in range(2):

@@ -50,7 +50,7 @@ def test_one_key_goes_there_and_marks_it_until_something_is_said(
 
 def test_it_is_asked_of_what_was_answered(bench, click, loop, engine):
     said = []
-    bench.failed.connect(said.append)
+    bench.refused.connect(said.append)
     bench.viewport.suggest()
     assert "Click on Label 1 first" in said[-1]
     engine.holds = (SegmentVolume,)

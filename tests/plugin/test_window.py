@@ -13,6 +13,7 @@ import psutil
 import pytest
 from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
 from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QColor, QDropEvent, QMouseEvent
 from qtpy.QtTest import QTest
@@ -585,6 +586,19 @@ def test_weights_that_are_refused_do_not_stay_chosen(
     panel.image_box.compute.click()
     qtbot.waitUntil(lambda: "a.safetensors" in panel._status.text(), timeout=TIMEOUT)
     qtbot.waitUntil(lambda: box.currentData() == "filters")
+
+
+def test_what_is_not_possible_now_is_no_fault_of_the_program(
+    open_panel, ball_volume, tmp_path
+):
+    _, panel = open_panel({"data": ball_volume[0].array}, FakeEngine())
+    panel.workbench.viewport.suggest()
+    legend = panel.labels_box.legend
+    panel.workbench.attempt(lambda: legend.read(tmp_path / "none.txt"))
+    refusal, fault = notification_manager.records[-2:]
+    assert (refusal.severity, fault.severity) == ("warning", "error")
+    assert refusal.message.startswith("Click on Label 1 first")
+    assert "none.txt" in panel._status.text()
 
 
 def test_where_labels_would_be_saved(open_panel, qtbot, tmp_path, monkeypatch):

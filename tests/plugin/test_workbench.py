@@ -1235,7 +1235,7 @@ def test_labels_that_lie_elsewhere_are_refused(bench, loop):
     layer = Labels(np.ones(bench.session.volume.array.shape, int), name="moved")
     bench.viewer.layers.append(layer)
     loop.run()
-    said = listen(bench.failed)
+    said = listen(bench.refused)
     bench.exchange.continue_from(layer)
     assert "elsewhere" in said[-1]
     assert document(bench).is_blank
@@ -1247,7 +1247,7 @@ def test_what_is_done_is_not_replaced_by_labels_from_elsewhere(bench, click, loo
     before = document(bench)
     layer = labels_over(bench.image, "mine", np.int32)
     layer.data[2:4, 5:9, 5:9] = 4
-    said = listen(bench.failed)
+    said = listen(bench.refused)
     bench.exchange.continue_from(layer)
     assert "done and locked" in said[-1]
     assert document(bench) == before
@@ -1274,7 +1274,7 @@ def test_saved_labels_are_taken_up_by_opening_them(
 
 def test_labels_of_another_grid_are_refused(bench):
     layer = Labels(np.ones((2, 3, 4), int), name="small")
-    said = listen(bench.failed)
+    said = listen(bench.refused)
     bench.exchange.continue_from(layer)
     assert "small" in said[-1]
     assert document(bench).is_blank
@@ -1309,7 +1309,7 @@ def test_instances_get_numbers_of_their_own(bench, click, loop):
 
 
 def test_nothing_to_split_is_said(bench):
-    said = listen(bench.failed)
+    said = listen(bench.refused)
     bench.exchange.split()
     assert "Nothing is Label 1 yet" in said[-1]
 
