@@ -59,7 +59,7 @@ BETAS, EPSILON = (0.9, 0.98), 3e-4
 SURE = 15.0
 MOST_TURNS = 10
 # Cells of a look at most, drawn anew for each session, so that objects come at any size.
-CELLS = (12_000, 64_000)
+CELLS = (12_000, 100_000)
 # Organs of which a crop holds less are not asked for.
 LEAST_VOXELS = 60
 # How often a whole patient, a crop of one, one with made-up organs, made-up shapes and a
@@ -341,7 +341,7 @@ def session(network: CueNet, scene: Scene, random: Random) -> Iterator[list[torc
             voxel, adds = click
             sides[adds] = np.vstack([sides[adds], voxel])
         pupil.losses = []
-        options = SearchOptions(most_cells=most)
+        options = SearchOptions(most_cells=most, later_cells=most)
         parts = parts_of(scene.truth.shape, scene.spacing, options)
         search = Search(scene.see, pupil.weigh, scene.whole, options, parts)
         marks = Marks(sides[True], sides[False])

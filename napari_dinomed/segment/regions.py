@@ -73,6 +73,15 @@ def moved(box: Box, start: NDArray[np.integer[Any]]) -> Box:
     )
 
 
+def shared(a: Box, b: Box) -> Box:
+    """What two boxes have in common; of no length where that is nothing."""
+    starts = [max(p.start, q.start) for p, q in zip(a, b, strict=True)]
+    return tuple(
+        slice(start, max(start, min(p.stop, q.stop)))
+        for start, p, q in zip(starts, a, b, strict=True)
+    )
+
+
 def hull(a: Box, b: Box) -> Box:
     """The smallest box around two."""
     return tuple(

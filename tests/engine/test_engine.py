@@ -101,14 +101,14 @@ def test_without_features(opened):
 
 
 def test_without_a_volume():
-    with pytest.raises(EngineError, match="Open the volume"):
+    with pytest.raises(EngineError, match="has forgotten this volume"):
         Engine().run(EncodeVolume("v", "filters", WINDOW))
 
 
 def test_a_closed_volume_is_forgotten(opened):
     engine, _ = opened
     engine.run(CloseVolume("v"))
-    with pytest.raises(EngineError, match="Open the volume"):
+    with pytest.raises(EngineError, match="has forgotten this volume"):
         engine.run(EncodeVolume("v", "filters", WINDOW))
 
 

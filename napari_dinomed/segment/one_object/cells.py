@@ -117,7 +117,8 @@ class Cells:
         return tuple(
             slice(
                 side.start + int(np.floor(cells.start * step)),
-                side.start + int(np.ceil(cells.stop * step)),
+                # Divided evenly, the last cell may seem to end a little beyond the box.
+                min(side.stop, side.start + int(np.ceil(cells.stop * step))),
             )
             for side, cells, step in zip(self.box, part, self.step, strict=True)
         )

@@ -28,7 +28,7 @@ from napari_dinomed.segment.one_object.looks import Basis, Looks
 from napari_dinomed.segment.one_object.network import taught_weigher
 from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.one_object.search import Found, Search, parts_of
-from napari_dinomed.segment.regions import bounding_box, deepest, grown, start_of
+from napari_dinomed.segment.regions import deepest, grown, start_of
 from napari_dinomed.segment.suggest import Doubt, Place
 from napari_dinomed.segment.turns import Turns
 from napari_dinomed.volume.channels import WHITE
@@ -56,8 +56,6 @@ _MOST_PAINTED = 48
 # lie close together for all there is. Of 1, 2, 3, 4, 5, 9 and 48, three were best on odd
 # patients. What corrects a proposal says where it is wrong, and is read as it was painted.
 MOST_OF_A_STROKE = 3
-# Probability below which a cell cannot reach any threshold that a user would set.
-_NEVER = 0.02
 
 # Cues that each readout does without.
 WITHOUT: Mapping[str, tuple[str, ...]] = {
@@ -219,12 +217,8 @@ class ObjectFinder:
 
     def placed(self, found: Found) -> tuple[Box, Floats]:
         """A box that holds the object, and the probability of its voxels."""
-        belongs = (found.probability > _NEVER).numpy(force=True)
-        if not belongs.any():
-            return (slice(0, 0),) * 3, np.zeros((0, 0, 0), dtype=np.float32)
-        near = bounding_box(belongs, margin=1)
-        box = found.cells.voxels_of(near)
-        return box, found.on(Cells.finest(box, found.cells.spacing)).numpy(force=True)
+        close = found.closely()
+        return close.cells.box, close.probability.numpy(force=True)
 
     @property
     def _search(self) -> Search:
@@ -273,10 +267,10 @@ class ObjectFinder:
         """What was proposed, as an answer before any mark."""
         room = 1 + max(part.stop - part.start for part in self.start.box) // 4
         box = grown(self.start.box, room, self.field.whole)
-        cells = Cells.over(box, self.field.spacing, self.field.options.most_cells)
         z, y, x = box
         inside = torch.from_numpy(self.start.array((z, y, x)).astype(np.float32))
-        return Found(cells, cells.mean_of(inside.to(self.field.device)))
+        cells = Cells.finest(box, self.field.spacing)
+        return Found(cells, inside.to(self.field.device))
 
     @property
     def seeds(self) -> NDArray[np.integer]:

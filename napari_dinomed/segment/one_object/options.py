@@ -82,9 +82,12 @@ class SearchOptions:
     most_cells
         Cells of a look at most: cues and network take a tenth of a second for them on two
         cores.
+    later_cells
+        The same after a further click, when there is one look and not three: on odd
+        patients thin bone was lost by fewer.
     glance_cells
         Cells of the look after a further click that only the plane in view is shown of,
-        until the closer one is there: a quarter, in a quarter of the time.
+        until the closer one is there.
     first_shares
         Parts of a patient that are looked at first, around the marks, as shares of each
         length of the volume: the whole only if the object may go on beyond. On odd
@@ -103,6 +106,7 @@ class SearchOptions:
     """
 
     most_cells: int = 64_000
+    later_cells: int = 100_000
     glance_cells: int = 16_000
     first_shares: tuple[float, ...] = (0.25, 0.5)
     least_part: float = 5e6

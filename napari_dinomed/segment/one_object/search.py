@@ -1,8 +1,9 @@
 """One connected object: found in the whole volume, then looked at again, ever closer.
 
-In: marks, and the answer before the last of them. Out: how probable each cell of a box is.
+In: marks, and the answer before the last of them. Out: how probable each voxel of a box is.
 Every look is the same step (cues, network) on another grid of cells, so the answer's cost
-follows the object, not the volume.
+follows the object, not the volume. What is kept is on voxels: carried from grid to grid,
+what is thin would fade a little with every click.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from scipy import ndimage
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import cues, held_by_marks
 from napari_dinomed.segment.one_object.options import SearchOptions
-from napari_dinomed.segment.regions import connected
+from napari_dinomed.segment.regions import (
+    bounding_box,
+    connected,
+    hull,
+    moved,
+    shared,
+    start_of,
+)
 from napari_dinomed.segment.turns import Early
 
 if TYPE_CHECKING:
@@ -34,8 +42,9 @@ if TYPE_CHECKING:
     Allow = Callable[[Cells], torch.Tensor]
     Weigh = Callable[[Cells, torch.Tensor], torch.Tensor]
 
-# Probability from which a cell belongs.
-_BELONGS = 0.5
+# Probability from which a cell belongs, and below which it cannot reach any threshold that
+# a user would set.
+_BELONGS, _NEVER = 0.5, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +66,22 @@ class Found:
         kept = torch.from_numpy(~islands).to(self.probability)
         return Found(self.cells, self.probability * kept)
 
+    @property
+    def room(self) -> Box:
+        """Voxels that may belong; around the likeliest where none may."""
+        level = min(_NEVER, float(self.probability.max()))
+        may = (self.probability >= level).numpy(force=True)
+        return self.cells.voxels_of(bounding_box(may, margin=1))
+
+    def closely(self) -> Found:
+        """The same on voxels, of those that may belong."""
+        cells = Cells.finest(self.room, self.cells.spacing)
+        return Found(cells, self.on(cells))
+
     def on(self, cells: Cells) -> torch.Tensor:
         """The probability on another grid of cells."""
+        if self.cells.is_finest:
+            return cells.mean_of(self._within(cells.box))
         values = cells.resampled(self.probability, self.cells)
         for axis, (own, other) in enumerate(zip(self.cells.box, cells.box, strict=True)):
             if own.start <= other.start and other.stop <= own.stop:
@@ -68,6 +91,13 @@ class Found:
             shape = [1, 1, 1]
             shape[axis] = -1
             values = values * torch.from_numpy(held).to(values).reshape(shape)
+        return values
+
+    def _within(self, box: Box) -> torch.Tensor:
+        """The probability of the voxels (z, y, x) of a box, 0 beyond its own."""
+        values = self.probability.new_zeros([part.stop - part.start for part in box])
+        both, own = shared(self.cells.box, box), start_of(self.cells.box)
+        values[moved(both, start_of(box))] = self.probability[moved(both, own)]
         return values
 
 
@@ -113,7 +143,7 @@ class Search:
                 break
             box = closer
             found = self._look(box, marks, found)
-        return found
+        return found.closely()
 
     def _first_boxes(self, marks: Marks) -> Iterator[Box]:
         """Ever larger parts of the whole around marks, and the whole."""
@@ -156,12 +186,18 @@ class Search:
             return before
 
         def looked(most: int) -> Found:
-            return self._look_after(marks, before, found, last, adds, since, most)
+            return self._look_after(marks, before, found, last, since, most)
 
-        yield Early(partial(looked, self.options.glance_cells))
+        def glanced() -> Found:
+            new = looked(self.options.glance_cells)
+            return _joined(before, new, adds, new.cells)
+
+        yield Early(glanced)
         for _ in range(self.options.later_looks):
-            found = looked(self.options.most_cells)
-            if not (adds and self._reaches_rim(found)):
+            new = looked(self.options.later_cells)
+            box = hull(before.cells.box, new.room)
+            found = _joined(before, new, adds, Cells.finest(box, new.cells.spacing))
+            if not (adds and self._reaches_rim(new)):
                 break
             yield Early(partial(_so_far, found))
         return found
@@ -181,7 +217,8 @@ class Search:
         if adds == before.belongs(last):
             return 0.0
         most = self.options.glance_cells
-        new = self._look_after(marks, before, before, last, adds, since, most)
+        new = self._look_after(marks, before, before, last, since, most)
+        new = _joined(before, new, adds, new.cells)
         changed = float((new.probability - before.on(new.cells)).abs().sum())
         return changed * new.cells.edge**3
 
@@ -191,16 +228,13 @@ class Search:
         before: Found,
         found: Found,
         last: NDArray[np.int64],
-        adds: bool,
         since: int | None,
         most: int,
     ) -> Found:
-        """A look around what was found so far; the last mark says what it may change."""
+        """A look around what was found so far, as far as the last mark reaches."""
         box = self._box(found, marks, self.options.later_room, last)
         new = self._look(box, marks, before, most)
-        if since is not None:
-            new = _near(before, new, last, since)
-        return _joined(before, new, adds)
+        return new if since is None else _near(before, new, last, since)
 
     def _look(
         self, box: Box, marks: Marks, before: Found | None, most: int | None = None
@@ -286,12 +320,11 @@ def _near(before: Found, new: Found, last: NDArray[np.int64], since: int) -> Fou
     return Found(cells, old + share * (new.probability - old))
 
 
-def _joined(before: Found, new: Found, adds: bool) -> Found:
-    """An answer with what a new one adds to it, or without what that takes away.
+def _joined(before: Found, new: Found, adds: bool, cells: Cells) -> Found:
+    """An answer with what a new one adds to it, or without what that takes away, on cells.
 
     That what changes faded with the distance from the click made no difference on odd
     patients.
     """
-    old = before.on(new.cells)
-    joined = (torch.maximum if adds else torch.minimum)(new.probability, old)
-    return Found(new.cells, joined)
+    join = torch.maximum if adds else torch.minimum
+    return Found(cells, join(new.on(cells), before.on(cells)))
