@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io import can_read, is_lone_picture, volume_suffixes
 from napari_dinomed.io.atomic import is_workroom
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What is written beside labels.
 MARK = "_labels"
@@ -58,7 +63,7 @@ def results_for(sources: list[Path], out: Path, suffix: str) -> list[tuple[Path,
     ReadError
         Where two volumes would have the same, even named after their folders.
     """
-    stems = [stem_of(path) for path in sources]
+    stems = [text_of(Path(stem_of(path))) for path in sources]
     often = Counter(stems)
     names = [
         stem if often[stem] == 1 else f"{path.resolve().parent.name}_{stem}"
@@ -83,19 +88,33 @@ def stem_of(path: Path) -> str:
     return path.name
 
 
+def text_of(path: Path) -> str:
+    """A path as text that can be written, also where its bytes are no text."""
+    return os.fsencode(path).decode("utf-8", errors="replace")
+
+
 def _volumes_in(path: Path) -> list[Path]:
     if path.suffix.lower() == ".csv":
         return _rows_of(path)
-    if path.is_file() or _is_one_volume(path):
+    if path.is_file():
         return [path]
-    found = []
-    for inside in sorted(path.iterdir()):
+    return list(_volumes_below(path, ()))
+
+
+def _volumes_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Volumes in a folder and in those inside; links that lead back up are not followed."""
+    own = folder.resolve()
+    if own in above:
+        return
+    if _is_one_volume(folder):
+        yield folder
+        return
+    for inside in sorted(folder.iterdir()):
         is_ours = is_workroom(inside) or inside.name.startswith(".")
         if inside.is_dir() and not is_ours:
-            found += _volumes_in(inside)
+            yield from _volumes_below(inside, (*above, own))
         elif not is_ours and _is_a_volume(inside):
-            found.append(inside)
-    return found
+            yield inside
 
 
 def _is_one_volume(folder: Path) -> bool:
@@ -108,11 +127,16 @@ def _is_one_volume(folder: Path) -> bool:
 
 
 def _is_a_volume(file: Path) -> bool:
-    """Whether a file is a volume by itself, by its name and its first bytes."""
-    is_slice = file.suffix.lower() in _SLICES or is_lone_picture(file)
-    is_named = file.name.lower().endswith(volume_suffixes())
+    """Whether a file is a volume by itself, by its name and its first bytes.
+
+    What is called so and is no file, as a link to nothing, is a volume that is missing.
+    """
+    is_slice = file.suffix.lower() in _SLICES
+    is_named = file.name.lower().endswith(volume_suffixes()) and not is_slice
+    if not file.is_file():
+        return is_named
     has_header = file.suffix == ".img" and file.with_suffix(".hdr").exists()
-    return is_named and not is_slice and not has_header and can_read(file)
+    return is_named and not is_lone_picture(file) and not has_header and can_read(file)
 
 
 def _rows_of(path: Path) -> list[Path]:

@@ -7,7 +7,6 @@ be said of them.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.batch.done import Done
+from napari_dinomed.batch.inputs import text_of
 from napari_dinomed.batch.quality import measures_of
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.errors import DinomedError, WriteError
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     Task: TypeAlias = tuple[Path, Path]
 
 PICTURES, _STAGED = ".pictures", ".staged"
+# State of a file that is not there.
+NOTHING = (0, 0)
 # Pixels of a picture in the report: it has many.
 _HEIGHT = 160
 
@@ -140,15 +142,10 @@ def state_of(path: Path) -> tuple[int, int]:
     try:
         stat = path.stat()
     except OSError:
-        return (0, 0)
+        return NOTHING
     return (stat.st_size, stat.st_mtime_ns)
 
 
 def digest_of(path: Path) -> str:
     """What tells a file from others."""
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
-def text_of(path: Path) -> str:
-    """A path as text that can be written, also where its bytes are no text."""
-    return os.fsencode(path).decode("utf-8", errors="replace")

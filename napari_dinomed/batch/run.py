@@ -21,7 +21,14 @@ from napari_dinomed import __version__
 from napari_dinomed.batch.done import Done
 from napari_dinomed.batch.hands import Here
 from napari_dinomed.batch.held import held
-from napari_dinomed.batch.labelling import PICTURES, Labelling, digest_of, state_of, text_of
+from napari_dinomed.batch.inputs import text_of
+from napari_dinomed.batch.labelling import (
+    NOTHING,
+    PICTURES,
+    Labelling,
+    digest_of,
+    state_of,
+)
 from napari_dinomed.batch.page import report_of
 from napari_dinomed.batch.quality import Measures
 from napari_dinomed.errors import WriteError
@@ -61,19 +68,26 @@ class Batch:
 
     def waiting(self, places: list[Task]) -> list[Task]:
         """The volumes that are not done, each with the place of its labels."""
-        done = {row.task: row for row in self._journal.rows() if not row.error}
+        written = self._written()
         self._tasks = {place: self._task(source, place) for source, place in places}
         return [
             (source, place)
             for source, place in places
-            if not self._is_there(place, done.get(self._tasks[place]))
+            if not self._is_there(place, written.get(place.name))
         ]
 
-    def _is_there(self, place: Path, done: Done | None) -> bool:
-        """Whether labels are in their place, or will be before anything else is done."""
-        if done is None:
+    def _is_there(self, place: Path, last: Done | None) -> bool:
+        """Whether a place has its labels, or will have before anything else is done.
+
+        Labels that were corrected since are still those of the volume.
+        """
+        if last is None or last.task != self._tasks[place]:
             return False
-        return place.exists() or state_of(self.labelling.staged(place)) == done.written
+        return place.exists() or state_of(self.labelling.staged(place)) == last.written
+
+    def _written(self) -> dict[str, Done]:
+        """Who wrote labels last, by their file's name."""
+        return {row.labels: row for row in self._journal.rows() if row.labels}
 
     @property
     def out(self) -> Path:
@@ -114,16 +128,19 @@ class Batch:
             # Workers may run in another folder.
             own = {}
             for source, place in waiting:
-                try:
-                    self._require_own(place)
+                why = self._why_not(source, place)
+                if why:
+                    yield self._noted(place, Done("", text_of(source), error=why))
+                else:
                     own[source.resolve(), place.resolve()] = (source, place)
-                except WriteError as error:
-                    yield self._noted(place, Done("", text_of(source), error=str(error)))
             labelling = self.labelling if hands.is_here else self.labelling.anywhere()
             work = partial(labelling.timed, on_event=on_event if hands.is_here else None)
             for task, done in hands.each(work, own):
                 source, place = own[task]
                 row = _died(done) if isinstance(done, BaseException) else done
+                # Somebody may have corrected the old labels meanwhile.
+                if not row.error and (why := self._why_not(source, place)):
+                    row = Done("", "", error=why)
                 yield self._noted(place, replace(row, source=text_of(source)))
 
     def _noted(self, place: Path, done: Done) -> Done:
@@ -145,16 +162,19 @@ class Batch:
 
     def _finish_staged(self) -> None:
         """Put labels in their place that a killed run noted and did not come to."""
+        left = {NOTHING}
         for row in self._journal.rows():
             place = self.out / row.labels
             staged = self.labelling.staged(place)
-            if row.labels and staged.exists() and state_of(staged) == row.written:
+            is_noted = bool(row.labels) and state_of(staged) == row.written
+            may_go = self.overwrite or state_of(place) in left
+            if is_noted and may_go and staged.exists():
                 self._put(place)
+            left.add(row.written)
 
     def write_results(self) -> list[Done]:
         """Write ``results.csv``, a row for each label of each volume, and the report."""
-        latest = {row.task: row for row in self._journal.rows()}
-        rows = [latest[task] for task in self._tasks.values() if task in latest]
+        rows = self._reported()
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["volume", "labels", *Measures.COLUMNS, "warnings", "error"])
@@ -169,16 +189,34 @@ class Batch:
         Queue(str(self.labelling.model.resolve()), cases).write(self.out)
         return rows
 
-    def _require_own(self, place: Path) -> None:
-        """Raise `WriteError` where there are labels that are not as they were written."""
+    def _reported(self) -> list[Done]:
+        """The latest about each volume: of this run, then of those whose labels stay."""
+        latest = {row.task: row for row in self._journal.rows()}
+        own = [latest[task] for task in self._tasks.values() if task in latest]
+        known = {row.task for row in own} | set(self._tasks.values())
+        names = {row.labels for row in own}
+        return own + [
+            row
+            for name, row in self._written().items()
+            if row.task not in known and name not in names and (self.out / name).exists()
+        ]
+
+    def _why_not(self, source: Path, place: Path) -> str:
+        """Why labels may not be put in a place; empty where they may."""
         if self.overwrite or not place.exists():
-            return
-        written = {row.labels: row.written for row in self._journal.rows() if row.labels}
-        if written.get(place.name) != state_of(place):
-            raise WriteError(
+            return ""
+        last = self._written().get(place.name)
+        if last is None or last.written != state_of(place):
+            return (
                 f"{place} is there already, and not as a run left it: somebody may "
                 "have corrected it. Move it away, or say --overwrite."
             )
+        if text_of(Path(last.source).resolve()) != text_of(source.resolve()):
+            return (
+                f"{place} has the labels of another volume, {last.source}. Choose another "
+                "folder for the results, or say --overwrite."
+            )
+        return ""
 
     @cached_property
     def _digest(self) -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.cli.common import (
+    PICTURES,
     Device,
     Encoder,
     EngineLine,
@@ -21,6 +22,7 @@ from napari_dinomed.cli.common import (
     Like,
     PlaneChoice,
     WindowName,
+    ending,
     engine_at,
     progress_bar,
     write_figures,
@@ -70,7 +72,10 @@ def bench_interactive(
     all_like_this: Like = False,
     device: Device = "auto",
     json_out: JsonFile = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG of Dice against clicks.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="PNG of Dice against clicks.", callback=ending(*PICTURES)),
+    ] = None,
 ) -> None:
     """Click as a user would, on the largest error each time, and report the overlap."""
     from napari_dinomed.bench.case import clicked_cases
@@ -188,7 +193,10 @@ def bench_cohort(
     device: Device = "auto",
     json_out: JsonFile = None,
     plot: Annotated[
-        Path | None, typer.Option(help="PNG of clicks against volumes taught.")
+        Path | None,
+        typer.Option(
+            help="PNG of clicks against volumes taught.", callback=ending(*PICTURES)
+        ),
     ] = None,
 ) -> None:
     """Click through a cohort; every volume begins with what those before it taught."""
@@ -333,7 +341,10 @@ def bench_speed(
     scaling: Annotated[
         bool, typer.Option("--scaling", help="Time clicks on many sizes instead.")
     ] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw --scaling as a PNG.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw --scaling as a PNG.", callback=ending(*PICTURES)),
+    ] = None,
     json_out: JsonFile = None,
 ) -> None:
     """Time every answer to a click, beside the least it could take.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from napari_dinomed.cli.common import JsonFile, errors, out, write_figures
+from napari_dinomed.cli.common import PICTURES, JsonFile, ending, errors, out, write_figures
 
 if TYPE_CHECKING:
     from napari_dinomed.volume import Volume
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def bench_soak(
     clicks: Annotated[int, typer.Option(min=1, help="How many clicks.")] = 2000,
-    plot: Annotated[Path | None, typer.Option(help="PNG of what was seen.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG of what was seen.", callback=ending(*PICTURES))
+    ] = None,
     json_out: JsonFile = None,
 ) -> None:
     """Click and leaf through slices for long, and see whether anything grows."""

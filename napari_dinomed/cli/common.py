@@ -62,7 +62,33 @@ WindowName = Annotated[
 PlaneChoice = Annotated[
     Planes, typer.Option(help="Slices along one axis or all three; auto: by the spacing.")
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="File for the figures.")]
+
+
+def ending(*suffixes: str) -> Callable[[Path | None], Path | None]:
+    """Check that a result is called what it is: so it cannot replace a volume.
+
+    Parameters
+    ----------
+    suffixes
+        What its name may end in.
+    """
+
+    def checked(path: Path | None) -> Path | None:
+        if path is not None and path.suffix.lower() not in suffixes:
+            expected = " or ".join(suffixes)
+            raise typer.BadParameter(
+                f"Expected a name that ends in {expected}, got {path}."
+            )
+        return path
+
+    return checked
+
+
+PICTURES = (".png", ".svg", ".pdf")
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="File for the figures.", callback=ending(".json")),
+]
 Volume = Annotated[
     str,
     typer.Argument(help="File, folder of slices, zip of DICOM, or address of an OME-Zarr."),

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from napari_dinomed.cli.common import Device, JsonFile, progress_bar, write_figures
+from napari_dinomed.cli.common import (
+    PICTURES,
+    Device,
+    JsonFile,
+    ending,
+    progress_bar,
+    write_figures,
+)
 from napari_dinomed.cli.common import out as console
 
 if TYPE_CHECKING:
@@ -49,7 +56,9 @@ def study(
     slices: Annotated[int, typer.Option(min=2, help="Slices painted.")] = 4,
     device: Device = "auto",
     json_out: JsonFile = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG of a heat map.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG of a heat map.", callback=ending(*PICTURES))
+    ] = None,
 ) -> None:
     """Ask whether a bigger or a finer encoder helps, and what it costs.
 

@@ -12,12 +12,14 @@ import typer
 from rich.table import Table
 
 from napari_dinomed.cli.common import (
+    PICTURES,
     Device,
     Encoder,
     JsonFile,
     OwnEncoder,
     PartKey,
     WindowName,
+    ending,
     errors,
     progress_bar,
     write_figures,
@@ -49,7 +51,10 @@ TableFile = Annotated[
 @volumes.command()
 def embed(
     table: TableFile,
-    out: Annotated[Path, typer.Option(help="An .npz with volumes and features.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="An .npz with volumes and features.", callback=ending(".npz")),
+    ],
     encoder: Encoder = "filters",
     window: WindowName = None,
     device: Device = "auto",
@@ -82,7 +87,11 @@ def evaluate(
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="PNG: mean AUROC of encoders, sides and readouts.")
+        Path | None,
+        typer.Option(
+            help="PNG: mean AUROC of encoders, sides and readouts.",
+            callback=ending(*PICTURES),
+        ),
     ] = None,
 ) -> None:
     """Say how well each label is told, on patients that did not teach it."""
@@ -169,7 +178,9 @@ def predict(
         list[str],
         typer.Argument(help="Files, folders, patterns, or a CSV as for 'fit'."),
     ],
-    out: Annotated[Path, typer.Option(help="CSV of probabilities.")],
+    out: Annotated[
+        Path, typer.Option(help="CSV of probabilities.", callback=ending(".csv"))
+    ],
     encoder: OwnEncoder = None,
     device: Device = "auto",
     tile: Annotated[
@@ -180,9 +191,11 @@ def predict(
 ) -> None:
     """Write how probable each label is for each volume, or each tile of a slide."""
     from napari_dinomed.io.atomic import write_text
+    from napari_dinomed.io.guard import require_apart
     from napari_dinomed.whole.embed import embedded, tiles_of
     from napari_dinomed.whole.model import read_whole_model
 
+    require_apart(out, [model, *map(Path, inputs)])
     whole = read_whole_model(model)
     labels, sight = list(whole.header.heads), whole.header.sight
     text = io.StringIO()

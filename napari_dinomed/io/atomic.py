@@ -55,13 +55,15 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     WriteError
-        Where the folder is missing or read-only, the file is write-protected, or the disk
-        is full.
+        Where the folder is missing or read-only, the file is write-protected, a device or a
+        pipe is in its place, or the disk is full.
     """
     with _one_error(path):
         place = _behind_links(path)
         if place.is_dir():
             raise IsADirectoryError(errno.EISDIR, "It is a folder")
+        if place.exists() and not place.is_file():
+            raise OSError(errno.EINVAL, "It is a device or a pipe, not a file")
         if place.exists() and not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, "It is write-protected")
         with _workroom(place.parent) as room:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -212,6 +214,77 @@ def test_labels_that_somebody_corrected_are_not_replaced(cohort, tmp_path):
     (row,), _ = _label(other, tmp_path, pattern)
     assert "--overwrite" in row.error
     assert place.read_bytes() == b"corrected by hand"
+
+
+def test_labels_that_somebody_corrects_during_a_run_are_not_replaced(cohort, tmp_path):
+    folder, _ = cohort
+    patterns = [f"{folder}/00{number}_image.nii.gz" for number in (2, 3)]
+    _label(folder, tmp_path, patterns)
+    other = tmp_path / "other"
+    other.mkdir()
+    data = (folder / "m.dinomed").read_bytes()
+    (other / "m.dinomed").write_bytes(data.replace(b"Label 1", b"Label 9"))
+    batch = _batch(other, tmp_path)
+    pairs = results_for(find_inputs(patterns, tmp_path), tmp_path, ".nii.gz")
+    rows = batch.run(batch.waiting(pairs), lambda event: None)
+    assert not next(rows).error
+    place = tmp_path / "003_image_labels.nii.gz"
+    place.write_bytes(b"corrected by hand")
+    (late,) = rows
+    assert "somebody may have corrected it" in late.error
+    assert place.read_bytes() == b"corrected by hand"
+    # Nor does the next run put those in their place that were made meanwhile.
+    assert batch.waiting(pairs) == pairs[1:]
+    (again,) = batch.run(pairs[1:], lambda event: None)
+    assert again.error
+    assert place.read_bytes() == b"corrected by hand"
+
+
+def test_volumes_of_one_name_do_not_get_each_others_labels(cohort, tmp_path):
+    folder, _ = cohort
+    scans = []
+    for number in (2, 3):
+        scans.append(tmp_path / str(number) / "image.nii.gz")
+        scans[-1].parent.mkdir()
+        shutil.copy(folder / f"00{number}_image.nii.gz", scans[-1])
+    out = tmp_path / "out"
+    ((first,), _), ((second,), _) = (_label(folder, out, [str(one)]) for one in scans)
+    kept = (out / "image_labels.nii.gz").read_bytes()
+    assert f"labels of another volume, {scans[0]}" in second.error
+    assert not first.error
+    rows, (again, *_) = _label(folder, out, [str(scans[0])])
+    assert not rows
+    assert again == first
+    assert (out / "image_labels.nii.gz").read_bytes() == kept
+
+
+def test_results_tell_of_all_labels_in_the_folder(cohort, tmp_path):
+    folder, _ = cohort
+    for number in (2, 3):
+        _label(folder, tmp_path, [f"{folder}/00{number}_image.nii.gz"])
+    table = csv.DictReader((tmp_path / "results.csv").open())
+    assert list(dict.fromkeys(row["labels"][:3] for row in table)) == ["003", "002"]
+
+
+def test_what_is_no_volume_in_a_folder_is_a_row_or_passed_by(cohort, tmp_path):
+    folder, _ = cohort
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    shutil.copy(folder / "002_image.nii.gz", scans / "z.nii.gz")
+    (scans / "again").symlink_to(scans)
+    (scans / "gone.nii.gz").symlink_to(tmp_path / "nothing.nii.gz")
+    os.mkfifo(scans / "pipe.nii.gz")
+    odd = os.fsencode(scans) + b"/k\xff.nii.gz"
+    shutil.copy(os.fsencode(folder / "002_image.nii.gz"), odd)
+    rows, _ = _label(folder, tmp_path / "out", [str(scans)])
+    told = {Path(row.source).name: bool(row.error) for row in rows}
+    assert told == {
+        "gone.nii.gz": True,
+        "k\ufffd.nii.gz": False,
+        "pipe.nii.gz": True,
+        "z.nii.gz": False,
+    }
+    assert not _label(folder, tmp_path / "out", [str(scans / "z.nii.gz")])[0]
 
 
 def test_a_folder_of_series_is_as_many_volumes(shared_data, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -19,6 +20,7 @@ from napari_dinomed.io import (
     read_volume,
     write_labels,
 )
+from napari_dinomed.io.atomic import write_text
 from napari_dinomed.session.file import load_document
 from napari_dinomed.session.written import prompts_from_file
 from tests.io import made
@@ -103,3 +105,12 @@ def test_metadata_without_a_bottom(tmp_path):
     with pytest.raises(WriteError, match="stays"):
         write_labels(store, np.ones(ARRAY.shape, np.uint8), volume)
     shutil.rmtree(store)
+
+
+def test_nothing_takes_the_place_of_a_pipe(tmp_path):
+    pipe = tmp_path / "figures.json"
+    os.mkfifo(pipe)
+    with pytest.raises(WriteError, match="a device or a pipe"):
+        write_text(pipe, "{}")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -185,3 +185,25 @@ def test_the_commands_tell_who_is_ill(cohort, tmp_path):
     kept = tmp_path / "e.npz"
     assert run("volumes", "embed", table, "--out", kept).returncode == 0
     assert np.load(kept)["features"].shape[0] == 12
+
+
+def test_results_are_not_written_over_what_they_are_made_of(cohort, tmp_path):
+    table = cohort / "own.csv"
+    lines = (cohort / "table.csv").read_text().splitlines()
+    table.write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    before, model = table.read_bytes(), tmp_path / "m.dinowhole"
+    scan = cohort / "00.nii.gz"
+    voxels = scan.read_bytes()
+    assert run("volumes", "fit", table, "--out", model).returncode == 0
+    for command in (
+        ("predict", model, table, "--out", table),
+        ("predict", model, scan, "--out", scan),
+        ("embed", table, "--out", table),
+        ("evaluate", table, "--json", scan),
+        ("evaluate", table, "--plot", scan),
+    ):
+        done = run("volumes", *command)
+        assert done.returncode != 0
+        assert "which was read" in done.stderr or "a name that ends in" in done.stderr
+    assert table.read_bytes() == before
+    assert scan.read_bytes() == voxels
