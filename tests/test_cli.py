@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from napari_dinomed.bench.metrics import dice
-from napari_dinomed.io import read_labels, read_volume
+from napari_dinomed.io import read_labels, read_volume, write_labels
 from napari_dinomed.segment.painted_slices import lesson
+from napari_dinomed.volume import NamedLabel
 from tests.command import run, run_apart
 from tests.conftest import ball
 from tests.io import made
@@ -67,6 +68,27 @@ def test_the_things_of_the_labels_in_a_file_of_their_own(scan, tmp_path):
     np.testing.assert_array_equal(nib.load(things).affine, nib.load(scan).affine)
     same = ("--out", out, "--instances", out)
     assert "two names" in refused("segment", scan, "--point", "8,24,30=1", *same)
+
+
+def test_names_with_brackets_are_printed_as_they_are(scan, tmp_path):
+    volume = read_volume(scan)
+    labels = (volume.array > 60).astype(np.uint8)
+    named = NamedLabel(1, "T2 [left] lesion [/new]", (1.0, 0.0, 0.0))
+    write_labels(tmp_path / "labels.seg.nrrd", labels, volume, (named,))
+    command = ["surface", tmp_path / "labels.seg.nrrd", "--steps"]
+    done = run(*command, "--out", tmp_path / "s.stl")
+    assert done.returncode == 0, done.stderr
+    # In a narrow terminal its words lie below each other.
+    assert {"[left]", "[/new]"} <= set(done.stdout.replace("│", " ").split())
+
+
+def test_labels_are_there_where_it_cannot_be_said_how_they_were_made(scan, tmp_path):
+    out = tmp_path / "out.nii.gz"
+    (tmp_path / "out.nii.gz.dinomed.json").mkdir()
+    said = refused("segment", scan, "--point", "8,24,30=1", "--out", out)
+    assert "out.nii.gz is saved, but not how it was made" in said
+    assert "Nothing was changed" not in said
+    assert read_labels(out)[0].any()
 
 
 def test_a_point_on_the_files_own_grid(scan, tmp_path):

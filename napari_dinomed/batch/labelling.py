@@ -19,10 +19,11 @@ from napari_dinomed.batch.quality import measures_of
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.errors import DinomedError, WriteError
 from napari_dinomed.headless import prepare
-from napari_dinomed.io import read_volume, require_places, write_labels
+from napari_dinomed.io import list_contents, read_volume, require_places, write_labels
 from napari_dinomed.report import overlay_picture, write_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -110,7 +111,7 @@ class Labelling:
             text_of(source),
             place.name,
             measures,
-            warnings=proposed.warnings,
+            warnings=(*volume.notes, *_of_several(source), *proposed.warnings),
             written=state_of(staged),
         )
 
@@ -128,6 +129,15 @@ class Labelling:
 def _engine_here() -> Engine:
     """The engine of this process: an encoder's weights are read once."""
     return Engine()
+
+
+def _of_several(source: Path) -> Iterator[str]:
+    """Said where a file has more than was labelled."""
+    contents = list_contents(source)
+    if contents.frames > 1:
+        yield f"It has {contents.frames} time points, of which the first was labelled."
+    if contents.channels > 1 and not contents.has_colours:
+        yield f"It has {contents.channels} channels, of which the first was labelled."
 
 
 def _make(folder: Path) -> None:

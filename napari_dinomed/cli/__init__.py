@@ -60,7 +60,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except DinomedError as error:
-        errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        errors.print(f"error: {error}", style="red", soft_wrap=True)
         sys.exit(1)
 
 

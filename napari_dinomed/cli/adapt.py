@@ -74,7 +74,7 @@ def adapt(
     choices = Choices(rank, blocks, rate, lessons)
     steps = run([Lesson(*one) for one in volumes], encoder, window, device, choices, say)
     print_adapter(_written(steps, out))
-    console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+    console.print(f"Wrote {out}", soft_wrap=True)
 
 
 def describe_adapter(path: Path) -> None:
@@ -170,7 +170,7 @@ def lessons_bar() -> Iterator[Callable[[Step], None]]:
 
 def say(text: str) -> None:
     """Say what the user should know, above the bar."""
-    errors.print(text, markup=False, soft_wrap=True)
+    errors.print(text, soft_wrap=True)
 
 
 def require_adapter_name(path: Path) -> None:

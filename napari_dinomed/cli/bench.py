@@ -389,7 +389,7 @@ def _print_compared(kind: tuple[str, int, int], rows: list[Compared]) -> None:
         table.add_row(row.how, str(len(row.adapted)), *figures)
     console.print(table)
     for note in dict.fromkeys(row.note for row in rows if row.note):
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
 
 
 def _spread(values: tuple[float, ...]) -> str:
@@ -459,7 +459,7 @@ def bench_report(
     ]
     with progress_bar() as on_event:
         path = write_report(out, cases, setups, baselines, on_event)
-    console.print(f"Wrote {path}", markup=False, soft_wrap=True)
+    console.print(f"Wrote {path}", soft_wrap=True)
 
 
 def _bench_cases(

@@ -79,7 +79,7 @@ def bench_window(
         large = _written(large_ct(lengths_of(opened))[0], folder / "large.nii.gz")
         volume, organ = large_ct(lengths_of(worked))
         small = _written(volume, folder / "small.nii.gz")
-        window = BenchWindow(lambda text: errors.print(text, markup=False))
+        window = BenchWindow(lambda text: errors.print(text))
         try:
             acts = [
                 window.open(small),
@@ -102,7 +102,7 @@ def bench_window(
     out.print(table)
     for act in acts if blame else ():
         for place_in_code, looks in act.blame.most_common(5):
-            out.print(f"{act.name}: {looks} x {place_in_code}", markup=False)
+            out.print(f"{act.name}: {looks} x {place_in_code}")
     write_figures(json_out, [{"window": [act.as_json() for act in acts]}])
 
 

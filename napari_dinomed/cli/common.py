@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from napari_dinomed.engine.client import EngineClient
     from napari_dinomed.engine.messages import Event
 
-errors = Console(stderr=True)
-out = Console()
+# Names of labels and files may have brackets and colons, which are theirs.
+errors = Console(stderr=True, markup=False, emoji=False)
+out = Console(markup=False, emoji=False)
 
 Encoder = Annotated[
     str, typer.Option(help="filters, a name from 'encoders', or file:PATH.")
@@ -166,7 +167,7 @@ def progress_bar() -> Iterator[Callable[[Event], None]]:
 
         def show(event: Event) -> None:
             if isinstance(event, Notice):
-                errors.print(event.text, markup=False)
+                errors.print(event.text)
             elif isinstance(event, Step):
                 bars.update(
                     task,

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from napari_dinomed.cli.common import errors, out
 
@@ -33,8 +33,8 @@ def doctor(
         for title in ("found", "what to do"):
             table.add_column(title, overflow="fold")
         for one in findings:
-            level = f"[{_STYLES[one.level]}]{one.level}[/]"
-            table.add_row(level, one.what, escape(one.says), escape(one.remedy))
+            level = Text(one.level, style=_STYLES[one.level])
+            table.add_row(level, one.what, one.says, one.remedy)
         out.print(table)
         out.print(
             "In a report, paste all of this: it names neither you nor this machine.",

@@ -80,7 +80,7 @@ def finish(
     wanted.number(array, label)
     write_labels(out, array, volume, volume.legend or ())
     console.print(_change(before, array == label, volume, scale))
-    console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+    console.print(f"Wrote {out}", soft_wrap=True)
 
 
 def _scale(volume: Volume, image: Volume | None) -> Scale:

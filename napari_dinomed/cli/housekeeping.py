@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from napari_dinomed.cli.common import (
@@ -85,7 +84,7 @@ def weights_get(
     find_spec(name)
     licence = missing_licence(name)
     if licence is not None:
-        out.print(LICENCE_NOTICES[licence], markup=False)
+        out.print(LICENCE_NOTICES[licence])
         if accept_licence or (
             sys.stdin.isatty() and typer.confirm(f"Accept the {licence}?")
         ):
@@ -111,7 +110,7 @@ def weights_add(
     from napari_dinomed.features.weights import add_weights, offer_weights
 
     if name is None:
-        out.print(f"{offer_weights(file)} is ready", markup=False, soft_wrap=True)
+        out.print(f"{offer_weights(file)} is ready", soft_wrap=True)
         return
     pin = add_weights(file, name)
     out.print(f"{name} is ready: SHA-256 {pin.sha256}")
@@ -127,8 +126,8 @@ def cache_list() -> None:
     table = Table("features", "encoder", "slices × channels × grid", "MB", "last used")
     for entry in entries:
         table.add_row(
-            escape(entry.folder.name[:12]),
-            escape(entry.encoder),
+            entry.folder.name[:12],
+            entry.encoder,
             " × ".join(str(n) for n in entry.shape),
             f"{entry.size / 1e6:.1f}",
             _day(entry.used),

@@ -73,15 +73,14 @@ def replay(
     if out is not None:
         labels = made.labels_of(volume.geometry.shape)
         write_labels(out, labels, volume, legend_of(made.legend))
-        console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+        console.print(f"Wrote {out}", soft_wrap=True)
     for name, count in brought(saved).items():
-        console.print(f"Put back as kept: {name} ({count}×)", markup=False)
+        console.print(f"Put back as kept: {name} ({count}×)")
     others_now = differing(saved.document, made)
     for one in others_now:
         console.print(
             f"{one.name} differs: {one.saved:,} voxels were saved, {one.made:,} are made "
             f"here, Dice {one.dice:.5f}.",
-            markup=False,
         )
     if others_now:
         _say_versions(saved)

@@ -122,7 +122,7 @@ def segment(
         require_writable(target)
     opened = read_volume(volume, _picked(part, frame, channel, resample, region))
     for note in opened.notes:
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
     others = [read_volume(other) for other in also or []]
     require_places(targets, opened, [*others, *([prompts] if prompts else [])])
     opened = seen_with(opened, others)
@@ -148,14 +148,14 @@ def segment(
     document = Document(named, given, choices=choices, next_id=named[-1].id + 1)
     _write_making(out, job, document, answered, labels, planes)
     print_measures(measure(opened, labels, named))
-    console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+    console.print(f"Wrote {out}", soft_wrap=True)
     if instances is not None:
         from napari_dinomed.segment.instances import split_labels
 
         things = split_labels(labels, opened.geometry.spacing)
         write_labels(instances, things, opened)
         count = int(things.max())
-        console.print(f"Wrote {instances}: {count} things", markup=False, soft_wrap=True)
+        console.print(f"Wrote {instances}: {count} things", soft_wrap=True)
 
 
 def info(

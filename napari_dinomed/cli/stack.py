@@ -63,7 +63,7 @@ def apply_to_stack(
 
     plan, warnings = StackPlan.of(place, wishes, device)
     for warning in warnings:
-        errors.print(warning, markup=False)
+        errors.print(warning)
     _print_plan(plan)
     if dry_run:
         return
@@ -75,7 +75,7 @@ def apply_to_stack(
         table.add_row(*row)
     console.print(table)
     for growing in plan.outputs:
-        console.print(f"Wrote {growing.place}", markup=False, soft_wrap=True)
+        console.print(f"Wrote {growing.place}", soft_wrap=True)
 
 
 def _follow(steps: Iterator[Step]) -> None:

@@ -116,7 +116,7 @@ def teach(
         )
     taught.write(out)
     _print_lessons(taught.header)
-    console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+    console.print(f"Wrote {out}", soft_wrap=True)
 
 
 def apply(
@@ -185,18 +185,17 @@ def apply(
     console.print(f"{len(places)} volumes, {len(places) - len(waiting)} of them done.")
     if dry_run:
         for source, place in waiting:
-            console.print(f"{source} → {place.name}", markup=False, soft_wrap=True)
+            console.print(f"{source} → {place.name}", soft_wrap=True)
         return
     with hands_of(workers, scheduler) as hands, progress_bar() as on_event:
         for done in batch.run(waiting, on_event, hands):
             if done.error:
                 said = f"{done.source}: {done.error}"
-                errors.print(said, style="red", markup=False, soft_wrap=True)
+                errors.print(said, style="red", soft_wrap=True)
     rows = batch.write_results()
     failed = sum(bool(row.error) for row in rows)
     console.print(
         f"Wrote {out / 'results.csv'}: {len(rows)} volumes, {failed} of them failed.",
-        markup=False,
         soft_wrap=True,
     )
 

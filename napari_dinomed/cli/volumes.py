@@ -132,7 +132,7 @@ def evaluate(
     write_figures(json_out, [{"volumes": written}])
     if plot is not None:
         plot_scale(plot, grids)
-        console.print(f"Wrote {plot}", markup=False, soft_wrap=True)
+        console.print(f"Wrote {plot}", soft_wrap=True)
 
 
 @volumes.command("fit")
@@ -168,7 +168,7 @@ def fit_command(
         console.print(f"{label}: {figures.readout}, AUROC {figures.auroc:.3f}")
     is_within = any(row.roi is not None for row in rows)
     WholeModel(Header(sight, heads, is_within), arrays).write(out)
-    console.print(f"Wrote {out}", markup=False, soft_wrap=True)
+    console.print(f"Wrote {out}", soft_wrap=True)
 
 
 @volumes.command()
@@ -215,7 +215,7 @@ def predict(
             except DinomedError as error:
                 failed += 1
                 said = f"{row.volume}: {error}"
-                errors.print(said, style="red", markup=False, soft_wrap=True)
+                errors.print(said, style="red", soft_wrap=True)
                 writer.writerow([row.volume, *place, *[""] * len(labels), str(error)])
                 continue
             told = (float(whole.predict(label, features[None])[0]) for label in labels)

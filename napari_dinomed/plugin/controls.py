@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QComboBox, QPushButton, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QMessageBox,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QWidget,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _Widget = TypeVar("_Widget", bound=QWidget)
 _Box = TypeVar("_Box", bound="QComboBox")
@@ -106,3 +114,21 @@ def bring_into_view(widget: QWidget) -> None:
 
 # What napari's style puts around a button's text, in logical pixels.
 _MARGINS = 10
+
+
+def may_replace(parent: QWidget, named: Path, target: Path) -> bool:
+    """Whether a file may be replaced that a dialog did not ask about.
+
+    Parameters
+    ----------
+    parent
+        Who asks.
+    named, target
+        What the user called it in the dialog, and what it would be called.
+    """
+    if named == target or not target.exists():
+        return True
+    answer = QMessageBox.question(
+        parent, "Replace?", f"{target.name} is there already. Replace it?"
+    )
+    return bool(answer == QMessageBox.StandardButton.Yes)

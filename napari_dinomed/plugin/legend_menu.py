@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.annotation.legends import PRESETS, labels_from, preset, with_legend
 from napari_dinomed.io.legend_file import LEGEND_SUFFIXES, read_legend, write_legend
-from napari_dinomed.plugin.controls import button
+from napari_dinomed.plugin.controls import button, may_replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,8 @@ class LegendButton:
             target = Path(path)
             if target.suffix.lower() not in LEGEND_SUFFIXES:
                 target = target.with_name(f"{target.name}{_suffix_in(chosen)}")
-            self._workbench.attempt(lambda: self.write(target))
+            if may_replace(self.button, Path(path), target):
+                self._workbench.attempt(lambda: self.write(target))
 
     def write(self, path: Path) -> None:
         """Write the labels to a file; errors as `write_legend`."""

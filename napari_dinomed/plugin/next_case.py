@@ -39,6 +39,8 @@ class NextCase:
     def __init__(self, bench: Workbench, deliver: Deliver) -> None:
         self._bench, self._deliver = bench, deliver
         self._is_busy = False
+        # From a case to the last one after it that could not be opened.
+        self._tried: dict[Path, Path] = {}
 
     @property
     def target(self) -> Path | None:
@@ -96,7 +98,7 @@ class NextCase:
 
     def _open_next(self, path: Path, said: str) -> None:
         self._is_busy = False
-        following = next_case(path)
+        following = next_case(self._tried.get(path, path))
         if following is None:
             self._bench.said.emit(f"{said}It was the last volume of {path.parent.name}.")
             return
@@ -106,4 +108,11 @@ class NextCase:
             self._bench.unbind()
             self._bench.viewer.layers.remove(old)
         open_paths(self._bench, [str(following)])
-        self._bench.said.emit(f"{said}Next: {following.name}.")
+        if self._bench.chosen is not None:
+            self._bench.said.emit(f"{said}Next: {following.name}.")
+            return
+        self._tried[path] = following
+        open_paths(self._bench, [str(path)])
+        self._bench.said.emit(
+            f"{said}{following.name} cannot be opened; once more, for the one after it."
+        )

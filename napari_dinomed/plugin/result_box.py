@@ -15,14 +15,13 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QMenu,
-    QMessageBox,
     QVBoxLayout,
 )
 from superqt import QLabeledDoubleSlider
 
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.io import label_formats
-from napari_dinomed.plugin.controls import button, narrow, told, unmoved
+from napari_dinomed.plugin.controls import button, may_replace, narrow, told, unmoved
 from napari_dinomed.plugin.next_case import NextCase
 from napari_dinomed.session.cases import TABLE
 from napari_dinomed.settings import load_settings, save_settings
@@ -179,21 +178,12 @@ class ResultBox(QGroupBox):
         if not path:
             return
         target = with_suffix(Path(path), chosen)
-        if not self._may_replace(Path(path), target):
+        if not may_replace(self, Path(path), target):
             return
         self._workbench.exchange.save_labels(target)
         kept = suffix_of(target)
         if kept and kept != suffix:
             save_settings(replace(load_settings(), label_suffix=kept))
-
-    def _may_replace(self, named: Path, target: Path) -> bool:
-        """Whether a file may be replaced that the dialog did not ask about."""
-        if named == target or not target.exists():
-            return True
-        answer = QMessageBox.question(
-            self, "Replace?", f"{target.name} is there already. Replace it?"
-        )
-        return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _save_inside(self) -> None:
         store = self._workbench.exchange.own_store
@@ -208,14 +198,14 @@ class ResultBox(QGroupBox):
         target = Path(path)
         if path and not path.endswith(_TABLE):
             target = target.with_name(target.name + _TABLE)
-        if path and self._may_replace(Path(path), target):
+        if path and may_replace(self, Path(path), target):
             self._workbench.exchange.save_statistics(target)
 
     def _go_to_next(self) -> None:
         target = self.cases.target
         session = self._workbench.session
         has_labels = session is not None and bool(session.document.masks)
-        if target is None or not has_labels or self._may_replace(Path(), target):
+        if target is None or not has_labels or may_replace(self, Path(), target):
             self.cases.go()
 
     def _save_surface(self) -> None:
@@ -227,7 +217,7 @@ class ResultBox(QGroupBox):
         target = Path(path)
         if path and not target.suffix:
             target = target.with_suffix(_SURFACE)
-        if path and self._may_replace(Path(path), target):
+        if path and may_replace(self, Path(path), target):
             exchange.save_surface(target)
 
     def _go_on(self) -> None:
@@ -262,7 +252,7 @@ class ResultBox(QGroupBox):
         target = Path(path)
         if path and not path.endswith(_DOCUMENT):
             target = target.with_name(target.name + _DOCUMENT)
-        if path and self._may_replace(Path(path), target):
+        if path and may_replace(self, Path(path), target):
             self._workbench.exchange.save_copy(target)
 
     def _open_copy(self) -> None:

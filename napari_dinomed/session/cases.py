@@ -90,4 +90,5 @@ def _rows_of(table: Path, header: list[str]) -> list[list[str]]:
             f"{table.name} has other columns than these statistics. Move it elsewhere; a "
             "new one is begun then."
         )
-    return [row for row in rows if len(row) == len(header)]
+    # A note in a cell more is the user's, and stays.
+    return [row for row in rows if row]

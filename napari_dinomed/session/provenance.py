@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from napari_dinomed import __version__
 from napari_dinomed.annotation.making import BLANK, NOTHING, Answer, Change, Made
 from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.errors import WriteError
 from napari_dinomed.io import Origin
 from napari_dinomed.io.format import FIRST
 from napari_dinomed.session.file import SUFFIX, SavedDocument, save_document
@@ -110,8 +111,20 @@ def answered_at_once(
 
 
 def save_beside(labels: Path, saved: SavedDocument) -> None:
-    """Write how labels were made beside their file; errors as `save_document`."""
-    save_document(beside(labels), without_folders(saved))
+    """Write how labels were made beside their file, which is written.
+
+    Raises
+    ------
+    WriteError
+        As `save_document`.
+    """
+    try:
+        save_document(beside(labels), without_folders(saved))
+    except WriteError as error:
+        raise WriteError(
+            f"{labels.name} is saved, but not how it was made: {beside(labels).name} "
+            f"cannot be written, {error.__cause__ or error}."
+        ) from error
 
 
 def without_folders(saved: SavedDocument) -> SavedDocument:

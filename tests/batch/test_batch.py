@@ -287,6 +287,15 @@ def test_what_is_no_volume_in_a_folder_is_a_row_or_passed_by(cohort, tmp_path):
     assert not _label(folder, tmp_path / "out", [str(scans / "z.nii.gz")])[0]
 
 
+def test_of_several_time_points_the_first_is_labelled_which_is_said(cohort, tmp_path):
+    folder, _ = cohort
+    once = nib.load(folder / "002_image.nii.gz")
+    twice = np.stack([once.get_fdata()] * 2, axis=-1)
+    nib.save(nib.Nifti1Image(twice, once.affine), tmp_path / "twice.nii.gz")
+    (row,), _ = _label(folder, tmp_path / "out", [str(tmp_path / "twice.nii.gz")])
+    assert "It has 2 time points, of which the first was labelled." in row.warnings
+
+
 def test_a_folder_of_series_is_as_many_volumes(shared_data, tmp_path):
     slices = sorted((shared_data / "ct_dicom").rglob("CT.*"))
     for name in ("first", "second"):

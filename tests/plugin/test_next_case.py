@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtWidgets import QMenu
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox
 
 from napari_dinomed.annotation.legends import preset
 from napari_dinomed.io import read_labels, read_volume, write_image
@@ -42,10 +42,13 @@ def begun(folder, loop, monkeypatch):
     workbench.failed.connect(said.append)
 
     def open_paths(bench, paths):
-        volume = read_volume(paths[0])
-        layer = Image(volume.array, **image_options(volume, "case"))
-        bench.viewer.layers.append(layer)
-        bench.bind(layer)
+        def read():
+            volume = read_volume(paths[0])
+            layer = Image(volume.array, **image_options(volume, "case"))
+            bench.viewer.layers.append(layer)
+            bench.bind(layer)
+
+        bench.attempt(read)
 
     monkeypatch.setattr("napari_dinomed.plugin.next_case.open_paths", open_paths)
     open_paths(workbench, [str(folder / "case1.nrrd")])
@@ -89,6 +92,22 @@ def test_what_cannot_be_saved_is_not_left(begun, folder, loop):
     NextCase(workbench, loop.deliver).go()
     loop.wait(lambda: said and "other columns" in said[-1])
     assert workbench.session is session
+
+
+def test_a_damaged_case_is_passed_by_and_the_one_before_stays(begun, folder, loop):
+    workbench, said = begun
+    (folder / "case2.nrrd").write_bytes(b"NRRD0004\n")
+    cases = NextCase(workbench, loop.deliver)
+    cases.go()
+    loop.run()
+    assert any("case2.nrrd" in text and "open" not in text for text in said)
+    assert said[-1].endswith(
+        "case2.nrrd cannot be opened; once more, for the one after it."
+    )
+    assert cases.target.name.startswith("case1")
+    cases.go()
+    loop.run()
+    assert said[-1].endswith("Next: case10.nrrd.")
 
 
 def test_an_image_of_no_file_has_no_next(bench, loop):
@@ -136,3 +155,24 @@ def test_a_legend_goes_out_and_comes_in_again(bench, loop, tmp_path, qtbot):
     assert last.name == "legend"
     names = [one.name for one in bench.session.document.labels]
     assert names == [one.name for one in preset("Abdomen")]
+
+
+@needs_display
+def test_a_legend_that_is_there_is_replaced_only_if_asked(
+    bench, tmp_path, qtbot, monkeypatch
+):
+    legend = LegendButton(bench)
+    qtbot.addWidget(legend.button)
+    (tmp_path / "expert.csv").write_text("mine")
+    named = (str(tmp_path / "expert"), "")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: named)
+    asked = []
+
+    def answer(_, __, question):
+        asked.append(question)
+        return QMessageBox.StandardButton.No
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    legend.menu().actions()[-1].trigger()
+    assert "expert.csv is there already" in asked[0]
+    assert (tmp_path / "expert.csv").read_text() == "mine"

@@ -37,6 +37,14 @@ def test_the_table_has_each_case_once(tmp_path):
     )
 
 
+def test_a_note_beside_a_case_stays(tmp_path):
+    table = tmp_path / "t.csv"
+    add_case(table, "a", "label,name\n1,spleen\n")
+    table.write_text(table.read_text().replace("spleen", "spleen,seen by B"))
+    add_case(table, "b", "label,name\n1,liver\n")
+    assert table.read_text() == "case,label,name\na,1,spleen,seen by B\nb,1,liver\n"
+
+
 def test_another_table_is_left_as_it_is(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("x,y\n1,2\n")

@@ -137,6 +137,7 @@ def _opened(plan: StackPlan, device: str) -> tuple[Stack, BoxReader, Any]:
     stack = plan.open()
     encoder = make_encoder(plan.encoder, device, lambda _: None)
     model = read_model(plan.place.model)
+    model.require_channels(encoder.channels(1) - encoder.position_channels)
     reader = BoxReader(model, encoder, plan.window, plan.boxes, stack)
     return stack, reader, None if plan.mask is None else _mask_of(plan.mask)
 
