@@ -30,7 +30,7 @@ from napari_dinomed.cli.stack import (
     StackRegion,
     apply_to_stack,
 )
-from napari_dinomed.errors import ModelError, ReadError
+from napari_dinomed.errors import ModelError, ReadError, WriteError
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
 from napari_dinomed.features.stack import Planes
 from napari_dinomed.session.file import SUFFIX as DOCUMENT
@@ -172,7 +172,11 @@ def apply(
     from napari_dinomed.batch.inputs import find_inputs, results_for
     from napari_dinomed.batch.labelling import Labelling
     from napari_dinomed.batch.run import Batch
+    from napari_dinomed.io import label_suffixes
 
+    if suffix not in label_suffixes():
+        expected = ", ".join(label_suffixes())
+        raise WriteError(f"Expected labels as one of {expected}, got {suffix!r}.")
     header = read_header(model)
     planes = planes or header.sight.planes
     window = window or header.sight.window_name
@@ -198,6 +202,8 @@ def apply(
         f"Wrote {out / 'results.csv'}: {len(rows)} volumes, {failed} of them failed.",
         soft_wrap=True,
     )
+    if failed == len(rows):
+        raise typer.Exit(1)
 
 
 @model.command("info")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from napari_dinomed.errors import WriteError
+from napari_dinomed.errors import ReadError, WriteError
+from napari_dinomed.io.source import require_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,11 +44,22 @@ class Journal(Generic[Row]):
             raise WriteError(f"Cannot write {self.path}: {error}") from error
 
     def rows(self) -> list[Row]:
-        """All that is done; torn lines are left out."""
+        """All that is done; torn lines are left out.
+
+        Raises
+        ------
+        ReadError
+            Where something else than a file that may be read is in its place.
+        """
         if not self.path.exists():
             return []
+        require_regular(self.path)
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise ReadError(f"Cannot read {self.path}: {error}") from error
         rows = []
-        for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        for line in text.split("\n"):
             try:
                 rows.append(self.kind.validate_json(line))
             except ValidationError:

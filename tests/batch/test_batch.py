@@ -375,6 +375,13 @@ def test_the_command_line_teaches_tells_and_applies(cohort, tmp_path, monkeypatc
     assert "there already" in " ".join(refused.stderr.split())
     other = run("apply", image, image, "--out", tmp_path / "out")
     assert "Expected a model" in other.stderr
+    odd = run("apply", model, image, "--out", tmp_path / "odd", "--suffix", ".bogus")
+    assert "Expected labels as one of" in " ".join(odd.stderr.split())
+    assert not (tmp_path / "odd").exists()
+    (tmp_path / "broken.nii.gz").write_bytes(b"no volume")
+    none = run("apply", model, tmp_path / "broken.nii.gz", "--out", tmp_path / "none")
+    assert none.returncode == 1
+    assert "1 of them failed" in none.stdout
 
 
 def test_models_stand_side_by_side_and_are_tried_on_what_is_known(cohort, monkeypatch):

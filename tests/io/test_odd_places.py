@@ -11,6 +11,7 @@ import imageio.v3 as imageio
 import nibabel as nib
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from napari_dinomed.errors import DinomedError, ReadError, WriteError
 from napari_dinomed.io import (
@@ -21,6 +22,7 @@ from napari_dinomed.io import (
     write_labels,
 )
 from napari_dinomed.io.atomic import write_text
+from napari_dinomed.io.journal import Journal
 from napari_dinomed.session.file import load_document
 from napari_dinomed.session.written import prompts_from_file
 from tests.io import made
@@ -114,3 +116,10 @@ def test_nothing_takes_the_place_of_a_pipe(tmp_path):
         write_text(pipe, "{}")
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_a_run_has_done_is_a_file(tmp_path, make):
+    make(tmp_path / "manifest.jsonl")
+    with pytest.raises(ReadError, match=r"manifest\.jsonl"):
+        Journal(tmp_path / "manifest.jsonl", TypeAdapter(int)).rows()
