@@ -10,7 +10,7 @@ from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.cues import Marks, View
 from napari_dinomed.segment.one_object.looks import Looks
 from napari_dinomed.segment.one_object.options import SearchOptions
-from napari_dinomed.segment.one_object.search import Search, parts_of
+from napari_dinomed.segment.one_object.search import Found, Search, parts_of
 from napari_dinomed.segment.turns import Early
 from tests.conftest import ball
 from tests.segment.steps import returned
@@ -28,7 +28,11 @@ class Oracle:
         self.truth = torch.from_numpy(truth.astype(np.float32))
         self.looked: list[Cells] = []
         self.search = Search(
-            self.see, self.weigh, WHOLE, SearchOptions(most_cells=most), (0.25, 0.5)
+            self.see,
+            self.weigh,
+            WHOLE,
+            SearchOptions(most_cells=most, later_cells=most),
+            (0.25, 0.5),
         )
 
     def see(self, box, most):
@@ -121,6 +125,22 @@ def test_where_the_object_goes_on_beyond_its_box_that_is_looked_at_too(small):
     assert len(oracle.looked) == 2
     assert oracle.looked[1].box[2].start < oracle.looked[0].box[2].start
     assert found.cells.box[2].start < oracle.looked[0].box[2].start
+
+
+def test_what_is_thin_does_not_fade_from_click_to_click():
+    thin = np.zeros(SHAPE, dtype=np.float32)
+    thin[20, 30:90, 30:90] = 1
+    # Whatever is asked, the weigher would have all: only the clicks take something away.
+    search = Oracle(np.ones(SHAPE), most=5_000).search
+    found = Found(Cells.finest(WHOLE, SPACING), torch.from_numpy(thin)).closely()
+    excluded = []
+    for column in (34, 39, 44, 49):
+        excluded.append((20, 33, column))
+        marks = _marks(CENTRE, excluded=excluded)
+        found = returned(search.later(marks, found, np.array(excluded[-1]), adds=False))
+        assert not found.belongs(np.array(excluded[-1]))
+    left = found.on(Cells.finest(WHOLE, SPACING)).numpy()[20, 65:90, 65:90]
+    np.testing.assert_array_equal(left, 1)
 
 
 @pytest.mark.parametrize("adds", [True, False])
