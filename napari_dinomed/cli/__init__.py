@@ -11,7 +11,9 @@ from napari_dinomed import __version__
 from napari_dinomed.cli import (
     adapt,
     bench,
+    bench_adapt,
     bench_long,
+    bench_speed,
     compare,
     doctor,
     finish,
@@ -49,6 +51,9 @@ app.command()(housekeeping.engine)
 app.command()(doctor.doctor)
 app.add_typer(housekeeping.weights, name="weights")
 app.add_typer(housekeeping.cache, name="cache")
+bench.bench.command("adapt")(bench_adapt.bench_adapt)
+bench.bench.command("adapters")(bench_adapt.bench_adapters)
+bench.bench.command("speed")(bench_speed.bench_speed)
 bench.bench.command("soak")(bench_long.bench_soak)
 bench.bench.command("window")(bench_long.bench_window)
 bench.bench.command("study")(study.study)

@@ -63,7 +63,7 @@ def bench_window(
     What napari takes without this program comes last.
     """
     from napari_dinomed.bench.large import large_ct
-    from napari_dinomed.cli.bench import lengths_of
+    from napari_dinomed.cli.bench_speed import lengths_of
     from napari_dinomed.demo import why_no_window
     from napari_dinomed.errors import DinomedError
 

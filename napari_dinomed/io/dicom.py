@@ -18,7 +18,8 @@ from napari_dinomed.errors import ReadError, UnevenError, VolumeError
 from napari_dinomed.io.atomic import is_workroom
 from napari_dinomed.io.claims import require_memory
 from napari_dinomed.io.dicom_grid import Stack, even_stack, resampled
-from napari_dinomed.io.dicom_sizes import require_decodable, require_inflatable
+from napari_dinomed.io.dicom_pixels import in_units, own_window, read_pixels
+from napari_dinomed.io.dicom_sizes import require_frames, require_inflatable
 from napari_dinomed.io.format import (
     RAS_LPS,
     Contents,
@@ -30,7 +31,7 @@ from napari_dinomed.io.format import (
     require_affine,
     shape3,
 )
-from napari_dinomed.volume import Geometry, Volume, Window
+from napari_dinomed.volume import Geometry, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,9 +45,7 @@ if TYPE_CHECKING:
 
 _MODALITIES: dict[str, Modality] = {"CT": "CT", "MR": "MR", "PT": "PET"}
 _TOLERANCE = 1e-3
-_MOST_FILES = _MOST_FRAMES = 100_000
-# Of a compressed frame: the tag and length of its item (DICOM PS3.5, A.4).
-_LEAST_FRAME = 8
+_MOST_FILES = 100_000
 _FIRST_FILES = 50
 
 
@@ -250,7 +249,7 @@ def _read_headers(
 
 def _frames(path: Path, dataset: Dataset) -> list[Slice]:
     count = int(dataset.get("NumberOfFrames") or 1)
-    _require_frames(path, dataset, count)
+    require_frames(path, dataset, count)
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if groups is None:
         places: list[Sequence[Dataset]] = [()] * count
@@ -278,25 +277,6 @@ def _frames(path: Path, dataset: Dataset) -> list[Slice]:
             )
         )
     return slices
-
-
-def _require_frames(path: Path, dataset: Dataset, count: int) -> None:
-    """Raise `ReadError` where a file claims more frames than it can hold."""
-    if count == 1:
-        return
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is None or not (syntax.is_compressed or syntax.is_deflated):
-        least = rows * columns * int(dataset.get("BitsAllocated") or 1) // 8
-    else:
-        least = _LEAST_FRAME
-    stored = path.stat().st_size
-    if count > _MOST_FRAMES or count * least > stored:
-        raise ReadError(
-            f"{path.name} claims {count} frames of {rows} × {columns} pixels, but has only "
-            f"{stored} bytes; expected at most {_MOST_FRAMES} frames, all of them in the "
-            "file. It is truncated or its header is wrong; export it again."
-        )
 
 
 def _inner(group: Any) -> list[Dataset]:
@@ -361,7 +341,7 @@ def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
             f"{name} is not an even stack of slices: {fault}. Export it again, or have it "
             "brought to an even grid (resampling)."
         )
-    array = _read_pixels(slices, name)
+    array = read_pixels(slices, name)
     notes = []
     if fault is not None:
         array = resampled(stack, array)
@@ -370,7 +350,7 @@ def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
     matrix[:3] = even_stack(stack, len(array)).matrix()
     matrix = RAS_LPS @ matrix
     require_affine(matrix, name)
-    array, note = _in_units(slices, array)
+    array, note = in_units(slices, array)
     is_placed = first.get("ImagePositionPatient") is not None
     geometry = Geometry.from_file(shape3(array), matrix, "mm", patient=is_placed)
     datasets = tuple({each.path: each.dataset for each in slices}.values())
@@ -378,7 +358,7 @@ def _read_stack(slices: list[Slice], name: str, resample: bool) -> Volume:
         on_canonical_axes(native(array), geometry),
         geometry,
         _MODALITIES.get(str(first.get("Modality")), "other"),
-        _own_window(slices),
+        own_window(slices),
         DicomHeader(datasets, frozenset(s.path.resolve() for s in slices), stack),
         notes=(*notes, *note),
     )
@@ -400,99 +380,3 @@ def _lay_out(slices: list[Slice], name: str) -> Stack:
         )
     positions = np.array([each.position for each in slices])
     return Stack(positions, first.orientation, (rows, columns), abs(thickness))
-
-
-def _read_pixels(slices: list[Slice], name: str) -> NDArray[Any]:
-    """(slices, rows, columns) in the modality's units; whole numbers stay whole."""
-    decoded: dict[Path, Any] = {}
-    planes = []
-    for each in slices:
-        if each.path not in decoded:
-            decoded.clear()
-            decoded[each.path] = _decode(each.path, name)
-        pixels = decoded[each.path]
-        frame = pixels[each.frame] if pixels.ndim == 3 else pixels
-        planes.append(_rescaled(frame, each))
-    return np.stack(planes)
-
-
-def _decode(path: Path, name: str) -> NDArray[Any]:
-    import pydicom
-
-    dataset = pydicom.dcmread(path)
-    if not any(key in dataset for key in ("PixelData", "FloatPixelData")):
-        raise ReadError(f"{path.name} in {name} has no pixels; export the series again.")
-    if int(dataset.get("SamplesPerPixel") or 1) > 1:
-        raise VolumeError(f"Expected grey values, got colour in {path.name}.")
-    count = int(dataset.get("NumberOfFrames") or 1)
-    shape = (count, int(dataset.Rows), int(dataset.Columns))
-    require_memory(shape, np.float32, path.name)
-    try:
-        require_decodable(dataset, path.name)
-        return np.asarray(dataset.pixel_array)
-    except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:
-        syntax = dataset.file_meta.TransferSyntaxUID.name
-        raise ReadError(
-            f"The pixels of {path.name} ({syntax}) cannot be decoded: {error}. The file "
-            "may be truncated, or a decoder missing: "
-            "pip install 'napari-dinomed[dicom]'."
-        ) from error
-
-
-def _rescaled(pixels: NDArray[Any], each: Slice) -> NDArray[Any]:
-    slope = float(each.get("RescaleSlope") or 1)
-    intercept = float(each.get("RescaleIntercept") or 0)
-    if pixels.dtype.kind in "iu" and slope == 1 and intercept.is_integer():
-        shifted = pixels.astype(np.int32) + int(intercept)
-        is_short = shifted.min() >= -32768 and shifted.max() <= 32767
-        return shifted.astype(np.int16) if is_short else shifted
-    return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-
-
-def _own_window(slices: list[Slice]) -> Window | None:
-    """The first window that the middle slice asks for."""
-    middle = slices[len(slices) // 2]
-    if middle.get("Modality") == "PT":
-        return None
-    values = [middle.get(key) for key in ("WindowWidth", "WindowCenter")]
-    if None in values:
-        return None
-    width, centre = (float(v[0] if hasattr(v, "__len__") else v) for v in values)
-    return Window.from_level(width, centre, "file") if width > 0 else None
-
-
-def _in_units(slices: list[Slice], array: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
-    """PET as standardised uptake by body weight, where the tags allow it.
-
-    The injected dose decays until the acquisition starts, to which scanners correct
-    (DecayCorrection START), or is taken as it was where they correct to the injection.
-    """
-    first = slices[0]
-    if first.get("Modality") != "PT" or str(first.get("Units")) != "BQML":
-        return array, []
-    reason = "the file does not say that the weight, the dose and its time are known"
-    try:
-        dose = first.dataset.RadiopharmaceuticalInformationSequence[0]
-        activity = float(dose.RadionuclideTotalDose)
-        half_life = float(dose.RadionuclideHalfLife)
-        weight = float(first.dataset.PatientWeight)
-        correction = str(first.get("DecayCorrection"))
-        corrected = str(first.get("CorrectedImage"))
-        if "ATTN" not in corrected or "DECY" not in corrected:
-            reason = "the image is not corrected for attenuation and decay"
-            raise ValueError(reason)
-        if correction == "START":
-            begun = min(_seconds(str(each.get("SeriesTime"))) for each in slices)
-            waited = (begun - _seconds(str(dose.RadiopharmaceuticalStartTime))) % 86_400
-            activity *= 0.5 ** (waited / half_life)
-        elif correction != "ADMIN":
-            reason = f"decay correction {correction} is not known"
-            raise ValueError(reason)
-        factor = 1000 * weight / activity
-    except (AttributeError, TypeError, ValueError, IndexError, ZeroDivisionError):
-        return array, [f"Shown in Bq/ml, not as SUV: {reason}."]
-    return array.astype(np.float32) * np.float32(factor), ["SUV by body weight."]
-
-
-def _seconds(time: str) -> float:
-    return int(time[:2]) * 3600 + int(time[2:4]) * 60 + float(time[4:] or 0)

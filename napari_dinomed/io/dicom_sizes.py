@@ -30,6 +30,9 @@ _JPEG_2000 = ("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _WIDTH, _HEIGHT, _LEFT, _TOP = (slice(at, at + 4) for at in (8, 12, 16, 20))
 _COMPONENTS = slice(40, 42)
+_MOST_FRAMES = 100_000
+# Of a compressed frame: the tag and length of its item (DICOM PS3.5, A.4).
+_LEAST_FRAME = 8
 
 
 def require_inflatable(path: Path) -> None:
@@ -80,3 +83,22 @@ def _codestream_size(frame: bytes) -> tuple[int, int, int]:
         int.from_bytes(head[part], "big") for part in (_WIDTH, _HEIGHT, _LEFT, _TOP)
     )
     return wide - left, high - top, int.from_bytes(head[_COMPONENTS], "big")
+
+
+def require_frames(path: Path, dataset: Dataset, count: int) -> None:
+    """Raise `ReadError` where a file claims more frames than it can hold."""
+    if count == 1:
+        return
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is None or not (syntax.is_compressed or syntax.is_deflated):
+        least = rows * columns * int(dataset.get("BitsAllocated") or 1) // 8
+    else:
+        least = _LEAST_FRAME
+    stored = path.stat().st_size
+    if count > _MOST_FRAMES or count * least > stored:
+        raise ReadError(
+            f"{path.name} claims {count} frames of {rows} × {columns} pixels, but has only "
+            f"{stored} bytes; expected at most {_MOST_FRAMES} frames, all of them in the "
+            "file. It is truncated or its header is wrong; export it again."
+        )

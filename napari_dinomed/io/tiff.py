@@ -35,6 +35,7 @@ from napari_dinomed.io.format import (
 )
 from napari_dinomed.io.legend import CREATOR, from_text, to_text
 from napari_dinomed.io.pieces import is_large, lazy
+from napari_dinomed.io.tiff_spacing import spacing_of
 from napari_dinomed.volume import Volume
 
 if TYPE_CHECKING:
@@ -44,25 +45,10 @@ if TYPE_CHECKING:
 
     from napari_dinomed.io.format import Legend, Pick
     from napari_dinomed.io.source import Source
+    from napari_dinomed.io.tiff_spacing import Spacing
 
-Spacing = tuple[tuple[float, float, float], str]
-
-_UNITS = {
-    "nm": "nm",
-    "µm": "µm",
-    "um": "µm",
-    "micron": "µm",
-    "microns": "µm",
-    "\\u00B5m": "µm",
-    "mm": "mm",
-    "cm": "cm",
-    "Å": "Å",
-    "A": "Å",
-    "angstrom": "Å",
-}
 # Compressions that tifffile's own decoders inflate to any size.
 _CODECS = {8: "zlib", 32946: "zlib", 34925: "lzma", 50000: "zstd"}
-_CENTIMETRE = 3
 _NAMESPACE = f"{CREATOR}/labels"
 # Pixels of a page that are labelled at once: of a larger one that has coarser levels, one
 # of these is opened unless another is picked. Twice 4096 squared.
@@ -114,7 +100,7 @@ class Tiff(Format):
             array = _voxels(series, source.name).reshape(series.shape)
             is_coloured = "S" in _axes(series) and pick.channel is None
             array = _stack(array, _axes(series), pick, source.name)
-            spacing, unit = _at_level(_spacing(tiff), finest, series)
+            spacing, unit = _at_level(spacing_of(tiff), finest, series)
             files = tuple(Path(parent.filehandle.path) for parent in parents)
             legend = _legend(tiff)
         volume = (
@@ -177,7 +163,7 @@ class SlideLevel:
 def slide_levels(path: Path) -> tuple[SlideLevel, ...]:
     """The levels of a file, the finest first."""
     with tifffile.TiffFile(path) as tiff:
-        finest, own = tiff.series[0], _spacing(tiff)
+        finest, own = tiff.series[0], spacing_of(tiff)
         return tuple(
             SlideLevel(part.key, part.title, _at_level(own, finest, level)[0])
             for number, level in enumerate(finest.levels)
@@ -308,36 +294,6 @@ def _stack(array: Any, axes: str, pick: Pick, name: str) -> Any:
     return take_picked(array, axes.replace("S", "C").lower(), pick, name)
 
 
-def _spacing(tiff: tifffile.TiffFile) -> Spacing:
-    """Spacing (z, y, x) and unit from where microscopes and programs write them."""
-    found = (
-        _ome_spacing(tiff)
-        or _imagej_spacing(tiff)
-        or _microscope_spacing(tiff)
-        or _slide_spacing(tiff)
-        or _tag_spacing(tiff)
-    )
-    spacing, unit = found or ((1.0, 1.0, 1.0), "px")
-    if unit == "cm":
-        z, y, x = (10 * size for size in spacing)
-        return (z, y, x), "mm"
-    return spacing, unit
-
-
-def _ome_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
-    """Spacing from the OME-XML."""
-    if not tiff.is_ome or tiff.ome_metadata is None:
-        return None
-    # tifffile's own parser of the same XML found the axes; entities are not expanded.
-    image = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
-    pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
-    unit = _UNITS.get(str(pixels.get("PhysicalSizeXUnit", "µm")))
-    sizes = [float(pixels.get(f"PhysicalSize{axis}", 0)) for axis in "ZYX"]
-    if unit is None or min(sizes[1:]) <= 0:
-        return None
-    return (sizes[0] if sizes[0] > 0 else sizes[1], sizes[1], sizes[2]), unit
-
-
 def _legend(tiff: tifffile.TiffFile) -> Legend | None:
     """Names and colours of labels, where this program wrote them."""
     if not tiff.is_ome or _NAMESPACE not in (tiff.ome_metadata or ""):
@@ -348,62 +304,3 @@ def _legend(tiff: tifffile.TiffFile) -> Legend | None:
         if comment.get("Namespace") == _NAMESPACE:
             return from_text(str(comment.get("Value")))
     return None
-
-
-def _imagej_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
-    """Spacing from ImageJ's tags."""
-    metadata = tiff.imagej_metadata or {}
-    unit = _UNITS.get(str(metadata.get("unit", "")))
-    page = tiff.pages[0]
-    if unit is None or not isinstance(page, tifffile.TiffPage):
-        return None
-    sizes = [_pixel_size(page, name) or 1.0 for name in ("YResolution", "XResolution")]
-    return (float(metadata.get("spacing", sizes[0])), sizes[0], sizes[1]), unit
-
-
-def _microscope_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
-    """Spacing from the tags of Zeiss' light, and FEI's and Zeiss' electron microscopes."""
-    if tiff.lsm_metadata:
-        metres = [float(tiff.lsm_metadata[f"VoxelSize{axis}"]) for axis in "ZYX"]
-    elif tiff.fei_metadata:
-        scan = tiff.fei_metadata["Scan"]
-        metres = [float(scan["PixelHeight"])] * 2 + [float(scan["PixelWidth"])]
-    elif tiff.sem_metadata and "ap_image_pixel_size" in tiff.sem_metadata:
-        _, size, unit = tiff.sem_metadata["ap_image_pixel_size"][:3]
-        known = {"nm": 1e-9, "µm": 1e-6, "um": 1e-6, "pm": 1e-12}
-        metres = [float(size) * known[str(unit)]] * 3
-    else:
-        return None
-    if min(metres[1:]) <= 0:
-        return None
-    z, y, x = (size or metres[1] for size in metres)
-    if tiff.lsm_metadata:
-        return (z * 1e6, y * 1e6, x * 1e6), "µm"
-    return (z * 1e9, y * 1e9, x * 1e9), "nm"
-
-
-def _slide_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
-    """Spacing from the description of Aperio's slides (MPP, µm a pixel)."""
-    if not tiff.is_svs:
-        return None
-    page = tiff.pages[0]
-    described = tifffile.svs_description_metadata(getattr(page, "description", ""))
-    size = float(described.get("MPP", 0))
-    return ((size, size, size), "µm") if size > 0 else None
-
-
-def _tag_spacing(tiff: tifffile.TiffFile) -> Spacing | None:
-    """Spacing from resolution per centimetre; per inch it is about printing."""
-    page = tiff.pages[0]
-    unit = page.tags.get("ResolutionUnit") if isinstance(page, tifffile.TiffPage) else None
-    if unit is None or unit.value != _CENTIMETRE:
-        return None
-    y, x = (_pixel_size(page, name) for name in ("YResolution", "XResolution"))
-    return ((y * 1e4, y * 1e4, x * 1e4), "µm") if y and x else None
-
-
-def _pixel_size(page: tifffile.TiffPage, name: str) -> float:
-    """Size in the unit of the resolution; 0 where it is not given."""
-    tag = page.tags.get(name)
-    numerator, denominator = tag.value if tag is not None else (0, 0)
-    return denominator / numerator if numerator and denominator else 0.0

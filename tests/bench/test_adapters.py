@@ -9,17 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_dinomed.adapt import judge, painted
+from napari_dinomed.bench.adapter_sets import Setup, Task, load_sets, tasks_of
 from napari_dinomed.bench.adapters import (
     TRIAL,
     Row,
-    Setup,
-    Task,
     compared,
-    load_sets,
     read_rows,
     run_task,
     run_tasks,
-    tasks_of,
 )
 from napari_dinomed.errors import ReadError
 from napari_dinomed.features import backbone
