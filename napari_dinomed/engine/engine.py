@@ -6,8 +6,6 @@ where it may be interrupted. `Engine.run` drives one to its end in process.
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_dinomed.engine.adapting import adapting
+from napari_dinomed.engine.encoders import described, fetching, prepared
 from napari_dinomed.engine.estimating import estimated
 from napari_dinomed.engine.memory import within_memory
 from napari_dinomed.engine.messages import (
@@ -23,13 +22,10 @@ from napari_dinomed.engine.messages import (
     Closed,
     CloseVolume,
     Describe,
-    Described,
     Encoded,
-    EncoderInfo,
     EncodeVolume,
     EstimateEncoding,
     Event,
-    Fetched,
     FetchWeights,
     Judged,
     JudgeEncoding,
@@ -38,7 +34,6 @@ from napari_dinomed.engine.messages import (
     OpenSource,
     OpenVolume,
     Prepare,
-    Prepared,
     Progress,
     Proposed,
     ProposeLabels,
@@ -55,9 +50,7 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.engine.opened import EncodedVolume, OpenedVolume
 from napari_dinomed.errors import Cancelled, ForgottenError
-from napari_dinomed.features.catalog import CATALOG
-from napari_dinomed.features.device import choose_device, describe_device
-from napari_dinomed.features.encoder import Encoder, make_encoder, read_libraries
+from napari_dinomed.features.encoder import Encoder, make_encoder
 from napari_dinomed.features.encoding import (
     Encoding,
     PlaneTokens,
@@ -65,16 +58,9 @@ from napari_dinomed.features.encoding import (
     plans_for,
     slices_done,
 )
-from napari_dinomed.features.weights import fetch_weights, is_present, missing_licence
 from napari_dinomed.segment.canvas import BoxLabels
-from napari_dinomed.segment.one_object.network import taught_weigher
-from napari_dinomed.segment.segmenter import (
-    PlaneLabels,
-    Segmenter,
-    make_segmenter,
-)
+from napari_dinomed.segment.segmenter import PlaneLabels, Segmenter, make_segmenter
 from napari_dinomed.segment.turns import Lessons
-from napari_dinomed.settings import load_settings, save_settings
 from napari_dinomed.taught.judge import judged
 from napari_dinomed.taught.model import read_model
 from napari_dinomed.taught.propose import proposed
@@ -92,8 +78,6 @@ if TYPE_CHECKING:
 
     Steps = Iterator[Event | Result | None]
     OfEncoded = SegmentVolume | SuggestClick | ProposeLabels | TeachModel | JudgeEncoding
-
-_POLL = 0.1
 
 
 class Engine:
@@ -123,7 +107,7 @@ class Engine:
 
     def _steps(self, request: Request) -> Steps:
         if isinstance(request, Describe):
-            return self._describe(request)
+            return described(request)
         if isinstance(request, OpenVolume | OpenSource):
             return self._open(request)
         if isinstance(request, CloseVolume):
@@ -133,9 +117,9 @@ class Engine:
         if isinstance(request, EstimateEncoding):
             return self._estimate(request)
         if isinstance(request, FetchWeights):
-            return self._fetch(request)
+            return fetching(request)
         if isinstance(request, Prepare):
-            return self._prepare(request)
+            return prepared(request)
         if isinstance(request, AdaptEncoder):
             return adapting(self._volume(request.volume).volume, request)
         return self._of_encoded(request)
@@ -162,21 +146,6 @@ class Engine:
     def objects(self, volume: str) -> ObjectField:
         """What single objects are found on in an encoded volume."""
         return self._volume(volume).encoded.objects
-
-    def _describe(self, request: Describe) -> Steps:
-        encoders = tuple(
-            EncoderInfo(
-                spec.name,
-                spec.title,
-                spec.channels,
-                spec.parameters,
-                spec.licence,
-                is_present(spec.name),
-                missing_licence(spec.name),
-            )
-            for spec in CATALOG.values()
-        )
-        yield Described(describe_device(choose_device(request.device)), encoders)
 
     def _open(self, request: OpenVolume | OpenSource) -> Steps:
         if isinstance(request, OpenSource):
@@ -344,33 +313,6 @@ class Engine:
             yield from self._take_notices()
             yield Progress(*slices_done(planes), Stage.SLICES)
 
-    def _fetch(self, request: FetchWeights) -> Steps:
-        news: queue.SimpleQueue[Progress | Fetched | Exception] = queue.SimpleQueue()
-        withdrawn = threading.Event()
-        threading.Thread(
-            target=_download, args=(request, news, withdrawn), daemon=True
-        ).start()
-        try:
-            while True:
-                try:
-                    event = news.get(timeout=_POLL)
-                except queue.Empty:
-                    yield None
-                    continue
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-                if isinstance(event, Fetched):
-                    return
-        finally:
-            withdrawn.set()
-
-    def _prepare(self, request: Prepare) -> Steps:
-        taught_weigher()
-        yield None
-        read_libraries(request.encoder)
-        yield Prepared()
-
     def _encoder(self, name: str, device: str) -> Encoder:
         if (name, device) not in self._encoders:
             self._encoders.clear()
@@ -453,25 +395,3 @@ def _preview_slice(
 
 def _slice_labels(found: PlaneLabels, request: SegmentVolume) -> SliceLabels:
     return SliceLabels(found.axis, found.index, found.labels, request.generation)
-
-
-def _download(
-    request: FetchWeights,
-    news: queue.SimpleQueue[Progress | Fetched | Exception],
-    withdrawn: threading.Event,
-) -> None:
-    """Fetch weights on a thread of its own; what was fetched so far stays for later."""
-    name = request.encoder
-
-    def report(done: int, total: int) -> None:
-        if withdrawn.is_set():
-            raise Cancelled("withdrawn")
-        news.put(Progress(done, total, Stage.FETCHING, name))
-
-    try:
-        if request.accepted and request.accepted == missing_licence(name):
-            save_settings(load_settings().accepting(request.accepted))
-        pin = fetch_weights(name, report)
-        news.put(Fetched(pin.sha256, pin.revision))
-    except Exception as error:  # noqa: BLE001 - raised again by the request's generator
-        news.put(error)

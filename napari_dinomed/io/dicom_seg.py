@@ -16,7 +16,8 @@ from napari_dinomed.errors import ReadError, WriteError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.dicom_codes import codes_for
 from napari_dinomed.io.dicom_grid import labels_on_slices
-from napari_dinomed.io.format import RAS_LPS, as_labels, distinct_color, placed
+from napari_dinomed.io.format import RAS_LPS, placed
+from napari_dinomed.io.label_values import as_labels, distinct_color
 from napari_dinomed.volume import NamedLabel, Volume
 
 if TYPE_CHECKING:

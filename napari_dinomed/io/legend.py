@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from napari_dinomed.io.format import unnamed
+from napari_dinomed.io.label_values import unnamed
 from napari_dinomed.volume import NamedLabel
 
 if TYPE_CHECKING:

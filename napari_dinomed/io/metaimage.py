@@ -21,13 +21,13 @@ from napari_dinomed.io.format import (
     Contents,
     Format,
     Origin,
-    as_labels,
     from_kji,
     placed,
     require_patient,
     take_along,
     take_frame,
 )
+from napari_dinomed.io.label_values import as_labels
 from napari_dinomed.io.legend import from_text, to_text
 from napari_dinomed.volume import Volume
 

@@ -15,13 +15,13 @@ from napari_dinomed.io.claims import DEFLATED, RAW, require_memory, require_plau
 from napari_dinomed.io.format import (
     Contents,
     Format,
-    as_labels,
     drop_ones,
     from_kji,
     placed,
     require_patient,
     take_frame,
 )
+from napari_dinomed.io.label_values import as_labels
 from napari_dinomed.io.legend import from_hex, to_hex
 from napari_dinomed.volume import NamedLabel, Volume
 

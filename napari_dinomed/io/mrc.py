@@ -23,15 +23,8 @@ from napari_dinomed.io.claims import (
     require_plausible,
     skip,
 )
-from napari_dinomed.io.format import (
-    Format,
-    as_labels,
-    native,
-    placed,
-    require_upright,
-    take_frame,
-    unnamed,
-)
+from napari_dinomed.io.format import Format, native, placed, require_upright, take_frame
+from napari_dinomed.io.label_values import as_labels, unnamed
 from napari_dinomed.io.legend import CREATOR, from_hex, to_hex
 from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.volume import NamedLabel, Volume

@@ -25,12 +25,12 @@ from napari_dinomed.io.format import (
     Contents,
     Format,
     Origin,
-    as_labels,
     drop_ones,
     from_kji,
     placed,
     take_frame,
 )
+from napari_dinomed.io.label_values import as_labels
 from napari_dinomed.io.legend import from_text, to_text
 from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.io.source import require_regular

@@ -22,13 +22,8 @@ from napari_dinomed.io.claims import (
     require_plausible,
     skip,
 )
-from napari_dinomed.io.format import (
-    Contents,
-    Format,
-    as_labels,
-    placed,
-    take_frame,
-)
+from napari_dinomed.io.format import Contents, Format, placed, take_frame
+from napari_dinomed.io.label_values import as_labels
 from napari_dinomed.io.legend import from_text, to_text
 from napari_dinomed.io.pieces import lazy_if_large
 from napari_dinomed.volume import Geometry, NamedLabel, Volume

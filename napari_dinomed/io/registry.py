@@ -15,9 +15,10 @@ import numpy as np
 from napari_dinomed.errors import DinomedError, ReadError, WriteError
 from napari_dinomed.io.atomic import recover
 from napari_dinomed.io.dicom import Dicom
-from napari_dinomed.io.format import FIRST, Origin, numbers_in, unnamed, whole_labels
+from napari_dinomed.io.format import FIRST, Origin
 from napari_dinomed.io.guard import require_apart
 from napari_dinomed.io.hdf5 import Hdf5
+from napari_dinomed.io.label_values import numbers_in, unnamed, whole_labels
 from napari_dinomed.io.metaimage import MetaImage
 from napari_dinomed.io.mgh import Mgh
 from napari_dinomed.io.mrc import Mrc
@@ -29,7 +30,7 @@ from napari_dinomed.io.pictures import Pictures
 from napari_dinomed.io.pieces import first_line, one_error
 from napari_dinomed.io.region import region_of
 from napari_dinomed.io.slides import Slides
-from napari_dinomed.io.source import Source
+from napari_dinomed.io.source import Source, is_there
 from napari_dinomed.io.tiff import Tiff
 from napari_dinomed.io.zipped import unpacked
 from napari_dinomed.volume import Volume
@@ -182,9 +183,11 @@ def require_writable(path: Path) -> Format:
     Raises
     ------
     WriteError
-        Where no format has that suffix, or the folder is not there.
+        Where no format has that suffix, the folder is not there, or no file can be called
+        so.
     """
-    if _OME_ZARR.is_label_place(path) or (path.is_dir() and _OME_ZARR.sniff_folder(path)):
+    is_folder = is_there(path, WriteError) and path.is_dir()
+    if _OME_ZARR.is_label_place(path) or (is_folder and _OME_ZARR.sniff_folder(path)):
         return _OME_ZARR
     if not path.parent.is_dir():
         raise WriteError(f"Cannot write {path}: the folder {path.parent} is not there.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_dinomed.errors import ReadError
+from napari_dinomed.errors import DinomedError, ReadError
 from napari_dinomed.io.atomic import recover
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ class Source:
         if not paths:
             raise ReadError("Expected a file or a folder, got none.")
         for path in paths:
-            if not path.exists():
+            if not is_there(path):
                 # A folder that was being replaced when its writer was killed.
                 recover(path.parent)
-            if not path.exists():
+            if not is_there(path):
                 raise ReadError(f"There is no file {path}.")
             require_regular(path)
         return cls(paths)
@@ -77,9 +77,38 @@ class Source:
         return self.name
 
 
+def is_there(path: Path, family: type[DinomedError] = ReadError) -> bool:
+    """Whether something is at a path.
+
+    Parameters
+    ----------
+    path
+        The path.
+    family
+        What is raised where that cannot be told.
+
+    Raises
+    ------
+    DinomedError
+        Where the name is too long for the disk, or a folder may not be looked into.
+    """
+    try:
+        if path.exists():
+            return True
+        # Where its folder is not there either, the system did not look at the name.
+        near = next((folder for folder in path.parents if folder.exists()), path.parent)
+        (near / path.name).exists()
+        return False
+    except OSError as error:
+        raise family(
+            f"Cannot look for {path}: {error.strerror or error}. Give a shorter name, or "
+            "one in a folder that is yours."
+        ) from error
+
+
 def require_regular(path: Path) -> None:
     """Raise `ReadError` where reading could wait for ever, or never end."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if is_there(path) and not (path.is_file() or path.is_dir()):
         raise ReadError(
             f"Expected a file or a folder, but {path.name} is a pipe, a socket or a "
             "device. Copy what comes out of it into a file and open that."

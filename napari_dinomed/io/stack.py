@@ -16,13 +16,11 @@ import numpy as np
 from napari_dinomed.errors import ReadError, WriteError
 from napari_dinomed.io.atomic import replacing_folder
 from napari_dinomed.io.format import Format, Pick
-from napari_dinomed.io.ome_zarr import (
-    OmeZarr,
-    OmeZarrHeader,
+from napari_dinomed.io.ome_zarr import OmeZarr, OmeZarrHeader, levels_of
+from napari_dinomed.io.ome_zarr_labels import (
     describe_labels,
     group_format,
     level_steps,
-    levels_of,
     list_label,
     make_level,
     open_group,

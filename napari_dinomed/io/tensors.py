@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from napari_dinomed.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 Header = TypeVar("Header")
@@ -22,6 +23,70 @@ Library = Literal["np", "pt"]
 
 # More come from damage: a model of this program takes some ten megabytes.
 _MOST_BYTES = 2**30
+_ANEW = " Copy it anew, or make it again."
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an array in a file has to be.
+
+    Parameters
+    ----------
+    kind
+        Its type, as NumPy and torch call it: ``float32``.
+    shape
+        Its lengths. One that is a name may be any from 1 on, the same wherever it is named.
+    """
+
+    kind: str
+    shape: tuple[int | str, ...]
+
+
+def require_forms(arrays: Mapping[str, Any], forms: Mapping[str, Form], file: str) -> None:
+    """See that arrays of NumPy or torch are what they have to be; others do not matter.
+
+    Parameters
+    ----------
+    arrays, forms
+        By name.
+    file
+        Name of the file that they came in.
+
+    Raises
+    ------
+    ModelError
+        Where one is missing or another, holds what is no number, or lengths differ that
+        should not.
+    """
+    lengths: dict[str, int] = {}
+    for name, form in forms.items():
+        array = arrays.get(name)
+        if array is None:
+            raise ModelError(f"{file} is damaged: '{name}' is missing.{_ANEW}")
+        shape, kind = tuple(array.shape), str(array.dtype).removeprefix("torch.")
+        expected = _learn_lengths(lengths, form.shape, shape)
+        if kind != form.kind or shape != expected:
+            raise ModelError(
+                f"{file} is damaged: its parts do not go together. Expected '{name}' as "
+                f"{form.kind} of {_said(expected)}, got {kind} of {_said(shape)}.{_ANEW}"
+            )
+        if kind.startswith("float") and not (abs(array) < float("inf")).all():
+            raise ModelError(f"{file} is damaged: '{name}' holds what is no number.{_ANEW}")
+
+
+def _learn_lengths(
+    lengths: dict[str, int], form: tuple[int | str, ...], shape: tuple[int, ...]
+) -> tuple[int | str, ...]:
+    """A shape in which names are lengths: those that are known, or the array's own."""
+    if len(form) == len(shape):
+        for name, own in zip(form, shape, strict=True):
+            if isinstance(name, str) and own:
+                lengths.setdefault(name, own)
+    return tuple(lengths.get(one, one) if isinstance(one, str) else one for one in form)
+
+
+def _said(shape: tuple[int | str, ...]) -> str:
+    return " × ".join(map(str, shape)) or "a single number"
 
 
 @dataclass(frozen=True)

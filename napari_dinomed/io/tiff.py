@@ -26,13 +26,13 @@ from napari_dinomed.io.format import (
     Format,
     Origin,
     Part,
-    as_labels,
     coloured,
     picked_key,
     spaced,
     take_along,
     take_picked,
 )
+from napari_dinomed.io.label_values import as_labels
 from napari_dinomed.io.legend import CREATOR, from_text, to_text
 from napari_dinomed.io.pieces import is_large, lazy
 from napari_dinomed.io.tiff_spacing import spacing_of

@@ -19,7 +19,8 @@ from napari_dinomed.io import (
     write_image,
     write_labels,
 )
-from napari_dinomed.io.format import FIRST, numbers_in, unnamed, whole_labels
+from napari_dinomed.io.format import FIRST
+from napari_dinomed.io.label_values import numbers_in, unnamed, whole_labels
 from napari_dinomed.io.legend import from_text, to_text
 from napari_dinomed.volume import Geometry, NamedLabel, Volume
 from tests.io import made

@@ -14,7 +14,7 @@ from napari_dinomed.io import (
     Pick,
     can_read,
     list_contents,
-    ome_zarr,
+    ome_zarr_labels,
     pieces,
     read_labels,
     read_volume,
@@ -169,7 +169,7 @@ def test_a_failure_leaves_the_old_labels(store, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ome_zarr, "make_level", full)
+    monkeypatch.setattr(ome_zarr_labels, "make_level", full)
     with pytest.raises(WriteError, match="No space left"):
         write_labels(store, 1 - labels, volume, LEGEND)
     again, _ = read_labels(store / "labels" / "dinomed")

@@ -304,7 +304,7 @@ def test_labels_go_only_where_a_store_can_have_them(tmp_path, nifti):
 
 
 def test_a_failure_leaves_no_labels_behind(tmp_path, monkeypatch, version):
-    from napari_dinomed.io import ome_zarr
+    from napari_dinomed.io import ome_zarr_labels
 
     store = made.write_zarr(tmp_path / "a.zarr", ARRAY, version)
     volume = read_volume(store)
@@ -312,7 +312,7 @@ def test_a_failure_leaves_no_labels_behind(tmp_path, monkeypatch, version):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ome_zarr, "make_level", full)
+    monkeypatch.setattr(ome_zarr_labels, "make_level", full)
     before = sorted(store.rglob("*"))
     with pytest.raises(WriteError, match="No space"):
         write_labels(store, LABELS, volume)
@@ -323,13 +323,13 @@ def test_what_came_meanwhile_stays(tmp_path, nifti, monkeypatch):
     """Another program makes its store while the labels are being written."""
     from napari_dinomed.io import ome_zarr
 
-    place, write = tmp_path / "labels.zarr", ome_zarr._write_pyramid
+    place, write = tmp_path / "labels.zarr", ome_zarr.write_pyramid
 
     def slow(*arguments):
         write(*arguments)
         made.write_zarr(place, ARRAY)
 
-    monkeypatch.setattr(ome_zarr, "_write_pyramid", slow)
+    monkeypatch.setattr(ome_zarr, "write_pyramid", slow)
     with pytest.raises(WriteError, match="stays"):
         write_labels(place, LABELS, nifti)
     np.testing.assert_array_equal(read_volume(place).array, ARRAY)
