@@ -55,3 +55,7 @@ class ClusterError(DinomedError):
 
 class Cancelled(DinomedError):  # noqa: N818 - a request that was withdrawn, not a fault
     """The request was withdrawn before it finished."""
+
+
+BROKEN = (EngineError, ReadError, WeightsError, WriteError)
+"""What the user cannot help by doing something else; all others refuse an act."""

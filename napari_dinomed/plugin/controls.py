@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QMessageBox,
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QStackedWidget,
     QWidget,
 )
 
@@ -114,6 +115,28 @@ def bring_into_view(widget: QWidget) -> None:
 
 # What napari's style puts around a button's text, in logical pixels.
 _MARGINS = 10
+
+
+class Either(QStackedWidget):
+    """One of two widgets, in one place."""
+
+    def __init__(self, first: QWidget, second: QWidget) -> None:
+        super().__init__()
+        self.addWidget(first)
+        self.addWidget(second)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    @property
+    def shows_second(self) -> bool:
+        """Which of them is seen."""
+        return bool(self.currentIndex())
+
+    def show_second(self, is_second: bool) -> None:
+        """Show the second, or the first again; the keyboard stays with what is seen."""
+        has_focus = self.currentWidget().hasFocus()
+        self.setCurrentIndex(int(is_second))
+        if has_focus:
+            self.currentWidget().setFocus(Qt.FocusReason.OtherFocusReason)
 
 
 def may_replace(parent: QWidget, named: Path, target: Path) -> bool:

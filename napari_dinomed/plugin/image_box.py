@@ -6,7 +6,6 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
@@ -16,8 +15,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
-    QSizePolicy,
-    QStackedWidget,
 )
 
 from napari_dinomed.engine.messages import (
@@ -30,7 +27,7 @@ from napari_dinomed.engine.messages import (
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
 from napari_dinomed.plugin.compare_dialog import open_comparison
-from napari_dinomed.plugin.controls import button, narrow, told
+from napari_dinomed.plugin.controls import Either, button, narrow, told
 from napari_dinomed.plugin.costs import in_full, in_short
 from napari_dinomed.plugin.encoders import FILTERS, advice, known_of
 from napari_dinomed.plugin.engines import another
@@ -103,8 +100,8 @@ class ImageBox(QGroupBox):
     def _lay_out(self) -> None:
         # What comes and goes shares its place with what it stands for: nothing jumps.
         self._buttons, self._states = (
-            _Either(self.compute, self.cancel),
-            _Either(self.state, self.bar),
+            Either(self.compute, self.cancel),
+            Either(self.state, self.bar),
         )
         layout = QGridLayout(self)
         layout.setColumnStretch(1, 1)
@@ -368,28 +365,6 @@ class ImageBox(QGroupBox):
             self.advice.setText(advice(kind, name))
             self.advice.setVisible(bool(self.advice.text()))
             self.encoders.setToolTip("\n".join(filter(None, (_ENCODES, known_of(kind)))))
-
-
-class _Either(QStackedWidget):
-    """One of two widgets, in one place."""
-
-    def __init__(self, first: QLabel, second: QProgressBar) -> None:
-        super().__init__()
-        self.addWidget(first)
-        self.addWidget(second)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-
-    @property
-    def shows_second(self) -> bool:
-        """Which of them is seen."""
-        return bool(self.currentIndex())
-
-    def show_second(self, is_second: bool) -> None:
-        """Show the second, or the first again; the keyboard stays with what is seen."""
-        has_focus = self.currentWidget().hasFocus()
-        self.setCurrentIndex(int(is_second))
-        if has_focus:
-            self.currentWidget().setFocus(Qt.FocusReason.OtherFocusReason)
 
 
 def _in_words(activity: Activity, waits: bool) -> str:

@@ -13,13 +13,7 @@ from napari.layers import Image
 from psygnal import Signal
 
 from napari_dinomed.annotation.document import Document
-from napari_dinomed.errors import (
-    DinomedError,
-    EngineError,
-    ReadError,
-    WeightsError,
-    WriteError,
-)
+from napari_dinomed.errors import BROKEN, DinomedError
 from napari_dinomed.plugin.beginning import Beginning
 from napari_dinomed.plugin.binding import Binding, Left
 from napari_dinomed.plugin.encoders import remember
@@ -48,9 +42,6 @@ if TYPE_CHECKING:
     from napari_dinomed.plugin.sheet import Sheet
     from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.session.session import Session
-
-# What the user cannot help by another act.
-_BROKEN = (EngineError, ReadError, WeightsError, WriteError)
 
 
 class Workbench:
@@ -103,7 +94,7 @@ class Workbench:
         self._beginning = Beginning(
             viewer.layers,
             self._steps_of,
-            self._turn_after(later if later is not None else deliver),
+            lambda work: (later or deliver)(lambda: self.turns.run(work)),
             self._on_given_up,
             lambda why: self.failed.emit(why),
         )
@@ -184,9 +175,6 @@ class Workbench:
             Called when it is bound; not where another is chosen, or it goes, before that.
         """
         self._beginning.begin(image, then)
-
-    def _turn_after(self, later: Deliver) -> Deliver:
-        return lambda work: later(lambda: self.turns.run(work))
 
     def _on_given_up(self, image: Image | None) -> None:
         """Leave an image that is not bound yet: nothing of it stays half done."""
@@ -401,7 +389,7 @@ class Workbench:
         try:
             work()
         except DinomedError as error:
-            tell = self.failed if isinstance(error, _BROKEN) else self.refused
+            tell = self.failed if isinstance(error, BROKEN) else self.refused
             tell.emit(str(error))
             if self.session is not None:
                 # Controls that show what was refused show again what is.
