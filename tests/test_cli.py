@@ -243,6 +243,8 @@ def test_the_cache_is_listed_bounded_and_cleared(scan, tmp_path):
     run("segment", scan, "--point", "8,24,30=1", "--out", tmp_path / "l.nii")
     assert "filters" in run("cache", "list").stdout
     assert "2 GB" in run("cache", "limit", "2").stdout
+    for much in ("inf", "1e300"):
+        assert "from 0 to 1e+09" in refused("cache", "limit", much)
     assert "of 2 GB" in run("cache", "list").stdout
     assert "Freed" in run("cache", "clear").stdout
     assert "filters" not in run("cache", "list").stdout

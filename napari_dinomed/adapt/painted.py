@@ -164,7 +164,7 @@ def slices_of(
 ) -> tuple[PaintedSlice, ...]:
     """The slices of a volume that hold a label, evenly spaced where there are too many."""
     volume = lesson.volume
-    stack = SliceStack(volume, encoder.window or choose_window(volume, window))
+    stack = SliceStack(volume, choose_window(volume, window, encoder.window))
     (plan,) = plans_for(volume, encoder, "one")
     classes = _classes(lesson, names)
     chosen = _thinned(np.flatnonzero(classes.any((1, 2))), most)

@@ -222,7 +222,7 @@ def _read_across(halves: list[Examples], penalty: float) -> tuple[float, float]:
 
 def _seconds(encoder: Encoder, case: Case, planes: Planes) -> float:
     """What encoding takes, from a block of each plane: tokens may have come from disk."""
-    window = encoder.window or choose_window(case.volume)
+    window = choose_window(case.volume, only=encoder.window)
     total = 0.0
     for plan in plans_for(case.volume, encoder, planes):
         stack = SliceStack(case.volume, window, plan.axis, plan.step, plan.shrink)

@@ -19,7 +19,11 @@ from napari_dinomed.cli.common import (
 )
 from napari_dinomed.engine.messages import Describe, Described, Stage
 from napari_dinomed.engine.messages import Progress as Step
+from napari_dinomed.errors import DinomedError
 from napari_dinomed.settings import load_settings, save_settings
+
+# Beyond any disk.
+_MOST_GIGABYTES = 1e9
 
 weights = typer.Typer(no_args_is_help=True, help="Fetch or add encoder weights.")
 cache = typer.Typer(no_args_is_help=True, help="Look after computed features.")
@@ -165,6 +169,10 @@ def cache_limit(
     """Set how much space computed features may take."""
     from napari_dinomed.features.cache import evict
 
+    if not gigabytes <= _MOST_GIGABYTES:
+        raise DinomedError(
+            f"Expected a number of GB from 0 to {_MOST_GIGABYTES:g}, got {gigabytes:g}."
+        )
     settings = replace(load_settings(), cache_limit=int(gigabytes * 1e9))
     save_settings(settings)
     evict(settings.cache_limit)

@@ -73,8 +73,17 @@ def has_display() -> bool:
 
 
 def private_names() -> dict[str, str]:
-    """What must not stand in a report, and what stands for it."""
-    names = {str(Path.home()): "~", socket.gethostname(): "HOST"}
+    """What must not stand in a report, and what stands for it.
+
+    A folder of ours that lies elsewhere than at home goes by its last part.
+    """
+    homes = [home for home in (Path.home(), Path.home().resolve()) if home.name]
+    names = {str(home): "~" for home in homes}
+    for place in (data_folder(), cache_folder()):
+        is_at_home = any(place.is_relative_to(home) for home in homes)
+        if len(place.parts) > 1 and not is_at_home:
+            names[str(place)] = f"…/{place.name}"
+    names[socket.gethostname()] = "HOST"
     names[socket.gethostname().partition(".")[0]] = "HOST"
     with suppress(OSError, KeyError):
         names[getpass.getuser()] = "USER"

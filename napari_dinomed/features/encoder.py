@@ -157,10 +157,15 @@ def make_encoder(name: str, device: str, notice: Notice) -> Encoder:
     ------
     WeightsError
         Where the name is unknown or its weights are missing or do not fit.
+    EngineError
+        Where this machine has no such device.
     """
     if name == _FILTERS:
+        from napari_dinomed.features.device import choose_device
         from napari_dinomed.features.filters import FilterEncoder
 
+        # It computes on the CPU; but one that is not there is a mistake.
+        choose_device(device)
         return FilterEncoder()
     from napari_dinomed.features.backbone import BackboneEncoder
 

@@ -160,6 +160,8 @@ def _gaussian(slab: Floats, sigma: float, flatness: float) -> Floats:
 
 def _slope(smooth: Floats, axis: int, flatness: float) -> Floats:
     """Change per pixel of the slice: between thick slices grey values are far apart."""
+    if smooth.shape[axis] == 1:
+        return np.zeros_like(smooth)
     return np.asarray(np.gradient(smooth, axis=axis) * (flatness if axis == 0 else 1.0))
 
 

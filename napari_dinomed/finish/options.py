@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, get_type_hints
 
@@ -184,6 +184,18 @@ def made(options: type[Any], values: Mapping[str, Any], scale: Scale) -> Any:
         told = " and ".join(missing)
         raise FinishError(f"Expected {told}: draw on the canvas for this tool first.")
     return options(**given)
+
+
+def no_longer(options: Any, longest: float) -> Any:
+    """Options whose lengths are at most one: farther apart than that, nothing lies."""
+    lengths = [
+        option.name
+        for option in options_of(type(options))
+        if isinstance(option.kind, Amount) and option.kind.measure is Measure.LENGTH
+    ]
+    return replace(
+        options, **{name: min(getattr(options, name), longest) for name in lengths}
+    )
 
 
 def _amount(name: str, amount: Amount, value: Any, scale: Scale) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.errors import FinishError
+from napari_dinomed.finish.options import no_longer
 
 if TYPE_CHECKING:
     from napari_dinomed.finish.subject import Subject
@@ -34,6 +35,7 @@ def finished(tool: Tool[Any], options: Any, subject: Subject) -> Mask:
     name = subject.name
     if not subject.own:
         raise FinishError(f"Nothing is {name} yet: click on some of it first.")
+    options = no_longer(options, subject.diagonal)
     site = subject.around(tool.reach(options))
     wanted = tool.work(site, options)
     wanted = wanted & (site.mask | site.free)

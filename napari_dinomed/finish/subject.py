@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,11 @@ class Subject:
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     grey_of: GreyOf | None = None
+
+    @property
+    def diagonal(self) -> float:
+        """From one corner of the volume to the other."""
+        return math.hypot(*np.multiply(self.shape, self.spacing).tolist())
 
     def around(self, reach: float) -> Site:
         """The label's box with so much room around it, so far as the volume goes."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.volume import choose_window, seen_with
+from napari_dinomed.volume.window import WINDOW_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,9 @@ class Sights:
     def window(self, name: str) -> Window:
         """Grey values that the encoder sees; the volume's own if unnamed."""
         if name not in self._windows:
-            self._windows[name] = choose_window(self._volume, name or None)
+            # A document may name what only another version knows: its own stands in.
+            known = name if name in WINDOW_NAMES else None
+            self._windows[name] = choose_window(self._volume, known)
         return self._windows[name]
 
     def know(self, others: Mapping[str, Volume]) -> bool:

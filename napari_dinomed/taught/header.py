@@ -5,11 +5,12 @@ In and out: JSON in the header of a safetensors file. It names no patient and no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from napari_dinomed import __version__
 from napari_dinomed.annotation.labels import Label
@@ -19,9 +20,16 @@ from napari_dinomed.volume import Modality, Window
 from napari_dinomed.volume.window import PRESETS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Told = Literal["looks", "surroundings", "both"]
+LearnerName = Literal["knn", "probe", "perceptron"]
+
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+# Of a voxel or a volume, in any unit: its third power still is a number.
+_Length = Annotated[float, Field(ge=1e-30, le=1e30)]
+_Axis = Annotated[int, Field(ge=0, le=2)]
 
 SUFFIX = ".dinomed"
 VERSION: Literal[1] = 1
@@ -51,11 +59,11 @@ class Sight:
 
     encoder: str
     signature: str
-    axes: tuple[int, ...]
-    window: Window
+    axes: Annotated[tuple[_Axis, ...], Field(min_length=1), AfterValidator(_each_once)]
+    window: Annotated[Window, AfterValidator(_shows_something)]
     modality: Modality
-    spacing: tuple[float, float, float]
-    pixel: float | None = None
+    spacing: tuple[_Length, _Length, _Length]
+    pixel: _Length | None = None
 
     def __post_init__(self) -> None:
         # A model that comes from elsewhere does not choose a file to load.
@@ -86,7 +94,7 @@ class Way:
         around, or both.
     """
 
-    learner: str
+    learner: LearnerName
     told: Told
 
     def __str__(self) -> str:
@@ -109,17 +117,17 @@ class Reading:
     """
 
     way: Way
-    cut: float
-    spread: float
-    dice: tuple[float, ...]
+    cut: _Number
+    spread: Annotated[_Number, Field(gt=0)]
+    dice: tuple[_Number, ...]
 
 
 @dataclass(frozen=True)
 class Amount:
     """How much of a volume has a label: voxels, and the room that they fill."""
 
-    voxels: int
-    size: float
+    voxels: Annotated[int, Field(gt=0)]
+    size: Annotated[_Number, Field(gt=0)]
 
 
 @dataclass(frozen=True)
@@ -144,8 +152,8 @@ class Lesson:
     label: Label
     amounts: Mapping[int, Amount] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
-    cut: float = 0.0
-    dice: tuple[float, ...] = ()
+    cut: _Number = 0.0
+    dice: tuple[_Number, ...] = ()
 
     @property
     def volumes(self) -> int:
@@ -193,7 +201,7 @@ class Header:
     """
 
     sight: Sight
-    length: float
+    length: _Length
     lessons: tuple[Lesson, ...] = ()
     cases: tuple[str, ...] = ()
     program: str = __version__
@@ -239,7 +247,43 @@ class Header:
         return _differences(own, sight)
 
 
-KIND = Kind("dinomed", TypeAdapter(Header), "model", "teach")
+def _of_one_piece(header: Header) -> Header:
+    """A header of a model that was settled, whose parts speak of each other."""
+    lessons, known = header.lessons, range(header.volumes)
+    _require(lessons and _are_distinct(one.id for one in header.labels), "labels")
+    _require(_are_distinct(one.name for one in header.labels), "names, each once")
+    _require(all(one.readings and one.amounts for one in lessons), "labels that were read")
+    _require(all(n in known for one in lessons for n in one.amounts), "volumes that taught")
+    return header
+
+
+def _each_once(axes: tuple[int, ...]) -> tuple[int, ...]:
+    _require(_are_distinct(axes), "axes, each once")
+    return axes
+
+
+def _shows_something(window: Window) -> Window:
+    is_finite = math.isfinite(window.high - window.low)
+    _require(is_finite and window.low < window.high, "a window from a low to a high value")
+    return window
+
+
+def _require(is_so: object, what: str) -> None:
+    if not is_so:
+        raise ValueError(f"expected {what}")
+
+
+def _are_distinct(values: Iterable[object]) -> bool:
+    listed = list(values)
+    return len(set(listed)) == len(listed)
+
+
+KIND = Kind[Header](
+    "dinomed",
+    TypeAdapter(Annotated[Header, AfterValidator(_of_one_piece)]),
+    "model",
+    "teach",
+)
 
 
 def read_header(path: Path) -> Header:
@@ -256,8 +300,8 @@ def _differences(own: Sight, sight: Sight) -> tuple[str, ...]:
         said.append(
             f"It was taught with the window {own.window}, and this one is {sight.window}."
         )
-    ratios = [a / b for a, b in zip(own.spacing, sight.spacing, strict=True)]
-    if max(*ratios, *(1 / ratio for ratio in ratios)) > _ODD_SPACING:
+    pairs = zip(own.spacing, sight.spacing, strict=True)
+    if max(max(a / b, b / a) for a, b in pairs) > _ODD_SPACING:
         taught, seen = (
             " × ".join(f"{length:.3g}" for length in one.spacing) for one in (own, sight)
         )

@@ -13,12 +13,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_dinomed.io.tensors import Form
 from napari_dinomed.segment.heads import Examples as MarkedTokens
 from napari_dinomed.segment.heads import LinearProbe
 from napari_dinomed.segment.threads import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from napari_dinomed.taught.header import LearnerName
 
 Learnt = dict[str, torch.Tensor]
 
@@ -54,6 +57,9 @@ class Learner(Protocol):
     def read(self, learnt: Learnt, features: torch.Tensor) -> torch.Tensor:
         """Logits (n, labels) of features (n, parts)."""
 
+    def forms(self, parts: int, labels: int) -> Mapping[str, Form]:
+        """What is learnt of labels from features (n, parts), by name."""
+
 
 class Neighbours:
     """The nearest examples by cosine vote; the logit of their share."""
@@ -82,6 +88,14 @@ class Neighbours:
             shares.append((weight * votes[index]).sum(1) / asked)
         return torch.logit(torch.cat(shares), eps=1e-4)
 
+    def forms(self, parts: int, labels: int) -> Mapping[str, Form]:
+        """The examples that are kept."""
+        return {
+            "looks": Form("float16", ("kept", parts)),
+            "belongs": Form("bool", ("kept", labels)),
+            "known": Form("bool", ("kept", labels)),
+        }
+
 
 class Probe:
     """A logistic regression for each label; both sides count the same."""
@@ -103,6 +117,13 @@ class Probe:
     def read(self, learnt: Learnt, features: torch.Tensor) -> torch.Tensor:
         """Logits (n, labels) of features (n, parts)."""
         return features @ learnt["directions"] + learnt["offsets"]
+
+    def forms(self, parts: int, labels: int) -> Mapping[str, Form]:
+        """A direction and an offset for each label."""
+        return {
+            "directions": Form("float32", (parts, labels)),
+            "offsets": Form("float32", (labels,)),
+        }
 
 
 class Perceptron:
@@ -147,8 +168,19 @@ class Perceptron:
         logits: torch.Tensor = net((features - learnt["mean"]) / learnt["spread"])
         return logits
 
+    def forms(self, parts: int, labels: int) -> Mapping[str, Form]:
+        """Weights of the layers, and how features are brought to one spread."""
+        with torch.device("meta"):
+            layers = _layers(parts, labels).state_dict()
+        weights = {name: Form("float32", (*one.shape,)) for name, one in layers.items()}
+        return {
+            **weights,
+            "mean": Form("float32", (parts,)),
+            "spread": Form("float32", (parts,)),
+        }
 
-LEARNERS: Mapping[str, Learner] = {
+
+LEARNERS: Mapping[LearnerName, Learner] = {
     "knn": Neighbours(),
     "probe": Probe(),
     "perceptron": Perceptron(),

@@ -15,13 +15,16 @@ from safetensors.torch import save
 
 from napari_dinomed.errors import ModelError
 from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.tensors import Form, require_forms
 from napari_dinomed.segment.one_object.looks import Basis
 from napari_dinomed.taught.examples import Examples
 from napari_dinomed.taught.header import KIND
+from napari_dinomed.taught.learners import LEARNERS
+from napari_dinomed.taught.settle import features_of
 from napari_dinomed.taught.surroundings import PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from napari_dinomed.taught.header import Header, Way
@@ -49,6 +52,16 @@ class TaughtModel:
     examples: Examples
     learnt: Mapping[Way, Learnt] = field(default_factory=dict)
 
+    def require_channels(self, channels: int) -> None:
+        """Raise `ModelError` where tokens have another length than those that taught."""
+        own = len(self.bases[0].mean)
+        if own != channels:
+            raise ModelError(
+                f"Expected tokens of {own} numbers, which taught this model, got "
+                f"{channels}. See the volume together with as many images as then, or "
+                "teach another model."
+            )
+
     def to_bytes(self) -> bytes:
         """The file."""
         tensors = {
@@ -75,37 +88,52 @@ _COLUMNS = ("looks", "surroundings", "classes", "cases", "weights")
 
 def read_model(path: Path) -> TaughtModel:
     """Read a taught model; errors as `Kind.read`, and where its parts do not fit."""
-    return _checked(*KIND.read_all(path, "pt"), path.name)
-
-
-def _checked(header: Header, tensors: dict[str, torch.Tensor], name: str) -> TaughtModel:
-    """A model whose parts go together."""
-    try:
-        bases = tuple(
-            Basis(tensors[f"mean.{n}"], tensors[f"whiten.{n}"])
-            for n in range(len(header.sight.axes))
-        )
-        examples = Examples(*(tensors[f"examples.{column}"] for column in _COLUMNS))
-        parts = sum(basis.whiten.shape[1] for basis in bases)
-        count = len(examples)
-        fits = (
-            examples.looks.shape == (count, parts)
-            and examples.surroundings.shape == (count, PARTS)
-            and all(len(getattr(examples, column)) == count for column in _COLUMNS)
-            and all(basis.mean.shape == basis.whiten.shape[:1] for basis in bases)
-        )
-        learnt = {way: _learnt(tensors, way) for way in header.ways}
-    except (KeyError, IndexError) as error:
-        raise ModelError(f"{name} is damaged: {error} is missing.") from error
-    if not fits or not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise ModelError(f"{name} is damaged: its parts do not go together.")
+    header, tensors = KIND.read_all(path, "pt")
+    axes = range(len(header.sight.axes))
+    require_forms(tensors, _forms_of_bases(axes), path.name)
+    bases = tuple(Basis(tensors[f"mean.{n}"], tensors[f"whiten.{n}"]) for n in axes)
+    parts = sum(basis.whiten.shape[1] for basis in bases)
+    require_forms(tensors, _forms_of_examples(parts), path.name)
+    examples = Examples(*(tensors[f"examples.{column}"] for column in _COLUMNS))
+    _require_taught(header, examples, path.name)
+    learnt = {}
+    for way in header.ways:
+        told = features_of(examples.looks[:1], examples.surroundings[:1], way)
+        forms = LEARNERS[way.learner].forms(told.shape[1], len(header.lessons))
+        named = {name: f"learnt.{way}.{name}" for name in forms}
+        require_forms(tensors, {named[name]: forms[name] for name in forms}, path.name)
+        learnt[way] = {name: tensors[whole] for name, whole in named.items()}
     return TaughtModel(header, bases, examples, learnt)
 
 
-def _learnt(tensors: dict[str, torch.Tensor], way: Way) -> Learnt:
-    """What a way has learnt; missing if there is nothing of it."""
-    prefix = f"learnt.{way}."
-    found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    if not found:
-        raise KeyError(prefix)
-    return found
+def _forms_of_bases(axes: Iterable[int]) -> dict[str, Form]:
+    """Tokens are as long along every axis."""
+    forms = {}
+    for n in axes:
+        forms[f"mean.{n}"] = Form("float32", ("channels",))
+        forms[f"whiten.{n}"] = Form("float32", ("channels", f"parts {n}"))
+    return forms
+
+
+def _forms_of_examples(parts: int) -> dict[str, Form]:
+    return {
+        "examples.looks": Form("float16", ("examples", parts)),
+        "examples.surroundings": Form("float16", ("examples", PARTS)),
+        "examples.classes": Form("int32", ("examples",)),
+        "examples.cases": Form("int32", ("examples",)),
+        "examples.weights": Form("float32", ("examples",)),
+    }
+
+
+def _require_taught(header: Header, examples: Examples, name: str) -> None:
+    """Raise `ModelError` where examples are not of what the header says that taught."""
+    pairs = torch.stack([examples.cases, examples.classes], dim=1)
+    found = set(map(tuple, torch.unique(pairs, dim=0).tolist()))
+    taught = {(case, one.label.id) for one in header.lessons for case in one.amounts}
+    elsewhere = {(case, 0) for case in range(header.volumes)}
+    is_known = taught <= found <= taught | elsewhere
+    if not is_known or not (examples.weights > 0).all():
+        raise ModelError(
+            f"{name} is damaged: its parts do not go together. Expected examples of every "
+            "label from each volume that taught it, and of no other."
+        )

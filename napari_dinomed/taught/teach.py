@@ -60,7 +60,8 @@ class Seen:
     case: str
 
     def described(self, model: TaughtModel) -> Described:
-        """The volume as a model reads it."""
+        """The volume as a model reads it; errors as `TaughtModel.require_channels`."""
+        model.require_channels(self.channels)
         along = {bank.axis: bank for bank in self.banks}
         looks = tuple(
             Looks.of(along[axis], basis)
@@ -165,8 +166,9 @@ def merged(model: TaughtModel, other: TaughtModel) -> TaughtModel:
         means nothing to the other.
     """
     model.header.require_sight(other.header.sight)
-    pairs = zip(model.bases, other.bases, strict=True)
-    if not all(torch.equal(a.whiten, b.whiten) for a, b in pairs):
+    pairs = zip(model.bases, other.bases, strict=False)
+    is_alike = model.header.sight.axes == other.header.sight.axes
+    if not is_alike or not all(torch.equal(a.whiten, b.whiten) for a, b in pairs):
         raise ModelError(
             "These models were begun on different volumes. Models that are to be merged "
             "have to begin as copies: teach one volume, copy the file, go on with --add."

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from napari_dinomed import __version__
 from napari_dinomed.errors import ModelError
 from napari_dinomed.io.atomic import replacing
-from napari_dinomed.io.tensors import Kind
+from napari_dinomed.io.tensors import Form, Kind, require_forms
 from napari_dinomed.taught.header import Sight
 from napari_dinomed.whole.readout import Figures, Readout
 
@@ -93,7 +93,7 @@ class WholeModel:
         """Probability (n,) of a label for features (n, parts)."""
         own = {
             name: self.arrays[f"{label}.{name}"]
-            for name in _ARRAYS[self.header.heads[label].readout]
+            for name in _FORMS[self.header.heads[label].readout]
         }
         scaled = (features - own["mean"]) / own["spread"]
         if "weights" in own:
@@ -157,20 +157,26 @@ def arrays_of(
 def read_whole_model(path: Path) -> WholeModel:
     """Read a model; errors as `Kind.read`, and where its parts do not fit."""
     header, arrays = _KIND.read_all(path, "np")
-    needed = {
-        f"{label}.{name}"
-        for label, head in header.heads.items()
-        for name in _ARRAYS[head.readout]
-    }
-    if not needed <= set(arrays) or not all(np.isfinite(a).all() for a in arrays.values()):
-        raise ModelError(f"{path.name} is damaged: its parts do not go together.")
+    for label, head in header.heads.items():
+        forms = {f"{label}.{name}": form for name, form in _FORMS[head.readout].items()}
+        require_forms(arrays, forms, path.name)
     return WholeModel(header, arrays)
 
 
 _KIND = Kind("dinowhole", TypeAdapter(Header), "model", "volumes fit")
-_ARRAYS: Mapping[Readout, tuple[str, ...]] = {
-    "probe": ("mean", "spread", "weights", "offset"),
-    "knn": ("mean", "spread", "known", "belongs"),
+_FORMS: Mapping[Readout, Mapping[str, Form]] = {
+    "probe": {
+        "mean": Form("float32", ("parts",)),
+        "spread": Form("float32", ("parts",)),
+        "weights": Form("float32", ("parts",)),
+        "offset": Form("float32", (1,)),
+    },
+    "knn": {
+        "mean": Form("float32", ("parts",)),
+        "spread": Form("float32", ("parts",)),
+        "known": Form("float32", ("known", "parts")),
+        "belongs": Form("float32", ("known",)),
+    },
 }
 
 

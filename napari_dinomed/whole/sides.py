@@ -40,7 +40,7 @@ def tokens_at(
         Told of progress.
     """
     encoder = loaded(name, device)
-    chosen = encoder.window or choose_window(volume, window)
+    chosen = choose_window(volume, window, encoder.window)
     plan = slice_plans(volume, side, encoder.spec.stride, "one")[0]
     plane = PlaneTokens.begun(volume, chosen, plan, encoder, name, lambda _: None)
     while (block := next_missing((plane,), 0)) is not None:

@@ -303,6 +303,9 @@ def test_the_command_line_labels_a_stack_in_its_own_store(model, store, tmp_path
 
     refused = applied("--region", "0:2,:,:")
     assert "give the labels a name with --in-store" in str(refused.exception)
+    too_long = applied("--in-store", "n" * 300)
+    assert isinstance(too_long.exception, WriteError)
+    assert "Give a shorter name" in str(too_long.exception)
     dry = applied("--in-store", "dark", "--dry-run")
     assert "1 of 12 × 64 × 80 voxels" in dry.output
     assert not (store / "labels").exists()

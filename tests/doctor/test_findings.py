@@ -170,6 +170,33 @@ def test_a_report_names_neither_user_nor_machine():
     assert hidden.remedy == "HOST /data/USER/b hannah"
 
 
+@pytest.mark.parametrize(
+    ("moved", "shown"),
+    [
+        ("/home/anna/big/dinomed", ("~/big/dinomed", "~/big/dinomed/cache")),
+        ("/data/home/anna/dinomed", ("~/dinomed", "~/dinomed/cache")),
+        ("/scratch/berta/x y/dinomed", ("…/dinomed", "…/cache")),
+        ("../berta/dinomed", ("…/dinomed", "…/cache")),
+        ("/scratch/anna", ("…/USER", "…/cache")),
+        ("dinomed", ("dinomed", "…/cache")),
+    ],
+)
+def test_folders_elsewhere_go_by_their_last_part(monkeypatch, moved, shown):
+    from napari_dinomed.doctor import facts
+
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", moved)
+    monkeypatch.setattr(facts.Path, "home", lambda: facts.Path("/home/anna"))
+    monkeypatch.setattr(facts.getpass, "getuser", lambda: "anna")
+    there = facts.Path("/data/home/anna")
+    monkeypatch.setattr(facts.Path, "resolve", lambda _: there)
+    names = facts.private_names()
+    places = (facts.data_folder(), facts.cache_folder())
+    for place, expected in zip(places, shown, strict=True):
+        says = f"The settings in {place} are damaged"
+        hidden = without_names(Finding("x", Level.OK, says), names)
+        assert hidden.says.replace("\\", "/") == f"The settings in {expected} are damaged"
+
+
 def test_a_word_that_is_empty_hides_nothing():
     finding = Finding("x", Level.OK, "as it is")
     assert without_names(finding, {"": "USER"}) == finding

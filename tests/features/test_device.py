@@ -7,8 +7,10 @@ import time
 import pytest
 import torch
 
+from napari_dinomed.errors import EngineError
 from napari_dinomed.features import device
 from napari_dinomed.features.device import fastest_precision
+from napari_dinomed.features.encoder import make_encoder
 
 CPU = torch.device("cpu")
 
@@ -31,3 +33,9 @@ def test_half_precision_must_be_faster_and_right(monkeypatch, is_slower, is_wron
 def test_without_half_precision_none_is_tried(monkeypatch):
     monkeypatch.setattr(device, "half_precision", lambda _: None)
     assert fastest_precision(CPU, lambda: pytest.fail("tried")) is None
+
+
+@pytest.mark.parametrize("name", ["filters", "dinov3-s"])
+def test_a_device_that_is_not_here_is_refused_whatever_encodes(name):
+    with pytest.raises(EngineError, match=r"a device out of .*cpu.*; got 'quantum'"):
+        make_encoder(name, "quantum", lambda _: None)

@@ -3,12 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.filters import GREY_CHANNEL, FilterEncoder
 from napari_dinomed.features.stack import SlicePlan, SliceStack
-from napari_dinomed.volume import Geometry, Volume, choose_window, seen_with
+from napari_dinomed.volume import Geometry, Volume, Window, choose_window, seen_with
 
 PLAN = SlicePlan(448, 448)
 
@@ -38,6 +39,17 @@ def test_one_slice_is_enough(ball_volume):
     geometry = Geometry.from_spacing(array.shape, (3.0, 0.7, 0.7), "mm")
     thin = Volume(array, geometry)
     tokens = FilterEncoder().encode(SliceStack(thin, choose_window(thin)), 0, 1, PLAN)
+    assert np.isfinite(tokens).all()
+
+
+@pytest.mark.parametrize("shape", [(16, 47, 1), (16, 1, 55), (1, 1, 55), (16, 1, 1)])
+def test_one_voxel_is_wide_enough(ball_volume, shape):
+    volume, _ = ball_volume
+    array = volume.array[: shape[0], -shape[1] :, : shape[2]]
+    thin = Volume(array, Geometry.from_spacing(shape, (3.0, 0.7, 0.7), "mm"))
+    stack = SliceStack(thin, Window(float(volume.array.min()), float(volume.array.max())))
+    tokens = FilterEncoder().encode(stack, 0, shape[0], PLAN)
+    assert tokens.shape[2:] == FilterEncoder().grid(shape[1:], PLAN)
     assert np.isfinite(tokens).all()
 
 

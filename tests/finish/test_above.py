@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_dinomed.errors import FinishError
 from napari_dinomed.finish.above import above
 from napari_dinomed.volume import Geometry, Volume
 
@@ -30,6 +31,7 @@ def _pet() -> tuple[Volume, np.ndarray]:
         (2.5, 0.033, (27, 0)),
         (2.5, 0.3, (0, 0)),
         (None, 0.3, (125, 0)),
+        (None, 1e308, (0, 0)),
     ],
 )
 def test_faint_voxels_go_first_and_then_small_parts(floor, least, counts):
@@ -38,3 +40,18 @@ def test_faint_voxels_go_first_and_then_small_parts(floor, least, counts):
     kept = above(labels, volume, floor, least)
     assert ((kept == 1).sum(), (kept == 2).sum()) == counts
     np.testing.assert_array_equal(labels, before)
+
+
+@pytest.mark.parametrize(
+    ("floor", "least", "said"),
+    [
+        (float("nan"), 0.0, "least grey value, got nan"),
+        (float("-inf"), 0.0, "least grey value, got -inf"),
+        (None, float("inf"), "least volume, got inf"),
+        (None, float("nan"), "least volume, got nan"),
+    ],
+)
+def test_what_is_no_number_is_refused(floor, least, said):
+    volume, labels = _pet()
+    with pytest.raises(FinishError, match=f"Expected a number for the {said}"):
+        above(labels, volume, floor, least)

@@ -112,3 +112,17 @@ def test_less_than_a_voxel_is_said():
     mask[2, 3:6, 3:6] = True
     with pytest.raises(FinishError, match="less than a voxel"):
         used("shrink", mask, (3.0, 1.0, 1.0), distance=0.5)
+
+
+@pytest.mark.parametrize("tool", ["grow", "smooth", "shrink", "hollow"])
+def test_lengths_beyond_the_volume_are_as_its_diagonal(blob, spacing, tool):
+    """No kernel is longer than the volume, whatever was asked."""
+    option = {"smooth": "radius", "hollow": "thickness"}.get(tool, "distance")
+    diagonal = float(np.linalg.norm(np.multiply(blob.shape, spacing)))
+    answers = []
+    for length in (diagonal, 1e9, 1e308):
+        try:
+            answers.append(used(tool, blob, spacing, **{option: length}).tolist())
+        except FinishError as error:
+            answers.append(str(error))
+    assert answers[0] == answers[1] == answers[2]

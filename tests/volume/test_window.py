@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_dinomed.errors import VolumeError
 from napari_dinomed.volume import CT_PRESETS, Geometry, Volume, Window, choose_window
 from napari_dinomed.volume.window import robust_window
 
@@ -83,3 +84,36 @@ def test_uptake_is_shown_from_0_to_5_10_or_20():
         window = choose_window(pet, f"suv{high}")
         assert (window.low, window.high) == (0, high)
     assert choose_window(pet).name == "auto"
+
+
+def test_without_a_number_there_is_a_window_all_the_same():
+    assert robust_window(np.full((2, 2, 2), np.nan)) == Window(0.0, 1.0, "auto")
+
+
+@pytest.mark.parametrize("unit", [1e302, 1e38, -1e300])
+def test_values_beyond_single_precision_keep_their_places(unit):
+    values = np.array([0, 1, 2, 4, np.nan, np.inf, -np.inf])
+    low, high = sorted((0.0, 2 * unit))
+    with np.errstate(all="raise"):
+        shown = Window(low, high).apply(values * unit)
+    expected = [0, 0.5, 1, 1, 0, 1, 0]
+    if unit < 0:
+        expected = [1, 0.5, 0, 0, 0, 0, 1]
+    np.testing.assert_allclose(shown, expected)
+
+
+def test_values_beyond_single_precision_are_clipped_in_a_usual_window():
+    with np.errstate(all="raise"):
+        shown = Window(0, 2).apply(np.array([-1e302, 1.0, 1e302]))
+    np.testing.assert_array_equal(shown, [0, 0.5, 1])
+
+
+def test_a_window_that_there_is_not_is_refused_with_those_there_are():
+    for only in (None, Window(0, 1)):
+        with pytest.raises(VolumeError, match=r"abdomen, .*suv20, auto, file; got 'x'"):
+            choose_window(_volume("CT"), "x", only)
+
+
+def test_the_only_window_of_an_encoder_goes_before_all():
+    only = Window(0, 1)
+    assert choose_window(_volume("CT", Window(1, 2)), "lung", only) == only

@@ -146,6 +146,11 @@ def test_a_file_says_what_was_fitted(tmp_path, readout):
     assert again.header == header
     with pytest.raises(ModelError, match="no region"):
         again.require_sight(sight, is_within=True)
+    for name, array in arrays.items():
+        for cut in (array[:-1], array[None], array.astype(np.float64)):
+            WholeModel(header, arrays | {name: cut}).write(path)
+            with pytest.raises(ModelError, match=r"m\.dinowhole is damaged"):
+                read_whole_model(path)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ModelError, match="cannot be read"):
         read_whole_model(path)

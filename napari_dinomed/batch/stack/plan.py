@@ -150,7 +150,8 @@ class StackPlan:
         volume.require_content()
         name = wishes.encoder or sight.encoder
         encoder = make_encoder(name, device, lambda _: None)
-        window = encoder.window or choose_window(volume, wishes.window or sight.window_name)
+        wished = wishes.window or sight.window_name
+        window = choose_window(volume, wished, encoder.window)
         spacing, shape = volume.geometry.spacing, volume.geometry.shape
         seen = replace(sight, window=window, modality=volume.modality, spacing=spacing)
         warnings = header.require_sight(replace(seen, signature=encoder.signature))

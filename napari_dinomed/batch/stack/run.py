@@ -23,6 +23,7 @@ from napari_dinomed.batch.stack.union import forget, write_numbers
 from napari_dinomed.errors import DinomedError, WriteError
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.io.journal import Journal
+from napari_dinomed.io.source import is_there
 from napari_dinomed.io.stack import start_store
 from napari_dinomed.taught.boxes import grid_count, grid_indices
 
@@ -134,7 +135,7 @@ class StackRun:
         has_begun = _BEGUN in self._rows and all(group.is_dir() for group in groups)
         if is_same and has_begun:
             return
-        is_other = path.exists() or any(group.exists() for group in groups)
+        is_other = any(is_there(each, WriteError) for each in (path, *groups))
         if is_other and not is_same and not self.overwrite:
             raise WriteError(
                 f"{groups[0]} or {path} is there already, of another model, region, level "

@@ -174,8 +174,11 @@ class AlikeField(WorkingGrid):
         for _ in range(options.lessons):
             scores = self.sample @ direction
             cut = np.quantile(scores, 1 - usual_share(scores, trust))
-            found = self.sample[scores > cut].mean(0)
-            direction = np.linalg.solve(self.covariance, own * marked + (1 - own) * found)
+            found = self.sample[scores > cut]
+            if not len(found):
+                break
+            mixed = own * marked + (1 - own) * found.mean(0)
+            direction = np.linalg.solve(self.covariance, mixed)
         return np.asarray(direction)
 
     def projected(self, direction: Looks, slices: slice) -> Floats:
@@ -233,7 +236,8 @@ class AlikeField(WorkingGrid):
     def _shrunk(self, covariance: Looks) -> Looks:
         options = self.options
         share = options.sections_shrinkage if self.has_sections else options.shrinkage
-        ridge = share * np.trace(covariance) / len(covariance)
+        # Where all is as bright as can be shown, nothing varies.
+        ridge = max(share * np.trace(covariance) / len(covariance), _LEAST_SPREAD**2)
         return np.asarray(covariance + ridge * np.eye(len(covariance)))
 
     def _read(self, read: Reading, slices: slice) -> Floats:
