@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from napari_dinomed.errors import ReadError
 from napari_dinomed.io import can_read, is_lone_picture, volume_suffixes
 from napari_dinomed.io.atomic import is_workroom
+from napari_dinomed.io.source import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +41,9 @@ def find_inputs(given: list[str], out: Path) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for text in given:
-        is_there = Path(text).exists()
-        paths = (
-            [Path(text)] if is_there else sorted(map(Path, glob.glob(text, recursive=True)))
-        )
+        paths = [Path(text)]
+        if not is_there(paths[0]):
+            paths = sorted(map(Path, glob.glob(text, recursive=True)))
         if not paths:
             raise ReadError(f"Expected a file, a folder or a pattern, found no {text}.")
         for path in paths:

@@ -106,7 +106,7 @@ def segment(
     from napari_dinomed.annotation.choices import Choices
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.labels import legend_of
-    from napari_dinomed.finish.above import above
+    from napari_dinomed.finish.above import above, require_numbers
     from napari_dinomed.io import (
         read_volume,
         require_places,
@@ -117,6 +117,7 @@ def segment(
     from napari_dinomed.session.written import annotate
     from napari_dinomed.volume import seen_with
 
+    require_numbers(floor, least)
     targets = [out] if instances is None else [out, instances]
     for target in targets:
         require_writable(target)

@@ -173,11 +173,13 @@ def apply(
     from napari_dinomed.batch.labelling import Labelling
     from napari_dinomed.batch.run import Batch
     from napari_dinomed.io import label_suffixes
+    from napari_dinomed.taught.model import read_model
 
     if suffix not in label_suffixes():
         expected = ", ".join(label_suffixes())
         raise WriteError(f"Expected labels as one of {expected}, got {suffix!r}.")
-    header = read_header(model)
+    # All of it: what is damaged is said once, and not of every volume.
+    header = read_model(model).header
     planes = planes or header.sight.planes
     window = window or header.sight.window_name
     found = find_inputs(inputs, out)
@@ -265,11 +267,13 @@ def _only(inputs: list[str]) -> str:
 
 
 def _require_model_name(path: Path, may_exist: bool) -> None:
+    from napari_dinomed.io.source import is_there
+
     if path.suffix != SUFFIX:
         raise ModelError(f"Expected a name that ends in {SUFFIX}, got {path.name}.")
     if not path.parent.is_dir():
         raise ModelError(f"Cannot write {path}: the folder {path.parent} is not there.")
-    if path.exists() and not may_exist:
+    if is_there(path, ModelError) and not may_exist:
         raise ModelError(
             f"{path} is there already: choose another name, or --add to go on teaching it."
         )

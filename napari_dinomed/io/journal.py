@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dinomed.errors import ReadError, WriteError
-from napari_dinomed.io.source import require_regular
+from napari_dinomed.io.source import is_there, require_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ class Journal(Generic[Row]):
         ReadError
             Where something else than a file that may be read is in its place.
         """
-        if not self.path.exists():
+        if not is_there(self.path):
             return []
         require_regular(self.path)
         try:

@@ -378,6 +378,8 @@ def test_the_command_line_teaches_tells_and_applies(cohort, tmp_path, monkeypatc
     odd = run("apply", model, image, "--out", tmp_path / "odd", "--suffix", ".bogus")
     assert "Expected labels as one of" in " ".join(odd.stderr.split())
     assert not (tmp_path / "odd").exists()
+    long = run("apply", model, "n" * 300 + ".nii.gz", "--out", tmp_path / "odd")
+    assert "too long" in " ".join(long.stderr.split())
     (tmp_path / "broken.nii.gz").write_bytes(b"no volume")
     none = run("apply", model, tmp_path / "broken.nii.gz", "--out", tmp_path / "none")
     assert none.returncode == 1
