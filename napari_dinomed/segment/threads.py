@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # Rows that stay in a processor's cache while they are read: three times as fast as many.
-_AT_ONCE = 16_384
+AT_ONCE = 16_384
 
 
 @contextmanager
@@ -52,4 +52,4 @@ def read_in_parts(
 
     threads = torch.get_num_threads()
     with one_thread(), ThreadPoolExecutor(threads) as pool:
-        return torch.cat(list(pool.map(one, torch.split(rows, _AT_ONCE))))
+        return torch.cat(list(pool.map(one, torch.split(rows, AT_ONCE))))

@@ -7,10 +7,13 @@ the looks that are nearest (k-NN) and a linear probe, on the cells.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
+
+from napari_dinomed.segment.threads import AT_ONCE
 
 if TYPE_CHECKING:
     from napari_dinomed.segment.one_object.looks import PartOfLooks
@@ -49,8 +52,10 @@ class Side:
         """Mean (parts,) and covariance (parts, parts) of its looks."""
         flat, share = looks.flatten(0, 2), self.share.flatten()
         mean = share @ flat + self.mark_share * self.marks.sum(0)
-        second = (flat * share[:, None]).T @ flat
-        second += self.mark_share * self.marks.T @ self.marks
+        second = self.mark_share * self.marks.T @ self.marks
+        parts = (torch.split(one, AT_ONCE) for one in (flat, share))
+        for rows, shares in zip(*parts, strict=True):
+            second += (rows * shares[:, None]).T @ rows
         return mean, second - torch.outer(mean, mean)
 
     def voters(self, looks: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,15 +63,14 @@ class Side:
 
         The lattice is cut in so many parts at most along each axis, each with its mean.
         """
-        slices, rows, columns = (min(most, length) for length in self.share.shape)
-        blocks = (slices, rows, columns)
-        pooled = functional.adaptive_avg_pool3d
-        weights = pooled(self.share[None], blocks).flatten()
-        means = pooled((looks * self.share[..., None]).movedim(-1, 0), blocks).flatten(1).T
+        share = self.share
+        blocks = [*product(*(_parts(length, most) for length in share.shape))]
+        weights = torch.stack([share[block].mean() for block in blocks])
+        sums = [share[block].flatten() @ looks[block].flatten(0, 2) for block in blocks]
         lattice_share = 1 - self.mark_share * len(self.marks)
         weights = weights * (lattice_share / weights.sum().clamp_min(1e-9))
         marks = weights.new_full((len(self.marks),), self.mark_share)
-        voters = torch.cat([functional.normalize(means, dim=1), self.marks])
+        voters = torch.cat([functional.normalize(torch.stack(sums), dim=1), self.marks])
         return voters, torch.cat([weights, marks])
 
 
@@ -80,11 +84,12 @@ def vote(
     torch.Tensor
         (z, y, x): above 0 where it is the inside's.
     """
-    looks = part.looks.flatten(0, 2)
+    rows = torch.split(part.looks.flatten(0, 2), AT_ONCE)
     densities = []
     for side in (inside, outside):
         voters, weights = side.voters(part.looks, options.voters)
-        densities.append((options.vote_gain * looks @ voters.T).exp_() @ weights)
+        gained = options.vote_gain * voters.T
+        densities.append(torch.cat([(some @ gained).exp_() @ weights for some in rows]))
     ratio = (densities[0] / densities[1]).log() / options.vote_sure
     ratio = ratio.clamp(-options.most_vote, options.most_vote)
     return part.on_cells(ratio.view(inside.share.shape))
@@ -111,3 +116,9 @@ def probe(
     offset = direction @ (inner + outer) / 2
     score: torch.Tensor = (part.projected(direction) - offset) / gap
     return score.clamp(-options.most_probe, options.most_probe)
+
+
+def _parts(length: int, most: int) -> list[slice]:
+    """So many parts of a length at most, that cover it evenly."""
+    count = min(most, length)
+    return [slice(n * length // count, -(-(n + 1) * length // count)) for n in range(count)]
