@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import cc3d
+from napari_dinomed.segment.regions import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ def measures_of(
         count, doubt = int(mask.sum()), doubts.get(label.id, 1.0)
         greys = volume.array[mask]
         sides = [mask.take(end, axis).any() for axis in range(3) for end in (0, -1)]
-        _, parts = cc3d.connected_components(mask, connectivity=26, return_N=True)
+        _, parts = numbered(mask)
         light, reason = _light(count, doubt, any(sides))
         rows.append(
             Measures(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import cc3d
 import numpy as np
 
 from napari_dinomed.errors import FinishError
 from napari_dinomed.finish.options import Measure, Scale
+from napari_dinomed.segment.regions import numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def above(
     voxels = least * factor / geometry.voxel_volume - _SLACK
     if voxels > 1:
         # Parts of two labels that touch are two; by corners they are one lesion.
-        parts = cc3d.connected_components(kept, connectivity=26)
+        parts, _ = numbered(kept)
         small = np.bincount(parts.ravel()) < voxels
         kept[small[parts]] = 0
     return kept

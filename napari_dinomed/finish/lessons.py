@@ -9,7 +9,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import cc3d
 import edt
 import numpy as np
 from scipy import ndimage
@@ -18,6 +17,7 @@ from napari_dinomed.annotation.by_hand import paint_of
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.annotation.prompts import Point, Stroke
 from napari_dinomed.errors import DocumentError
+from napari_dinomed.segment.regions import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ def _parts(mask: Mask) -> Iterator[tuple[Bools, NDArray[np.int64]]]:
     if not mask:
         return
     start = np.array([part.start for part in mask.box])
-    numbers = cc3d.connected_components(mask.array(mask.box), connectivity=26)
+    numbers, _ = numbered(mask.array(mask.box))
     for number, box in enumerate(ndimage.find_objects(numbers), 1):
         yield numbers[box] == number, start + [part.start for part in box]
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Box = tuple[slice, ...]
 
-# Cells that share a face are connected.
+# Cells that share a face are connected; things touch by corners, too.
 _FACES: Final = 6
+_CORNERS: Final = 26
 
 
 def connected(mask: Bools, seeds: NDArray[np.integer[Any]]) -> Bools:
@@ -27,6 +28,17 @@ def connected(mask: Bools, seeds: NDArray[np.integer[Any]]) -> Bools:
     wanted = np.zeros(count + 1, dtype=bool)
     wanted[components[where]] = True
     return np.asarray(wanted[components])
+
+
+def numbered(labels: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """A number for each thing of a mask or of labels, of which each is its own; how many.
+
+    A slice of nothing after the last along each axis: where a length is odd, cc3d has no
+    room for single cells in the corners.
+    """
+    padded = np.pad(labels, ((0, 1),) * 3)
+    things, count = cc3d.connected_components(padded, connectivity=_CORNERS, return_N=True)
+    return things[:-1, :-1, :-1], int(count)
 
 
 def largest(mask: Bools) -> Bools:

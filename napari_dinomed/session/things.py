@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cc3d
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from napari_dinomed.segment.regions import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ def count_things(
         if is_outdated():
             return None
         slab = mask.array((slice(start, min(start + deep, z.stop)), rows, columns))
-        parts, count = cc3d.connected_components(slab, connectivity=26, return_N=True)
+        parts, count = numbered(slab)
         if last is not None:
             meetings.append(_meeting(last, parts[0], total))
         last = np.where(parts[-1] > 0, parts[-1].astype(np.int64) + total, 0)
