@@ -37,7 +37,7 @@ from napari_dinomed.io.journal import Journal
 from napari_dinomed.review import Case, Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from napari_dinomed.batch.hands import Hands
     from napari_dinomed.batch.labelling import Task
@@ -125,10 +125,12 @@ class Batch:
             raise WriteError(f"Cannot make the folder {self.out}: {error}") from error
         with held(self.out):
             self._finish_staged()
+            # Nobody else notes anything while the folder is held, and no place comes twice.
+            why_not = partial(self._why_not, self._written())
             # Workers may run in another folder.
             own = {}
             for source, place in waiting:
-                why = self._why_not(source, place)
+                why = why_not(source, place)
                 if why:
                     yield self._noted(place, Done("", text_of(source), error=why))
                 else:
@@ -139,7 +141,7 @@ class Batch:
                 source, place = own[task]
                 row = _died(done) if isinstance(done, BaseException) else done
                 # Somebody may have corrected the old labels meanwhile.
-                if not row.error and (why := self._why_not(source, place)):
+                if not row.error and (why := why_not(source, place)):
                     row = Done("", "", error=why)
                 yield self._noted(place, replace(row, source=text_of(source)))
 
@@ -201,11 +203,11 @@ class Batch:
             if row.task not in known and name not in names and (self.out / name).exists()
         ]
 
-    def _why_not(self, source: Path, place: Path) -> str:
-        """Why labels may not be put in a place; empty where they may."""
+    def _why_not(self, written: Mapping[str, Done], source: Path, place: Path) -> str:
+        """Why labels may not be put in a place, by who wrote there; empty if they may."""
         if self.overwrite or not place.exists():
             return ""
-        last = self._written().get(place.name)
+        last = written.get(place.name)
         if last is None or last.written != state_of(place):
             return (
                 f"{place} is there already, and not as a run left it: somebody may "

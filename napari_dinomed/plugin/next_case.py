@@ -39,7 +39,7 @@ class NextCase:
     def __init__(self, bench: Workbench, deliver: Deliver) -> None:
         self._bench, self._deliver = bench, deliver
         self._is_busy = False
-        # From a case to the last one after it that could not be opened.
+        # From a case to the one after it that could not be opened the last time.
         self._tried: dict[Path, Path] = {}
 
     @property
@@ -98,7 +98,7 @@ class NextCase:
 
     def _open_next(self, path: Path, said: str) -> None:
         self._is_busy = False
-        following = next_case(self._tried.get(path, path))
+        following = next_case(self._tried.pop(path, path))
         if following is None:
             self._bench.said.emit(f"{said}It was the last volume of {path.parent.name}.")
             return
