@@ -290,7 +290,7 @@ class _Run:
         probe = LinearProbe(_PENALTY).fit(
             examples.to(answering_device(self.encoder.torch_device))
         )
-        head = LinearHead(probe)
+        head = LinearHead(probe, 1 + len(self.material.names))
         return Pupil(self.encoder, self.adapters, head, course)
 
     def _tried(self, shown: list[Shown], part: int) -> tuple[float | None, ...]:

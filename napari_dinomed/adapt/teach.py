@@ -38,6 +38,8 @@ _DECAY = 1e-2
 _WARM_UP = 0.1
 # Gradients longer than that are cut: the first lessons of an adapter are rough.
 _LONGEST = 1.0
+# Logit, to begin with, of a class that no token which teaches is of: rare, not impossible.
+_UNSEEN = -4.0
 
 
 class LinearHead(nn.Module):
@@ -46,16 +48,22 @@ class LinearHead(nn.Module):
     Parameters
     ----------
     probe
-        Where it begins.
+        Where it begins. It knows the classes of what taught it, which may lack some.
+    classes
+        How many there are, with what is not labelled.
     """
 
-    def __init__(self, probe: LinearProbe) -> None:
+    def __init__(self, probe: LinearProbe, classes: int) -> None:
         super().__init__()
-        weights = (probe.coefficients_ / probe.scale_[:, None]).T
-        self.linear = nn.Conv2d(weights.shape[1], weights.shape[0], 1)
-        with torch.no_grad():
-            self.linear.weight.copy_(weights[:, :, None, None])
-            self.linear.bias.copy_(probe.intercepts_ - weights @ probe.mean_)  # type: ignore[union-attr]
+        known = (probe.coefficients_ / probe.scale_[:, None]).T.cpu()
+        seen = probe.classes_.cpu()
+        weights = torch.zeros(classes, known.shape[1])
+        weights[seen] = known
+        offsets = torch.full((classes,), _UNSEEN)
+        offsets[seen] = probe.intercepts_.cpu() - known @ probe.mean_.cpu()
+        self.linear = nn.Conv2d(weights.shape[1], classes, 1)
+        self.linear.weight = nn.Parameter(weights[:, :, None, None])
+        self.linear.bias = nn.Parameter(offsets)
 
     def forward(self, layers: Sequence[torch.Tensor], size: torch.Size) -> torch.Tensor:
         """Logits (n, classes, rows, columns) of layers (n, channels, rows, columns)."""

@@ -124,6 +124,13 @@ class History:
         behind = (self._step(step.name), *self.past)
         return History(step.document, behind, self.future[1:], step.made)
 
+    def moved(self, steps: int) -> History:
+        """So many steps forward, or back where they are negative, as far as there are."""
+        history = self
+        for _ in range(abs(steps)):
+            history = history.redone() if steps > 0 else history.undone()
+        return history
+
     def _step(self, name: str) -> Step:
         """The way to the present."""
         return Step(name, self.present, self.made)

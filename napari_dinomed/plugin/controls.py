@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QEvent, QLocale, QObject, Qt, QTimer
+from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QComboBox,
     QMessageBox,
@@ -98,6 +99,25 @@ def narrow(box: _Box, letters: int = 8) -> _Box:
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
     return box
+
+
+def plain_numbers() -> QLocale:
+    """Numbers with a point and nothing else, whatever the computer's language."""
+    locale, option = QLocale.c(), QLocale.NumberOption
+    locale.setNumberOptions(option.OmitGroupSeparator | option.RejectGroupSeparator)
+    return locale
+
+
+class PointOrComma(QDoubleValidator):
+    """Takes a comma that is typed for a point: 2,5 is never 25."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.setLocale(plain_numbers())
+
+    def validate(self, text: str, place: int) -> Any:
+        """Whether it is a number, and how it is written."""
+        return super().validate(text.replace(",", "."), place)
 
 
 def bring_into_view(widget: QWidget) -> None:

@@ -21,7 +21,13 @@ from qtpy.QtWidgets import (
 from napari_dinomed.finish import TOOLS
 from napari_dinomed.finish.options import Amount, Choice, Measure
 from napari_dinomed.finish.tools import Drawn
-from napari_dinomed.plugin.controls import bring_into_view, button, told, unmoved
+from napari_dinomed.plugin.controls import (
+    bring_into_view,
+    button,
+    plain_numbers,
+    told,
+    unmoved,
+)
 from napari_dinomed.plugin.drawing import Drawing
 from napari_dinomed.plugin.finishing import Finishing
 from napari_dinomed.plugin.labels_table import readable
@@ -220,13 +226,14 @@ class FinishBox(QGroupBox):
 
 
 class AmountBox(QDoubleSpinBox):
-    """A number with its unit that keeps its keys to itself.
+    """A number with its unit, typed with a point or a comma, that keeps its keys to itself.
 
     Keys that it has no use for, as Enter, would go on to the canvas and mean something.
     """
 
     def __init__(self, amount: Amount, scale: Scale) -> None:
         super().__init__()
+        self.setLocale(plain_numbers())
         unit, factor = scale.unit_of(amount.measure)
         usual = scale.usual(amount) / factor
         decimals = _DECIMALS if usual >= 1 or amount.measure is Measure.GREY else 4
@@ -237,6 +244,10 @@ class AmountBox(QDoubleSpinBox):
         self.setKeyboardTracking(False)
         self.setValue(usual)
         unmoved(self)
+
+    def validate(self, text: str, place: int) -> Any:
+        """Whether it is a number, and how it is written."""
+        return super().validate(text.replace(",", "."), place)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Type, and let nobody else have the key."""

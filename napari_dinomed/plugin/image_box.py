@@ -31,6 +31,7 @@ from napari_dinomed.plugin.controls import Either, button, narrow, told
 from napari_dinomed.plugin.costs import in_full, in_short
 from napari_dinomed.plugin.encoders import FILTERS, advice, known_of
 from napari_dinomed.plugin.engines import another
+from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.offer import DINO, SMALLEST, may_fetch
 from napari_dinomed.plugin.opening import opening_menu
 from napari_dinomed.session.activity import Activity, Phase
@@ -66,7 +67,7 @@ class ImageBox(QGroupBox):
         self._workbench = workbench
         self._engine = engine
         self._deliver = deliver
-        self._begun = 0.0
+        self._begun, self._where = 0.0, ""
         self._complained: weakref.WeakSet[Image] = weakref.WeakSet()
         self._encoders: dict[str, EncoderInfo] = {}
         self.images = narrow(told(QComboBox(), "Image", "The image that clicks are on"))
@@ -76,7 +77,11 @@ class ImageBox(QGroupBox):
         self.compute = button(
             "Compute", "Compute features now; else the first click does", self._compute
         )
-        self.cancel = button("Cancel", "Stop computing; what is done is kept", self._cancel)
+        self.cancel = button(
+            "Cancel",
+            f"Stop computing; what is done is kept ({KEYMAP[Action.CANCEL].shown})",
+            self._cancel,
+        )
         self.compare = button(
             "Compare…",
             "Try all encoders that are here on this volume's own labels, in the background",
@@ -297,6 +302,7 @@ class ImageBox(QGroupBox):
 
     def _on_activity(self, activity: Activity) -> None:
         is_busy = activity.phase in (Phase.ENCODING, Phase.ANSWERING)
+        self._where = activity.where
         if activity.phase is Phase.ENCODING or activity.progress is not None:
             self._work("Computing features")
         else:
@@ -339,7 +345,8 @@ class ImageBox(QGroupBox):
         left = spent * (progress.total - progress.done) / max(1, progress.done)
         self.bar.setRange(0, progress.total)
         self.bar.setValue(progress.done)
-        self.bar.setFormat(f"%v of %m {progress.text}, {left:.0f} s left")
+        where = f" · {self._where}" if self._where else ""
+        self.bar.setFormat(f"%v of %m {progress.text}, {left:.0f} s left{where}")
 
     # Showing
 

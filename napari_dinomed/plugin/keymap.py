@@ -17,6 +17,7 @@ class Action(StrEnum):
     DONE = "done"
     HIDE = "hide"
     OUTLINE = "outline"
+    PROBABILITY = "probability"
     AXIAL = "axial"
     CORONAL = "coronal"
     SAGITTAL = "sagittal"
@@ -25,6 +26,7 @@ class Action(StrEnum):
     WINDOW = "window"
     ACCEPT = "accept"
     REJECT = "reject"
+    CANCEL = "cancel"
     HELP = "help"
 
 
@@ -67,9 +69,15 @@ KEYMAP: dict[Action, Key] = {
     Action.FOUR: Key(
         ("F9",), "F9", "show three planes and 3-D at once, or one view again", True
     ),
+    Action.PROBABILITY: Key(
+        ("U",), "U", "show how probable the label in use is in the plane in view", True
+    ),
     Action.WINDOW: Key(("W",), "W", "show the next window of grey values", True),
     Action.ACCEPT: Key(("F10",), "F10", "accept the case under review", True),
     Action.REJECT: Key(("F12",), "F12", "reject the case under review", True),
+    Action.CANCEL: Key(
+        ("Escape",), "Esc", "give up what is computed, or a preview; labels stay", True
+    ),
     Action.HELP: Key(("F1",), "F1", "list the keys, and what each control does", True),
 }
 LABEL_KEYS = tuple("123456789")

@@ -41,6 +41,7 @@ class Keys:
             Action.DONE: lambda: bench.labels.toggle_done(bench.hand.label),
             Action.HIDE: bench.viewport.toggle_result,
             Action.OUTLINE: bench.viewport.toggle_outline,
+            Action.PROBABILITY: bench.viewport.toggle_probability,
             Action.AXIAL: partial(bench.viewport.show_plane, Plane.AXIAL),
             Action.CORONAL: partial(bench.viewport.show_plane, Plane.CORONAL),
             Action.SAGITTAL: partial(bench.viewport.show_plane, Plane.SAGITTAL),
@@ -49,6 +50,7 @@ class Keys:
             Action.WINDOW: bench.viewport.next_window,
             Action.ACCEPT: lambda: bench.judged.emit(True),
             Action.REJECT: lambda: bench.judged.emit(False),
+            Action.CANCEL: self._cancel,
             Action.HELP: lambda: bench.asked_for_help.emit(),
         }
         self.bind_everywhere(viewer)
@@ -90,6 +92,11 @@ class Keys:
         for keys in KEYMAP[action].keys:
             act = (lambda _: self._acts[action]()) if is_bound else None
             of.bind_key(keys, act, overwrite=True)
+
+    def _cancel(self) -> None:
+        self._bench.draft_undone.emit()
+        if self._bench.session is not None:
+            self._bench.session.computing.cancel()
 
     def _aim_at_number(self, number: int) -> None:
         labels = self._bench.require().document.labels

@@ -9,7 +9,9 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
     QGroupBox,
+    QMenu,
     QPushButton,
+    QToolButton,
     QWidget,
 )
 
@@ -20,6 +22,9 @@ from napari_dinomed.plugin.keymap import KEYMAP, Action, Key
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
+
+# Steps of either direction that are listed: as many as a menu can be read at a glance.
+_MOST_LISTED = 12
 
 
 class PromptsBox(QGroupBox):
@@ -81,6 +86,13 @@ class PromptsBox(QGroupBox):
         self.through.clicked.connect(lambda checked: hand.go_through(checked))
         self.undo = button("Undo", "Take back the last step", workbench.undo)
         self.redo = button("Redo", "Make it again", workbench.redo)
+        self.steps = told(
+            QToolButton(), "Steps", "The last steps: take back, or make again, several"
+        )
+        self.steps.setText("…")
+        self.steps.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.steps.setMenu(QMenu(self.steps))
+        self.steps.menu().aboutToShow.connect(lambda: self._list_steps())
         self._tools = {
             "point": self.points,
             "scribble": self.scribbles,
@@ -108,7 +120,7 @@ class PromptsBox(QGroupBox):
             ((self.brush, 3), (self.eraser, 3), (self.teaches, 3), (self.through, 3)),
             ((self.include, 4), (self.exclude, 4), (self.inside, 4)),
             # What is undone next is read more often than what could come back.
-            ((self.undo, 8), (self.redo, 4)),
+            ((self.undo, 7), (self.redo, 4), (self.steps, 1)),
         )
         for row, widgets in enumerate(rows):
             column = 0
@@ -159,6 +171,24 @@ class PromptsBox(QGroupBox):
             (self.redo, "Redo", session.history.redoes, KEYMAP[Action.REDO]),
         ):
             _name(each, word, name, key)
+
+    def _list_steps(self) -> None:
+        """What can be made again, the farthest first, and what can be taken back."""
+        menu, session = self.steps.menu(), self._workbench.session
+        menu.clear()
+        if session is None:
+            return
+        history = session.history
+        ahead = list(enumerate(history.future[:_MOST_LISTED], start=1))
+        for steps, step in reversed(ahead):
+            self._list_step(f"Redo: {step.name}", steps)
+        menu.addSeparator()
+        for steps, step in enumerate(history.past[:_MOST_LISTED], start=1):
+            self._list_step(f"Undo: {step.name}", -steps)
+
+    def _list_step(self, text: str, steps: int) -> None:
+        action = self.steps.menu().addAction(text)
+        action.triggered.connect(lambda: self._workbench.move(steps))
 
 
 def _name(each: QPushButton, word: str, name: str, key: Key) -> None:

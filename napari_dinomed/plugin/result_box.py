@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QGroupBox,
     QHBoxLayout,
+    QLineEdit,
     QMenu,
     QVBoxLayout,
 )
@@ -21,7 +22,14 @@ from superqt import QLabeledDoubleSlider
 
 from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.io import label_formats
-from napari_dinomed.plugin.controls import button, may_replace, narrow, told, unmoved
+from napari_dinomed.plugin.controls import (
+    PointOrComma,
+    button,
+    may_replace,
+    narrow,
+    told,
+    unmoved,
+)
 from napari_dinomed.plugin.next_case import NextCase
 from napari_dinomed.session.cases import TABLE
 from napari_dinomed.settings import load_settings, save_settings
@@ -62,6 +70,8 @@ class ResultBox(QGroupBox):
         )
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         unmoved(self.threshold)
+        for label in self.threshold.findChildren(QLineEdit):
+            label.setValidator(PointOrComma(label))
         self.threshold.setRange(0.05, 0.95)
         self.threshold.setValue(0.5)
         told(self.threshold, "Threshold", "Lower takes in more, higher less")

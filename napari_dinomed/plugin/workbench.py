@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari.layers import Image
 from psygnal import Signal
 
 from napari_dinomed.annotation.document import Document
@@ -23,6 +22,7 @@ from napari_dinomed.plugin.keys import Keys
 from napari_dinomed.plugin.label_list import LabelList
 from napari_dinomed.plugin.layers import (
     forget_voxels,
+    is_image,
     share_unit,
     volume_of,
     widen_contrast_range,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from napari.components import ViewerModel
+    from napari.layers import Image
     from numpy.typing import NDArray
 
     from napari_dinomed.plugin.sheet import Sheet
@@ -282,10 +283,10 @@ class Workbench:
     @property
     def images(self) -> list[Image]:
         """Images that could be segmented."""
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in self.viewer.layers if is_image(layer)]
 
     def _on_inserted(self, event: Any) -> None:
-        self._image_came |= isinstance(event.value, Image)
+        self._image_came |= is_image(event.value)
         share_unit(event.value, self.viewer.layers)
         event.value.events.name.connect(self._on_layers)
         self._on_layers()
@@ -304,8 +305,7 @@ class Workbench:
         if self.image is not None and self.image not in self.viewer.layers:
             # Another one that is about to be bound goes on.
             self._leave_image()
-        is_bound = self.session is not None and not self.is_beginning
-        if is_bound and self.session is not None and self.sheet is not None:
+        if not self.is_beginning and self.session is not None and self.sheet is not None:
             self._tell_of_others(self.session)
             if self.sheet.keep_up() or self._image_came:
                 self.hand.take_up_again()
@@ -333,19 +333,21 @@ class Workbench:
             # A preview is no step yet.
             self.draft_undone.emit()
         else:
-            self._step(lambda session: session.undo())
+            self.move(-1)
 
     def redo(self) -> None:
         """Make it again."""
-        self._step(lambda session: session.redo())
+        self.move(1)
 
-    def _step(self, step: Callable[[Session], None]) -> None:
-        def stepped(session: Session) -> None:
+    def move(self, steps: int) -> None:
+        """Make so many steps again, or take them back where they are negative."""
+
+        def moved(session: Session) -> None:
             before = session.document
-            step(session)
+            session.move(steps)
             self.hand.turn_to(before, session.document)
 
-        self.act(stepped)
+        self.act(moved)
 
     def choose(self, name: str, **choices: Any) -> None:
         """Change how prompts are read, for the label in work and answers to come."""

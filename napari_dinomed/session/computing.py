@@ -354,7 +354,7 @@ class Computing:
             phase = Phase.ANSWERING
         elif result is not None and self._fits:
             phase = Phase.READY
-        where = self._engine.where if result is not None else ""
+        where = "" if phase is Phase.BARE else self._engine.where
         activity = Activity(phase, progress, where)
         if activity != self.activity:
             self.activity = activity

@@ -265,13 +265,16 @@ class Session:
 
     def undo(self) -> None:
         """Take back the last step."""
-        self._deferred.withdraw()
-        self._move(self._history.undone())
+        self.move(-1)
 
     def redo(self) -> None:
         """Make the step again that was taken back last."""
+        self.move(1)
+
+    def move(self, steps: int) -> None:
+        """Make so many steps again, or take them back where they are negative."""
         self._deferred.withdraw()
-        self._move(self._history.redone())
+        self._move(self._history.moved(steps))
 
     def choose(self, label: int, name: str, **choices: Any) -> None:
         """Change how prompts are read, for the answers to come and to this label.

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from napari_dinomed.adapt import judge, painted, run
 from napari_dinomed.adapt.augment import augmented
 from napari_dinomed.adapt.run import Choices, Step
+from napari_dinomed.annotation.labels import new_label
 from napari_dinomed.errors import ModelError, WeightsError
 from napari_dinomed.features import backbone
 from napari_dinomed.features.adapter import read_adapter
@@ -120,6 +121,26 @@ def test_an_adapter_of_other_weights_is_refused(weights, whole, tmp_path):
 
 def _with(labels):
     return replace(grain(0), labels=labels)
+
+
+def test_slices_painted_all_over_teach(weights):
+    """Nothing is left unlabelled, so of that class no token is seen."""
+    lesson = grain(0)
+    everywhere = replace(
+        lesson, labels=lesson.labels + 1, legend=(new_label(1), new_label(2))
+    )
+    header = _adapter(weights, [everywhere]).header
+    assert {trial.label for trial in header.trials} == {"Label 1", "Label 2"}
+
+
+def test_what_only_one_slice_shows_is_no_fault_of_the_others(weights):
+    """A fold without that slice teaches and tries the other label."""
+    lesson = grain(0)
+    labels = lesson.labels.copy()
+    labels[0][labels[0] == 0] = 2
+    rare = replace(lesson, labels=labels, legend=(new_label(1), new_label(2)))
+    tried = {trial.label for trial in _adapter(weights, [rare]).header.trials}
+    assert tried == {"Label 1"}
 
 
 @pytest.mark.parametrize(

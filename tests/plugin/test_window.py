@@ -14,7 +14,7 @@ import pytest
 from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
 from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
+from qtpy.QtCore import QEvent, QLocale, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QColor, QDropEvent, QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
@@ -310,14 +310,18 @@ def test_errors_are_messages_and_the_window_lives_on(open_panel, qtbot):
     assert not panel.prompts_box.isEnabled()
 
 
-def test_cancelling_gives_the_button_back(open_panel, qtbot, ball_volume):
+@pytest.mark.parametrize("by", ["button", "key"])
+def test_cancelling_gives_the_button_back(open_panel, ball_volume, by):
     volume, _ = ball_volume
     engine = FakeEngine(holds=(EncodeVolume,))
-    _, panel = open_panel({"data": volume.array}, engine)
+    viewer, panel = open_panel({"data": volume.array}, engine)
     panel.image_box.compute.click()
     assert panel.image_box.cancel.isVisible()
     assert not panel.image_box.compute.isEnabled()
-    panel.image_box.cancel.click()
+    if by == "button":
+        panel.image_box.cancel.click()
+    else:
+        QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Escape)
     assert panel.image_box.compute.isEnabled()
     assert not panel.image_box.cancel.isVisible()
 
@@ -553,6 +557,52 @@ def test_undo_says_what_it_takes_back(open_panel, qtbot, ball_volume):
     assert panel.prompts_box.undo.text() == "Undo: 1st click on Label 1"
     panel.prompts_box.undo.click()
     assert panel.prompts_box.redo.text() == "Redo: 1st click on Label 1"
+
+
+def test_several_steps_are_taken_back_and_made_again_at_once(open_panel, ball_volume):
+    volume, _ = ball_volume
+    _, panel = open_panel({"data": volume.array}, FakeEngine())
+    for _ in range(3):
+        panel.workbench.labels.add()
+    menu, session = panel.prompts_box.steps.menu(), panel.workbench.session
+    before = session.document
+
+    def listed():
+        menu.aboutToShow.emit()
+        return [action for action in menu.actions() if action.text()]
+
+    assert [action.text() for action in listed()] == ["Undo: new label"] * 3
+    listed()[1].trigger()
+    assert len(session.document.labels) == 2
+    assert [one.text()[:4] for one in listed()] == ["Redo", "Redo", "Undo"]
+    listed()[0].trigger()
+    assert session.document == before
+
+
+@pytest.mark.parametrize("language", ["de_DE", "en_US"])
+@pytest.mark.parametrize("typed", ["2,5", "2.5"])
+def test_a_comma_is_a_point_in_any_language(open_panel, ball_volume, language, typed):
+    volume, _ = ball_volume
+    usual = QLocale()
+    QLocale.setDefault(QLocale(language))
+    try:
+        _, panel = open_panel({"data": volume.array}, FakeEngine())
+        box = panel.finish_box
+        box.fold.setChecked(True)
+        box.tools.setCurrentText("Grow")
+        (amount,) = box.options.values()
+        amount.selectAll()
+        QTest.keyClicks(amount, typed)
+        amount.interpretText()
+        assert amount.value() == 2.5
+        threshold = panel.result_box.threshold
+        (line,) = threshold.findChildren(QLineEdit)
+        line.selectAll()
+        QTest.keyClicks(line, typed.replace("2", "0"))
+        QTest.keyClick(line, Qt.Key.Key_Return)
+        assert threshold.value() == 0.5
+    finally:
+        QLocale.setDefault(usual)
 
 
 def test_the_display_is_not_what_the_encoder_sees(open_panel, qtbot, ball_volume):
