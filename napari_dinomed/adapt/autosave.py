@@ -6,18 +6,20 @@ One file in the cache for each run, named after all that the run depends on.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 from safetensors.torch import save
 
-from napari_dinomed.errors import ModelError
+from napari_dinomed.errors import ModelError, WriteError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.tensors import Kind
 from napari_dinomed.settings import cache_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import torch
@@ -54,11 +56,14 @@ class Autosave:
     ----------
     key
         A hash of all that the run depends on.
+    notice
+        Told once that nothing can be kept, where that is so.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, notice: Callable[[str], None]) -> None:
         folder = cache_folder() / "adapting"
         self._path = folder / f"{key}.safetensors"
+        self._notice: Callable[[str], None] | None = notice
         _forget_old(folder)
 
     def read(self) -> tuple[Place, dict[str, torch.Tensor]]:
@@ -70,14 +75,20 @@ class Autosave:
 
     def write(self, place: Place, pupil: Pupil | None) -> None:
         """Keep where it is; the pupil whose lessons are not over comes along."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {} if pupil is None else state_of(pupil)
-        with replacing(self._path) as temporary:
-            temporary.write_bytes(save(tensors, _KIND.metadata(place)))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self._path) as temporary:
+                temporary.write_bytes(save(tensors, _KIND.metadata(place)))
+        except (OSError, WriteError) as error:
+            if self._notice is not None:
+                self._notice(f"Stopped, this would have to begin anew: {error}")
+                self._notice = None
 
     def remove(self) -> None:
         """The run is over."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink()
 
 
 def state_of(pupil: Pupil) -> dict[str, torch.Tensor]:

@@ -158,7 +158,7 @@ def adapt(
     blocks = _blocks(encoder, choices)
     key = _key(lessons, encoder, window, choices)
     adapters = insert(encoder.model, choices.rank, blocks)
-    run = _Run(encoder, adapters, material, choices, Autosave(key))
+    run = _Run(encoder, adapters, material, choices, Autosave(key, notice))
     if usual.signature != encoder.signature:
         yield from run.try_as_usual(usual, painted(lessons, usual, window))
     yield from run.steps()

@@ -179,5 +179,9 @@ def require_adapter_name(path: Path) -> None:
         raise ModelError(f"Expected a name that ends in {ADAPTER_SUFFIX}, got {path.name}.")
     if not path.parent.is_dir():
         raise ModelError(f"Cannot write {path}: the folder {path.parent} is not there.")
-    if path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise ModelError(f"Cannot write {path}: {error.strerror}.") from error
+    if is_there:
         raise ModelError(f"{path} is there already: choose another name.")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from napari_dinomed.adapt import judge, painted, run
+from napari_dinomed.adapt import autosave, judge, painted, run
 from napari_dinomed.adapt.augment import augmented
 from napari_dinomed.adapt.run import Choices, Step
 from napari_dinomed.annotation.labels import new_label
@@ -81,6 +81,17 @@ def test_a_run_that_was_killed_goes_on_to_the_same_adapter(weights, whole):
     assert again[-1].header == whole[-1].header
     for name, tensor in whole[-1].tensors.items():
         torch.testing.assert_close(again[-1].tensors[name], tensor)
+
+
+def test_where_nothing_can_be_kept_it_is_said_once_and_goes_on(
+    weights, whole, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(autosave, "cache_folder", lambda: tmp_path / "file")
+    said = []
+    *_, adapter = run.adapt([grain(0)], weights, None, "cpu", FEW, said.append)
+    assert adapter.header == whole[-1].header
+    assert len([text for text in said if "begin anew" in text]) == 1
 
 
 def test_it_says_how_long_it_takes_and_what_is_left(whole):
@@ -268,6 +279,16 @@ def test_the_command_writes_an_adapter_and_says_what_it_is_worth(weights, tmp_pa
     assert str(tmp_path).encode() not in out.read_bytes()
     again = CliRunner().invoke(app, [str(part) for part in command])
     assert "there already" in str(again.exception)
+
+
+def test_a_name_that_no_file_can_have_is_refused_at_once(weights, tmp_path):
+    from napari_dinomed.cli import app
+
+    out = tmp_path / f"{'n' * 300}.dinoadapt"
+    command = ["adapt", *_files(tmp_path), "--encoder", weights, "--out", out]
+    done = CliRunner().invoke(app, [str(part) for part in command])
+    assert isinstance(done.exception, ModelError)
+    assert "name too long" in str(done.exception)
 
 
 def test_the_benchmark_measures_the_other_half(weights, tmp_path):

@@ -24,6 +24,7 @@ from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.file import SavedDocument, save_document
 from napari_dinomed.volume import NamedLabel
 from tests.conftest import ball
+from tests.command import run
 from tests.io import made
 
 SHAPE = (12, 32, 36)
@@ -52,7 +53,7 @@ def series(tmp_path):
     return made.write_dicom(folder / "series", array.astype(np.int16), MATRIX, **PATIENT)
 
 
-def _told(root):
+def told_in(root):
     """Files below a folder that tell one of the secrets, by name or content."""
     found = {}
     for path in root.rglob("*"):
@@ -101,12 +102,30 @@ def test_nothing_that_is_written_names_the_patient(series, tmp_path, home, caplo
     names = {path.name for path in out.iterdir()}
     assert len(names) == len(label_suffixes()) + 4
     assert any(home.rglob("*.json"))
-    assert _told(home) == {}
+    assert told_in(home) == {}
     # In the segmentations, what the standard asks for.
     named = [PATIENT[k] for k in ("PatientName", "PatientID", "PatientBirthDate")]
     asked = sorted([*named, "Quixote", "Alonso", "1605"])
-    told = {name: sorted(secrets) for name, secrets in _told(out).items()}
+    told = {name: sorted(secrets) for name, secrets in told_in(out).items()}
     assert told == {"labels.dcm": asked, "labels.labelmap.dcm": asked}
+
+
+def test_a_run_over_a_folder_names_the_files_and_nobody(series, tmp_path, home):
+    """Its tables and its report say which volume each row is of: that is what they are for."""
+    volume = read_volume(series)
+    truth = tmp_path / "truth.nii.gz"
+    write_labels(truth, (volume.array > 70).astype(np.uint8), volume)
+    out = tmp_path / "out"
+    for command in (
+        ("teach", "--image", series, "--labels", truth, "--out", tmp_path / "m.dinomed"),
+        ("apply", tmp_path / "m.dinomed", series, "--out", out),
+    ):
+        assert run(*command).returncode == 0
+    assert (out / "series_labels.nii.gz").exists()
+    assert told_in(home) == {}
+    told = told_in(out)
+    assert {secret for secrets in told.values() for secret in secrets} == {PLACE}
+    assert set(told) == {"results.csv", "review.json", "manifest.jsonl"}
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
