@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, TypeAdapter, WrapSerializer
+from pydantic import (
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    WrapSerializer,
+)
 
 from napari_dinomed.annotation.choices import Choices
 from napari_dinomed.annotation.document import Claim, Document
@@ -147,8 +152,8 @@ class Features:
     """
 
     encoder: str = ""
-    low: float = 0.0
-    high: float = 1.0
+    low: FiniteFloat = 0.0
+    high: FiniteFloat = 1.0
     planes: Literal["auto", "one", "three"] = "auto"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFileDialog,
     QGridLayout,
@@ -47,11 +48,17 @@ class ModelBox(QGroupBox):
             "Teach the model this volume's labels as they are now",
             self._remember,
         )
+        self.only = told(
+            QCheckBox("This label only"),
+            "This label only",
+            "Remember the label in use, and none of the others",
+        )
         layout = QGridLayout(self)
         layout.addWidget(self.models, 0, 0)
         layout.addWidget(self.choose, 0, 1)
         layout.addWidget(self.propose, 1, 0)
         layout.addWidget(self.remember, 1, 1)
+        layout.addWidget(self.only, 2, 1)
         self.models.activated.connect(lambda: self._show_choice())
         workbench.bound.connect(self._on_bound)
         self.setEnabled(False)
@@ -122,6 +129,8 @@ class ModelBox(QGroupBox):
         def taught() -> None:
             session = self._workbench.require()
             labels = tuple(label.id for label in session.document.labels)
+            if self.only.isChecked():
+                labels = (self._workbench.hand.label,)
             session.models.remember(path, labels, lambda: self.use(path))
 
         self._workbench.attempt(taught)

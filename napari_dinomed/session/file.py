@@ -7,12 +7,13 @@ no patient: the volume is known by the hash of its voxels.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import InstanceOf, TypeAdapter, ValidationError
+from pydantic import AfterValidator, InstanceOf, TypeAdapter, ValidationError
 
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.fitting import require_fits
@@ -33,6 +34,12 @@ SUFFIX = ".dinomed.json"
 VERSION: Literal[1] = 1
 # A click a second for three hours; more come from a program or from damage.
 MOST_PROMPTS = 10_000
+
+
+def _finite(window: Window) -> Window:
+    if not (math.isfinite(window.low) and math.isfinite(window.high)):
+        raise ValueError("expected grey values, got what is no number")
+    return window
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class SavedDocument:
 
     volume: str
     geometry: Geometry
-    window: Window
+    window: Annotated[Window, AfterValidator(_finite)]
     encoder_signature: str
     document: Document
     made: InstanceOf[Made] = NOTHING

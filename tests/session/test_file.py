@@ -45,6 +45,12 @@ def saved(document=None, shape=SHAPE) -> SavedDocument:
 ANSWER = Answer(1, Features("filters", 0.0, 130.0))
 
 
+def _unseen(high: float):
+    """What says that an answer was read from grey values that cannot be."""
+    features = {"encoder": "filters", "low": 0.0, "high": high, "planes": "auto"}
+    return {"kind": "answer", "label": 1, "features": features}
+
+
 def test_there_and_back(tmp_path):
     path = tmp_path / "a.dinomed.json"
     save_document(path, saved())
@@ -121,6 +127,8 @@ def test_how_it_was_made_comes_back(tmp_path):
         (lambda v: v["document"]["masks"].update({"1": "AAAA"}), "damaged"),
         (lambda v: v["document"]["masks"].update({"1": "?"}), "damaged"),
         (None, "same voxels"),
+        (lambda v: v["window"].update(low=float("nan")), "no number"),
+        (lambda v: v["made"].append(_unseen(float("inf"))), "damaged"),
         (
             lambda v: v["document"]["prompts"]["all"].extend(
                 [{"voxel": [0, 0, 0], "label": 1, "include": True}] * 1_000_000
@@ -138,6 +146,8 @@ def test_how_it_was_made_comes_back(tmp_path):
         "cut mask",
         "no mask",
         "overlap",
+        "no window",
+        "no grey value",
         "a million prompts",
     ],
 )
