@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from napari_dinomed.annotation.arranging import merged
 from napari_dinomed.annotation.by_hand import reshaped
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.making import BLANK, NOTHING, Answer, Made
-from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.mask import Mask, union
 from napari_dinomed.annotation.prompts import Point, Stroke
 from napari_dinomed.cli import app
 from napari_dinomed.engine.asked import Call
@@ -22,6 +23,8 @@ from napari_dinomed.engine.client import EngineClient
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.engine.place import HERE
 from napari_dinomed.errors import DocumentError
+from napari_dinomed.finish import Subject, find_tool, finished
+from napari_dinomed.finish.split import By
 from napari_dinomed.io import read_labels, read_volume, write_image
 from napari_dinomed.replay import Replay, differing
 from napari_dinomed.session.file import load_document, save_document
@@ -103,6 +106,37 @@ def test_what_was_answered_while_features_came_is_made_again(ball_volume):
         client.close()
     assert saved.document.mask(1)
     assert Replay(saved, volume).run() == saved.document
+
+
+def test_a_split_is_made_again_and_so_is_a_merge(ball_volume, tmp_path):
+    """Labels that were made of parts, one of which was taken back and made anew."""
+    session = Session(ball_volume[0], InProcess())
+    session.add(Point((8, 24, 30), 1))
+    for place in ((2, 4, 4), (12, 40, 6)):
+        dab = Mask.of(np.ones((2, 3, 3), bool), place)
+        session.change(session.document.with_edit(dab, 1), "brush")
+    split_up(session)
+    parted = session.document
+    session.undo()
+    assert session.document.mask(1) == union(parted.masks.values())
+    session.redo()
+    session.change(merged(session.document, 3, 1), "merge")
+    split_up(session)
+    session.add(Point((3, 5, 5), 2))
+    labels = tmp_path / "labels.nii.gz"
+    save_beside(labels, session.to_save())
+    saved = load_document(beside(labels))
+    made = Replay(replace(saved, document=BLANK), session.volume).run()
+    assert made == session.document
+    assert [one.id for one in made.labels] == [1, 2, 4]
+
+
+def split_up(session):
+    document, geometry = session.document, session.volume.geometry
+    tool, own = find_tool("split"), document.mask(1)
+    subject = Subject("a", own, (), geometry.shape, geometry.spacing)
+    wanted, *parts = finished(tool, tool.options(By.GAPS, 1.0), subject)
+    session.change(reshaped(document, 1, wanted, parts), "split")
 
 
 def test_a_real_scan_is_labelled_again_to_the_voxel(shared_data, tmp_path, monkeypatch):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from napari_dinomed.annotation.labels import MAX_LABEL, PALETTE, Label, Meaning, new_label
 from napari_dinomed.errors import DocumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.labels import LabelId
     from napari_dinomed.volume import NamedLabel
+
+    Color = tuple[float, float, float]
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     # As in AMOS and BTCV, the usual sets of abdominal organs.
@@ -101,9 +104,7 @@ def with_legend(document: Document, legend: Sequence[Label]) -> Document:
     named = {label.name: label for label in legend}
     changed, _ = with_names(document, legend)
     others = {label.color for label in changed.labels if label.name not in named}
-    taken = others | {label.color for label in legend}
-    shades = map(_shade, range(1, len(PALETTE) * len(_SHADES) + 1))
-    free = (shade for shade in shades if shade not in taken)
+    free = free_colors(others | {label.color for label in legend})
     for label in changed.labels:
         if label.name in named:
             color = named[label.name].color
@@ -149,7 +150,19 @@ def labels_from(legend: Sequence[NamedLabel], meaning: Meaning) -> tuple[Label, 
     )
 
 
-def _shade(number: int) -> tuple[float, float, float]:
+def free_names(name: str, taken: Container[str]) -> Iterator[str]:
+    """Names for parts of what has a name: «spleen 2», «spleen 3» … that nothing has yet."""
+    numbered = (f"{name} {number}" for number in count(2))
+    return (one for one in numbered if one not in taken)
+
+
+def free_colors(taken: Container[Color]) -> Iterator[Color]:
+    """The palette's colours, then their shades, that nothing has yet."""
+    shades = map(_shade, range(1, len(PALETTE) * len(_SHADES) + 1))
+    return (shade for shade in shades if shade not in taken)
+
+
+def _shade(number: int) -> Color:
     """The colour of a number, lighter and darker where the palette comes to its end."""
     shade = _SHADES[(number - 1) // len(PALETTE) % len(_SHADES)]
     to = 1.0 if shade > 0 else 0.0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.finish import Subject
     from napari_dinomed.finish.options import Scale
-    from napari_dinomed.volume import Volume
+    from napari_dinomed.volume import NamedLabel, Volume
 
 
 def _list_tools(wanted: bool) -> None:
@@ -52,7 +52,7 @@ def finish(
         typer.Option("--tools", callback=_list_tools, is_eager=True, help="List them."),
     ] = False,
 ) -> None:
-    """Fill, smooth, grow, cut or clean one label of a file; the others stay as they are."""
+    """Fill, smooth, grow, cut, split or clean one label of a file; the others stay."""
     del tools
     from napari_dinomed.finish import find_tool, finished
     from napari_dinomed.finish.options import made
@@ -74,12 +74,19 @@ def finish(
     require_places([out], volume, [] if grey is None else [grey])
     scale = _scale(volume, grey)
     settings = made(chosen.options, _values(options or []), scale)
-    wanted = finished(chosen, settings, _subject(array, label, volume, grey))
+    subject = _subject(array, label, volume, grey)
+    wanted, *parts = finished(chosen, settings, subject)
+    legend = volume.legend or ()
+    new = _labels_for(len(parts), subject.name, array, legend)
     before = array == label
     array[before] = 0
     wanted.number(array, label)
-    write_labels(out, array, volume, volume.legend or ())
+    for part, one in zip(parts, new, strict=True):
+        part.number(array, one.id)
+    write_labels(out, array, volume, (*legend, *new))
     console.print(_change(before, array == label, volume, scale))
+    for one in new:
+        console.print(f"Label {one.id} is {one.name}", soft_wrap=True)
     console.print(f"Wrote {out}", soft_wrap=True)
 
 
@@ -126,6 +133,23 @@ def _subject(
         volume.geometry.spacing,
         None if image is None else lambda box: np.asarray(image.array[box]),
     )
+
+
+def _labels_for(
+    count: int, name: str, array: NDArray[np.int64], legend: tuple[NamedLabel, ...]
+) -> list[NamedLabel]:
+    """Labels for parts of another: numbered on from all, and named after it."""
+    from napari_dinomed.annotation.labels import new_label
+    from napari_dinomed.annotation.legends import free_colors, free_names
+    from napari_dinomed.volume import NamedLabel
+
+    names = free_names(name, {entry.name for entry in legend})
+    colors = free_colors({entry.color for entry in legend})
+    first = 1 + max([int(array.max()), *(entry.id for entry in legend)])
+    return [
+        NamedLabel(number, next(names), next(colors, new_label(number).color))
+        for number in range(first, first + count)
+    ]
 
 
 def _change(

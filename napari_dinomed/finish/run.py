@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from napari_dinomed.finish.tools import Tool
 
 
-def finished(tool: Tool[Any], options: Any, subject: Subject) -> Mask:
-    """The voxels that a label has after a tool was used on it.
+def finished(tool: Tool[Any], options: Any, subject: Subject) -> tuple[Mask, ...]:
+    """The voxels that a label has after a tool was used on it, and those of new labels.
 
     Parameters
     ----------
@@ -27,6 +27,12 @@ def finished(tool: Tool[Any], options: Any, subject: Subject) -> Mask:
     subject
         The label, and what lies around it.
 
+    Returns
+    -------
+    tuple
+        The label's own mask first; then one for each of its parts that is to be a label of
+        its own, the largest first.
+
     Raises
     ------
     FinishError
@@ -36,11 +42,11 @@ def finished(tool: Tool[Any], options: Any, subject: Subject) -> Mask:
     if not subject.own:
         raise FinishError(f"Nothing is {name} yet: click on some of it first.")
     options = no_longer(options, subject.diagonal)
-    site = subject.around(tool.reach(options))
-    wanted = tool.work(site, options)
-    wanted = wanted & (site.mask | site.free)
+    site = subject.around(tool.reach(options, subject))
+    wanted = tool.work(site, options) * (site.mask | site.free)
     if not wanted.any():
         raise FinishError(f"Nothing would be left of {name}; it stays as it was.")
     if np.array_equal(wanted, site.mask):
         raise FinishError(f"{name} stays as it is: {tool.idle}.")
-    return Mask.of(wanted, site.start)
+    numbers = range(1, int(wanted.max()) + 1)
+    return tuple(Mask.of(wanted == number, site.start) for number in numbers)

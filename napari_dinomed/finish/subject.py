@@ -54,12 +54,7 @@ class Subject:
 
     def around(self, reach: float) -> Site:
         """The label's box with so much room around it, so far as the volume goes."""
-        box = []
-        for part, length, step in zip(self.own.box, self.shape, self.spacing, strict=True):
-            # One voxel more: that something ends is seen only beside it.
-            room = int(min(np.ceil(reach / step), length)) + 1
-            box.append(slice(max(0, part.start - room), min(length, part.stop + room)))
-        return Site(self, (box[0], box[1], box[2]))
+        return Site(self, with_room(self.own.box, reach, self.shape, self.spacing))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,3 +107,18 @@ class Site:
         if self.subject.grey_of is None:
             raise FinishError("Expected the image, for its grey values; got labels alone.")
         return np.asarray(self.subject.grey_of(self.box))
+
+
+def with_room(
+    box: tuple[slice, ...],
+    reach: float,
+    shape: tuple[int, ...],
+    spacing: tuple[float, float, float],
+) -> Box:
+    """A box with so much room around it, so far as a grid goes."""
+    found = []
+    for part, length, step in zip(box, shape, spacing, strict=True):
+        # One voxel more: that something ends is seen only beside it.
+        room = int(min(np.ceil(reach / step), length)) + 1
+        found.append(slice(max(0, part.start - room), min(length, part.stop + room)))
+    return found[0], found[1], found[2]

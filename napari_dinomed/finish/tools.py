@@ -8,14 +8,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from napari_dinomed.errors import FinishError
-from napari_dinomed.finish import between, cut, distance, parts
+from napari_dinomed.finish import between, cut, distance, parts, split
 from napari_dinomed.finish.options import Option, options_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_dinomed.finish.subject import Site
+    from napari_dinomed.finish.subject import Site, Subject
+
+    Numbers = NDArray[np.bool_] | NDArray[np.int32]
 
 _Options = TypeVar("_Options")
 
@@ -43,11 +45,12 @@ class Tool(Generic[_Options]):
     options
         A frozen dataclass; the first line of its docstring says what the tool does.
     work
-        From a label in its box, and options, to the voxels that it should have.
+        From a label in its box, and options, to the voxels that it should have: those of
+        number 1. Those of 2, 3, … are parts of it that are to be labels of their own.
     idle
         Why nothing changes, where nothing does.
     reach
-        How far beyond the label's box it has to see, in the volume's unit.
+        How far beyond a label's box it has to see, in the volume's unit.
     drawn
         What has to be drawn for it.
     """
@@ -56,9 +59,9 @@ class Tool(Generic[_Options]):
     title: str
     step: str
     options: type[_Options]
-    work: Callable[[Site, _Options], NDArray[np.bool_]]
+    work: Callable[[Site, _Options], Numbers]
     idle: str
-    reach: Callable[[_Options], float] = lambda _: 0.0
+    reach: Callable[[_Options, Subject], float] = lambda *_: 0.0
     drawn: Drawn = Drawn.NOTHING
 
     @property
@@ -92,7 +95,8 @@ TOOLS: tuple[Tool[Any], ...] = (
         "fill between slices of {}",
         between.FillBetween,
         between.fill_between,
-        "no slice is missing between two painted ones, or nothing is free there",
+        "no slice is missing between two painted ones, or nothing free there is like it",
+        reach=between.room,
     ),
     Tool(
         "smooth",
@@ -101,7 +105,7 @@ TOOLS: tuple[Tool[Any], ...] = (
         distance.Smooth,
         distance.smooth,
         "the radius is too small to change a voxel",
-        reach=lambda options: distance.SMOOTH_REACH * options.radius,
+        reach=lambda options, _: distance.SMOOTH_REACH * options.radius,
     ),
     Tool(
         "grow",
@@ -110,7 +114,7 @@ TOOLS: tuple[Tool[Any], ...] = (
         distance.Grow,
         distance.grow,
         "nothing that is free lies within that distance",
-        reach=lambda options: options.distance,
+        reach=lambda options, _: options.distance,
     ),
     Tool(
         "shrink",
@@ -152,6 +156,14 @@ TOOLS: tuple[Tool[Any], ...] = (
         parts.keep_touched,
         "every part of it was clicked on",
         drawn=Drawn.CLICKS,
+    ),
+    Tool(
+        "split",
+        "Split into labels",
+        "split {}",
+        split.Split,
+        split.split,
+        "it is one part, or all others are smaller than that",
     ),
     Tool(
         "grey-range",

@@ -209,12 +209,14 @@ class FinishBox(QGroupBox):
         if session is None:
             return
         geometry = session.volume.geometry
-        parts = [
-            f"{sign}{readable(count * geometry.voxel_volume, geometry.unit)}"
-            for sign, count in (("+", draft.added), ("−", draft.removed))
-            if count
-        ]
-        self.told.setText(f"Preview: {', '.join(parts)}")
+
+        def volume(count: int) -> str:
+            return readable(count * geometry.voxel_volume, geometry.unit)
+
+        changes = (("+", draft.added), ("−", draft.removed))
+        told = [f"{sign}{volume(count)}" for sign, count in changes if count]
+        told += [f"a label of {volume(count)}" for count in draft.parts]
+        self.told.setText(f"Preview: {', '.join(told)}")
 
     def _on_refused(self, reason: str) -> None:
         self.told.setText(reason)

@@ -43,12 +43,15 @@ class Draft:
         The document as it is, and as it would be.
     added, removed
         Voxels.
+    parts
+        Voxels of each label that is made of a part of it.
     """
 
     before: Document
     after: Document
     added: int
     removed: int
+    parts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +240,8 @@ def _drafted(job: Job, document: Document) -> Draft:
         volume.geometry.spacing,
         lambda box: np.asarray(volume.array[box]),
     )
-    after = reshaped(document, job.label, finished(job.tool, job.options, subject))
+    wanted, *parts = finished(job.tool, job.options, subject)
+    after = reshaped(document, job.label, wanted, parts)
     now = after.mask(job.label)
-    return Draft(document, after, (now - own).count, (own - now).count)
+    counts = tuple(part.count for part in parts)
+    return Draft(document, after, (now - own).count, (own - now).count, counts)

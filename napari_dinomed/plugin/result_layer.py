@@ -119,6 +119,8 @@ class ResultLayer:
         """Paint what a document would become; the next paint shows what it is."""
         self.paint(before, {})
         boxes = _differing(before, after)
+        if colors_of(before.labels) != colors_of(after.labels):
+            self._color(after)
         if repaint(self.layer.data, boxes, after.masks.items()):
             self.layer.refresh()
         self._early = boxes

@@ -47,7 +47,7 @@ def split_instances(
         return instances
     # Beyond the box there is background, but beyond the volume the thing may go on.
     box = bounding_box(mask, 1)
-    instances[box] = _by_size(_split(mask[box], spacing))
+    instances[box] = by_size(_split(mask[box], spacing))
     return instances
 
 
@@ -68,6 +68,16 @@ def split_labels(
         things = split_instances(labels == label, spacing)
         instances += np.where(things > 0, things + instances.max(), 0)
     return instances
+
+
+def by_size(parts: Basins) -> Basins:
+    """Parts numbered anew from 1, the largest first; 0 stays."""
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+    numbers = np.zeros(len(sizes), dtype=np.int32)
+    numbers[order] = np.arange(1, len(order) + 1)
+    return np.asarray(numbers[parts])
 
 
 def _split(mask: NDArray[np.bool_], spacing: tuple[float, float, float]) -> Basins:
@@ -114,13 +124,3 @@ def _passages(basins: Basins, depth: Depths) -> list[tuple[int, int, float]]:
     _, deepest = np.unique(pairs[:, order], axis=1, return_index=True)
     chosen = order[np.sort(deepest)]
     return list(zip(*pairs[:, chosen].tolist(), passage[chosen].tolist(), strict=True))
-
-
-def _by_size(basins: Basins) -> Basins:
-    """Numbered anew: 1 for the largest."""
-    sizes = np.bincount(basins.ravel())
-    sizes[0] = 0
-    order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
-    numbers = np.zeros(len(sizes), dtype=np.int32)
-    numbers[order] = np.arange(1, len(order) + 1)
-    return np.asarray(numbers[basins])

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_dinomed.annotation.arranging import merged
 from napari_dinomed.annotation.by_hand import paint_of, reshaped
 from napari_dinomed.annotation.document import Document
 from napari_dinomed.annotation.history import History
-from napari_dinomed.annotation.labels import State
-from napari_dinomed.annotation.mask import EMPTY, Mask
-from napari_dinomed.annotation.prompts import Point, Stroke
+from napari_dinomed.annotation.labels import MAX_LABEL, Meaning, State
+from napari_dinomed.annotation.mask import EMPTY, Mask, union
+from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
 from napari_dinomed.errors import DocumentError
 
 SHAPE = (4, 8, 9)
@@ -70,6 +71,64 @@ def test_one_step_back_and_all_is_as_it_was_to_the_bit(document):
     assert back.present == document
     assert back.present.mask(1).to_bytes() == document.mask(1).to_bytes()
     assert back.redone().present == history.present
+
+
+UPPER, LOWER = box((0, 2), (1, 3), (0, 4)), box((0, 2), (5, 7), (0, 4))
+
+
+@pytest.fixture
+def parted(document):
+    """The left label, of which two parts became labels."""
+    meant = replace(document.find(1), name="kidney", meaning=Meaning.ALL_LIKE_THIS)
+    named = document.with_label(meant)
+    return reshaped(named, 1, LEFT - UPPER - LOWER, (UPPER, LOWER))
+
+
+def test_parts_become_labels_of_the_same_meaning_that_are_told_apart(parted):
+    assert parted.mask(1) == LEFT - UPPER - LOWER
+    assert (parted.mask(3), parted.mask(4)) == (UPPER, LOWER)
+    made = parted.labels[-2:]
+    assert [one.name for one in made] == ["kidney 2", "kidney 3"]
+    assert {one.meaning for one in made} == {Meaning.ALL_LIKE_THIS}
+    assert len({one.color for one in parted.labels}) == 4
+    assert parted.mask(2) == RIGHT
+    assert parted.prompts == Prompts((Point((1, 3, 1), 1), Point((1, 3, 7), 2)))
+
+
+def test_parts_are_called_as_nothing_else_is(parted):
+    again = reshaped(parted, 1, parted.mask(1) - CORE, (CORE,))
+    assert again.labels[-1].name == "kidney 4"
+    other = reshaped(again, 3, EMPTY, (UPPER,))
+    assert other.labels[-1].name == "kidney 2 2"
+
+
+def test_twenty_parts_have_twenty_colours(document):
+    whole = Document.begun().answered(1, LEFT)
+    parts = [Mask.of_voxels(voxel) for voxel in LEFT.voxels()[:19]]
+    made = reshaped(whole, 1, LEFT - union(parts), parts)
+    assert len({one.color for one in made.labels}) == 20
+
+
+def test_no_answer_takes_from_a_part_or_brings_it_back(parted):
+    answered = parted.with_prompt(Point((2, 3, 2), 1)).answered(1, LEFT)
+    assert answered.mask(1) == parted.mask(1)
+    assert answered.mask(3) == UPPER
+    answered = parted.with_prompt(Point((1, 2, 2), 3)).answered(3, CORE)
+    assert answered.mask(3) == UPPER | (CORE - parted.mask(1))
+
+
+def test_parts_merged_again_give_the_label_back(document):
+    parts = (UPPER, LOWER)
+    parted = reshaped(document, 1, LEFT - UPPER - LOWER, parts)
+    whole = merged(merged(parted, 3, 1), 4, 1)
+    assert whole.mask(1) == LEFT
+    assert whole.labels == document.labels
+
+
+def test_there_may_be_no_number_left_for_a_part(document):
+    full = replace(document, next_id=MAX_LABEL + 1)
+    with pytest.raises(DocumentError, match="counts its labels up to"):
+        reshaped(full, 1, LEFT - UPPER, (UPPER,))
 
 
 def test_paint_is_what_a_hand_added_and_took_away(document):

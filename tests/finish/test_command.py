@@ -14,6 +14,7 @@ from napari_dinomed.cli.finish import finish
 from napari_dinomed.errors import FinishError, WriteError
 from napari_dinomed.finish import TOOLS
 from napari_dinomed.finish.tools import table_of_tools
+from napari_dinomed.io import read_labels
 from tests.conftest import ball
 
 # Array order (i, j, k), 0.8 × 0.8 × 2.4 mm, and no axis runs the canonical way.
@@ -69,6 +70,46 @@ def test_grey_values_come_from_the_image(labels, tmp_path):
     np.testing.assert_array_equal(read(out) == 1, kept)
 
 
+def test_parts_become_labels_named_after_the_one(tmp_path, capsys):
+    array = np.zeros((50, 44, 18), np.uint8)
+    array[2:20, 2:20, 2:9], array[30:45, 2:20, 2:9] = 3, 3
+    array[2:10, 30:40, 2:9], array[40, 40, 10] = 3, 3
+    array[25] = 255
+    source = tmp_path / "labels.nii.gz"
+    nib.save(nib.Nifti1Image(array, AFFINE), source)
+    options, out = ["by=gaps", "volume=0.5"], tmp_path / "out.nrrd"
+    finish(str(source), "split", 3, out, options)
+    told = capsys.readouterr().out
+    assert "Label 256 is label 3 2" in told
+    assert "Label 257 is label 3 3" in told
+    before, _ = read_labels(source)
+    after, volume = read_labels(out)
+    sizes = np.bincount(after.ravel())
+    assert sizes[[3, 256, 257]].tolist() == [18 * 18 * 7 + 1, 15 * 18 * 7, 8 * 10 * 7]
+    np.testing.assert_array_equal(after >= 256, (before == 3) & (after != 3))
+    np.testing.assert_array_equal(after == 255, before == 255)
+    named = {entry.id: entry for entry in volume.legend}
+    assert named[256].name == "label 3 2"
+    out_again = tmp_path / "again.nrrd"
+    finish(str(out), "fill-between", 3, out_again, ["along=x"])
+    assert {entry.id for entry in read_labels(out_again)[1].legend} == set(named)
+
+
+def test_grey_values_lead_between_slices(labels, tmp_path):
+    array = read(labels)
+    whole = ball(array.shape, (24, 22, 8), 10, (0.8, 0.8, 2.4))
+    array[...] = 0
+    array[..., [5, 11]] = whole[..., [5, 11]]
+    nib.save(nib.Nifti1Image(array, AFFINE), tmp_path / "painted.nii.gz")
+    grey = np.where(whole, 90, 20).astype(np.int16)
+    nib.save(nib.Nifti1Image(grey, AFFINE), tmp_path / "image.nii.gz")
+    painted, out = str(tmp_path / "painted.nii.gz"), tmp_path / "out.nii.gz"
+    with pytest.raises(FinishError, match="Expected the image"):
+        finish(painted, "fill-between", 1, out, ["by=grey"])
+    finish(painted, "fill-between", 1, out, ["by=grey"], str(tmp_path / "image.nii.gz"))
+    np.testing.assert_array_equal(read(out)[..., 5:12] == 1, whole[..., 5:12])
+
+
 @pytest.mark.parametrize(
     ("tool", "label", "options", "said"),
     [
@@ -76,6 +117,7 @@ def test_grey_values_come_from_the_image(labels, tmp_path):
         ("grow", 1, ["distance"], "Expected an option like distance=3"),
         ("cut", 1, [], "draw on the canvas"),
         ("keep-largest", 4, [], "label 4 stays as it is: it is one part"),
+        ("split", 4, ["by=parts"], "Expected necks, gaps for by, got 'parts'"),
     ],
 )
 def test_a_mistake_is_said_and_nothing_is_written(labels, tool, label, options, said):

@@ -23,6 +23,7 @@ VALUES = {
     "keep-largest": {},
     "remove-small": {"volume": 0.05},
     "keep-touched": {"voxels": ((8, 18, 24),)},
+    "split": {"by": "gaps", "volume": 0.02},
     "grey-range": {"low": 20, "high": 70},
     "cut": {"outline": ((10.2, 8.1), (26.3, 14.2), (15.4, 33.7)), "axis": 0},
 }
@@ -151,6 +152,8 @@ def test_nothing_is_done_where_nothing_would_be_left(key, values, grey):
         ("keep-largest", {}),
         ("remove-small", {"volume": 0.001}),
         ("keep-touched", {"voxels": ((5, 10, 10),)}),
+        ("split", {"volume": 0.001}),
+        ("split", {"by": "gaps", "volume": 0.001}),
         ("grey-range", {"low": -1, "high": 100}),
         ("cut", {"outline": ((0, 0), (0, 3), (3, 3)), "axis": 0}),
     ],

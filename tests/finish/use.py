@@ -9,8 +9,13 @@ from napari_dinomed.finish.options import Scale, made
 CUBES = (1.0, 1.0, 1.0)
 
 
-def used(key, mask, spacing=CUBES, others=(), grey=None, **values):
+def used(key, mask, *given, **values):
     """The voxels that a label has after a tool was used on it; amounts in mm and ml."""
+    return all_of(key, mask, *given, **values)[0]
+
+
+def all_of(key, mask, spacing=CUBES, others=(), grey=None, **values):
+    """Those voxels, and those of each label that was made of a part."""
     tool = find_tool(key)
     subject = Subject(
         "spleen",
@@ -21,4 +26,5 @@ def used(key, mask, spacing=CUBES, others=(), grey=None, **values):
         None if grey is None else lambda box: grey[box],
     )
     options = made(tool.options, values, Scale("mm", spacing))
-    return finished(tool, options, subject).array(tuple(slice(0, n) for n in mask.shape))
+    whole = tuple(slice(0, n) for n in mask.shape)
+    return [one.array(whole) for one in finished(tool, options, subject)]

@@ -86,6 +86,19 @@ def test_a_preview_follows_the_number_and_is_applied(box, bench, qtbot, loop):
     assert bench.session.history.undoes == "grow Label 1"
 
 
+def test_parts_are_told_before_they_are_labels(box, bench, click, qtbot):
+    click(bench, 3, 8, 8)
+    choose(box, "split")
+    box.options["by"].setCurrentText("at gaps")
+    box.options["volume"].setValue(0.05)
+    press(box.preview)
+    # Five voxels a side, 3 × 0.7 × 0.7 mm each, from slice 1 on.
+    told(qtbot, box, "Preview: −0.2 ml, a label of 0.2 ml")
+    box.options["volume"].setValue(0.5)
+    told(qtbot, box, "all others are smaller")
+    assert_shown(bench)
+
+
 def test_enter_in_a_number_stays_there(box):
     choose(box, "grow")
     heard = []

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from napari.layers import Points
 
+from napari_dinomed.annotation.labels import PALETTE
+from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.messages import SegmentVolume
 from napari_dinomed.errors import DinomedError, FinishError
 from napari_dinomed.finish import find_tool
@@ -18,6 +20,7 @@ from napari_dinomed.settings import load_settings
 from tests.plugin.test_workbench import INSIDE, assert_shown, document, listen, shown
 
 GROW, HOLES, LARGEST = map(find_tool, ("grow", "fill-holes", "keep-largest"))
+SPLIT, AT_GAPS = find_tool("split"), {"by": "gaps", "volume": 0.005}
 
 
 class Elsewhere:
@@ -143,6 +146,106 @@ def test_nothing_to_do_is_said_and_is_no_step(bench, finishing, settle, cube):
     settle()
     assert drafted == refused
     assert_shown(bench)
+
+
+@pytest.fixture
+def pair(bench, brush, cube):
+    """The cube, and a smaller block apart from it, as one label."""
+    brush(bench, ((2, 4), (6, 8), (6, 8)), 1)
+    return document(bench)
+
+
+def color_on_canvas(bench, voxel):
+    layer = bench.sheet.result.layer
+    return layer.colormap.map(layer.data[voxel])[:3]
+
+
+def test_parts_are_seen_in_colours_of_their_own_before_they_are_labels(
+    bench, finishing, settle, pair
+):
+    heard = listen(finishing.drafted)
+    finishing.draft(SPLIT, AT_GAPS)
+    settle()
+    assert document(bench) is pair
+    assert (heard[0].added, heard[0].removed, heard[0].parts) == (0, 8, (8,))
+    assert color_on_canvas(bench, INSIDE) == pytest.approx(PALETTE[0])
+    assert color_on_canvas(bench, (2, 6, 6)) == pytest.approx(PALETTE[1])
+    finishing.cancel()
+    assert_shown(bench)
+    assert color_on_canvas(bench, (2, 6, 6)) == pytest.approx(PALETTE[0])
+
+
+def test_splitting_is_one_step_that_undo_takes_back_to_the_bit(
+    bench, finishing, settle, pair
+):
+    finishing.apply(SPLIT, AT_GAPS)
+    settle()
+    parted = document(bench)
+    assert [one.name for one in parted.labels] == ["Label 1", "Label 1 2"]
+    assert (parted.mask(1).count, parted.mask(2).count) == (125, 8)
+    assert bench.hand.label == 1
+    assert bench.session.history.undoes == "split Label 1"
+    assert_shown(bench)
+    bench.undo()
+    settle()
+    assert document(bench) == pair
+    assert document(bench).mask(1).to_bytes() == pair.mask(1).to_bytes()
+    assert_shown(bench)
+    bench.redo()
+    settle()
+    assert document(bench) == parted
+    assert_shown(bench)
+
+
+def test_merging_parts_is_one_step(bench, finishing, settle, pair):
+    finishing.apply(SPLIT, AT_GAPS)
+    settle()
+    parted = document(bench)
+    bench.labels.merge(2, 1)
+    settle()
+    assert document(bench).mask(1) == pair.mask(1)
+    assert document(bench).labels == pair.labels
+    assert bench.session.history.undoes == "merge Label 1 2 into Label 1"
+    assert_shown(bench)
+    bench.undo()
+    assert document(bench) == parted
+
+
+def test_what_is_locked_or_one_part_is_not_split(bench, finishing, settle, cube):
+    refused = listen(bench.refused)
+    finishing.apply(SPLIT, AT_GAPS)
+    settle()
+    assert "Label 1 stays as it is: it is one part" in refused[0]
+    bench.labels.toggle_done(1)
+    before = document(bench)
+    finishing.apply(SPLIT, AT_GAPS)
+    settle()
+    assert "done and locked" in refused[1]
+    assert document(bench) is before
+
+
+def test_too_many_parts_are_one_line_and_no_step(bench, finishing, settle, brush, cube):
+    for row in range(21):
+        brush(bench, ((2, 3), (2 * row, 2 * row + 1), (2, 3)), 1)
+    before, refused = document(bench), listen(bench.refused)
+    finishing.apply(SPLIT, {"by": "gaps", "volume": 0.001})
+    settle()
+    assert "22 parts" in refused[0]
+    assert "Split into instances" in refused[0]
+    assert document(bench) is before
+
+
+def test_grey_values_lead_from_one_painted_slice_to_the_next(bench, finishing, settle):
+    """A bright ball of which two slices are painted, and no more than is bright there."""
+    bright = bench.session.volume.array > 60
+    layer = bench.sheet.result.layer
+    for index in (6, 10):
+        rows, columns = np.nonzero(bright[index])
+        layer.data_setitem((np.full(len(rows), index), rows, columns), 1)
+    finishing.apply(find_tool("fill-between"), {"by": "grey"})
+    settle()
+    assert dice(shown(bench)[6:11] > 0, bright[6:11]) > 0.97
+    assert bench.session.history.undoes == "fill between slices of Label 1"
 
 
 def test_a_draft_ends_with_the_next_step_or_another_label(
@@ -325,3 +428,25 @@ def test_undo_ends_a_preview_and_nothing_else(bench, click, finishing, settle):
     assert not finishing.is_live
     bench.undo()
     assert document(bench).is_blank
+
+
+def test_a_draft_ends_with_its_layer_and_the_next_one_is_shown(
+    bench, finishing, loop, settle, cube
+):
+    before, ended = document(bench), listen(finishing.ended)
+    finishing.draft(GROW, {"distance": 3})
+    settle()
+    drafted = shown(bench).copy()
+    ended.clear()
+    bench.viewer.layers.remove(bench.sheet.result.layer)
+    settle()
+    assert ended
+    assert not finishing.is_live
+    assert not bench.sheet.is_drafted
+    assert bench.sheet.result.layer in bench.viewer.layers
+    assert document(bench) is before
+    assert_shown(bench)
+    finishing.draft(GROW, {"distance": 3})
+    settle()
+    np.testing.assert_array_equal(shown(bench), drafted)
+    assert document(bench) is before
