@@ -24,6 +24,7 @@ LONGEST = (
     "tests/plugin/test_window.py",
     "tests/test_cli.py",
     "tests/batch/test_batch.py",
+    "tests/batch/test_kills.py",
     "tests/whole/test_whole.py",
 )
 has_own_display = pytest.StashKey[bool]()

@@ -26,7 +26,9 @@ from napari_dinomed.engine.messages import (
     Opened,
     OpenSource,
     OpenVolume,
+    PlaneProbability,
     Progress,
+    ReadProbability,
     Segmented,
     SegmentVolume,
     SliceLabels,
@@ -121,6 +123,8 @@ class FakeEngine:
             return self._encode(request, on_event)
         if isinstance(request, SuggestClick):
             return Suggested(self.suggests)
+        if isinstance(request, ReadProbability):
+            return self._read_probability(request.answer)
         assert isinstance(request, SegmentVolume)
         return self._segment(request, on_event)
 
@@ -133,6 +137,12 @@ class FakeEngine:
         return Encoded(
             request.encoder, "signature", "CPU", (4, 4), 20, 0, request.generation
         )
+
+    def _read_probability(self, answer):
+        """Four fifths in what it would label."""
+        found = self._segment(answer, lambda event: None).paste(self.shape)
+        parts = 204 * (found.take(answer.view_index, answer.view_axis) > 0)
+        return PlaneProbability(answer.view_axis, answer.view_index, parts.astype(np.uint8))
 
     def _segment(self, request, on_event):
         if request.volume not in self.encodings:

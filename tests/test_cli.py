@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 
 import imageio.v3 as imageio
 import nibabel as nib
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from napari_dinomed.bench.metrics import dice
+from napari_dinomed.features.cache import list_entries
 from napari_dinomed.io import read_labels, read_volume, write_labels
 from napari_dinomed.segment.painted_slices import lesson
 from napari_dinomed.volume import NamedLabel
@@ -20,6 +23,8 @@ from tests.io import made
 AFFINE = np.array(
     [[-0.8, 0.1, 0, 30], [0.1, 0.8, 0.2, -40], [0, -0.2, 2.4, 5], [0, 0, 0, 1.0]]
 )
+
+SENT = "a volume that was sent"
 
 
 def refused(*arguments, run=run):
@@ -504,3 +509,17 @@ def test_a_second_image_is_looked_at(scan, tmp_path):
         "segment", scan, *point, "--also", tmp_path / "small.nii.gz", "--out", out
     )
     assert "same grid" in said
+
+
+def test_an_engine_at_the_end_of_a_command_labels_as_one_here(scan, tmp_path):
+    job = ("segment", scan, "--point", "8,24,30=1", "--point", "2,4,4=-1")
+    here, there = tmp_path / "here.nii.gz", tmp_path / "there.nii.gz"
+    assert run(*job, "--out", here).returncode == 0
+    assert SENT not in [entry.encoder for entry in list_entries()]
+    command = shlex.join([sys.executable, "-m", "napari_dinomed", "engine"])
+    done = run(*job, "--out", there, "--engine", command)
+    assert done.returncode == 0, done.stderr
+    # It was sent there, and kept.
+    assert SENT in [entry.encoder for entry in list_entries()]
+    assert _mask(here).any()
+    np.testing.assert_array_equal(nib.load(there).dataobj, nib.load(here).dataobj)

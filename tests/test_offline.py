@@ -9,10 +9,16 @@ import textwrap
 
 import nibabel as nib
 import numpy as np
+import psutil
 import pytest
 from safetensors.torch import save_file
 
+from napari_dinomed.bench.metrics import dice
+from napari_dinomed.engine.client import EngineClient
+from napari_dinomed.engine.messages import EncodeVolume, OpenVolume
 from napari_dinomed.features.checkpoint import import_timm
+from napari_dinomed.volume import Window
+from tests.engine.conftest import click
 
 FORBIDDEN = textwrap.dedent(
     """
@@ -151,3 +157,37 @@ def test_an_address_is_refused_offline_with_one_error():
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_an_engine_of_its_own_opens_no_socket(ball_volume, tmp_path, monkeypatch):
+    """What a window starts: it opens a volume, describes its voxels, answers a click."""
+    told = tmp_path / "told"
+    told.mkdir()
+    # Each Python that is started from now on notes its sockets in a file of its own.
+    listens = textwrap.dedent(
+        f"""
+        import os
+        TOLD = open(os.path.join({str(told)!r}, str(os.getpid())), "w")
+        class TRIED:
+            def append(tried):
+                print(tried, file=TOLD, flush=True)
+        """
+    )
+    assert "TRIED = []" in FORBIDDEN
+    forbidden = FORBIDDEN.replace("TRIED = []", "")
+    (tmp_path / "sitecustomize.py").write_text(listens + forbidden)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    volume, mask = ball_volume
+    client = EngineClient()
+    try:
+        client.run(OpenVolume("v", volume.array, volume.geometry, volume.modality))
+        client.run(EncodeVolume("v", "filters", Window(0.0, 130.0)))
+        found = client.run(click("v"))
+        engines = {str(child.pid) for child in psutil.Process().children()}
+    finally:
+        client.close()
+    assert dice(mask, found.paste(mask.shape) == 1) > 0.85
+    listened = {path.name: path.read_text() for path in told.iterdir()}
+    assert engines & listened.keys()
+    assert not any(listened.values()), listened

@@ -258,19 +258,19 @@ class Document:
         }
         claims = tuple(c for c in self.claims if c.voxel in marked[c.label])
         changed = replace(self, prompts=prompts, claims=claims).asking(*concerned)
-        for label in set(concerned) - changed._answerable:
+        for label in set(concerned) - changed.answerable:
             changed = changed.answered(label, self.starts.get(label, EMPTY))
         return changed
 
     def asking(self, *labels: int) -> Document:
         """Labels to be answered, where they are open and there is something to go by."""
-        known = self._answerable
+        known = self.answerable
         asked = tuple(n for n in labels if n in known and not self.find(n).is_done)
         others = tuple(n for n in self.waiting if n not in labels)
         return replace(self, waiting=(*asked, *others))
 
     @property
-    def _answerable(self) -> set[int]:
+    def answerable(self) -> set[int]:
         """Labels that have prompts, and of which enough is said, or something proposed."""
         prompted = {prompt.label for prompt in self.prompts.all}
         begun = self.prompts.begun(self.labels)

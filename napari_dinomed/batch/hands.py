@@ -7,8 +7,9 @@ and numbers go to workers, and what is to be said comes back; no voxel does.
 from __future__ import annotations
 
 import os
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from napari_dinomed.errors import ClusterError
 
@@ -26,6 +27,24 @@ _AHEAD = 2
 _PATIENCE = 20
 
 
+class Ended(NamedTuple, Generic[Task, Result]):
+    """A task that ended.
+
+    Parameters
+    ----------
+    task
+        The task.
+    result
+        What came of it, or the error that came instead.
+    worker
+        Who did it; empty where it is this process, or where workers died of it.
+    """
+
+    task: Task
+    result: Result | BaseException
+    worker: str = ""
+
+
 class Hands(Protocol):
     """Whoever does tasks."""
 
@@ -35,8 +54,8 @@ class Hands(Protocol):
 
     def each(
         self, work: Callable[[Task], Result], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Task, Result | BaseException]]:
-        """Do tasks: each with its result, or with the error that came instead."""
+    ) -> Iterator[Ended[Task, Result]]:
+        """Do tasks, and tell of each when it ended."""
 
 
 class Here:
@@ -46,14 +65,14 @@ class Here:
 
     def each(
         self, work: Callable[[Task], Result], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Task, Result | BaseException]]:
+    ) -> Iterator[Ended[Task, Result]]:
         """Do one task after another."""
         for task in tasks:
             try:
                 done: Result | BaseException = work(task)
             except Exception as error:  # noqa: BLE001 - one task is not the end of a run
                 done = error
-            yield task, done
+            yield Ended(task, done)
 
 
 @contextmanager
@@ -127,7 +146,7 @@ class Workers:
 
     def each(
         self, work: Callable[[Task], Result], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Task, Result | BaseException]]:
+    ) -> Iterator[Ended[Task, Result]]:
         """Do tasks; one whose worker dies is given to others.
 
         Raises
@@ -139,24 +158,36 @@ class Workers:
 
         waiting = iter(tasks)
         asked: dict[Future, Task] = {}
-        ahead = _AHEAD * max(1, len(self._client.scheduler_info()["workers"]))
 
-        def ask(count: int) -> list[Future]:
+        def ask() -> list[Future]:
+            """Give workers what they have room for: some come later, or go."""
+            count = _AHEAD * max(1, len(self._client.nthreads())) - len(asked)
             futures = []
             for _, task in zip(range(count), waiting, strict=False):
-                future = self._client.submit(work, task, pure=False)
+                future = self._client.submit(_signed, work, task, pure=False)
                 asked[future] = task
                 futures.append(future)
             return futures
 
         try:
-            done = as_completed(ask(ahead), loop=self._client.loop)
+            done = as_completed(ask(), loop=self._client.loop)
             for future in done:
                 error = future.exception()
-                yield asked.pop(future), future.result() if error is None else error
-                for more in ask(1):
-                    done.add(more)
-        except (OSError, TimeoutError) as error:
+                task = asked.pop(future)
+                yield (
+                    Ended(task, *future.result()) if error is None else Ended(task, error)
+                )
+                done.update(ask())
+        except (OSError, TimeoutError, CancelledError) as error:
+            # Of a future that is cancelled, the text begins with what it is called.
+            why = str(getattr(error, "reason", error))
             raise ClusterError(
-                f"The cluster is gone ({error}). What is done is kept: begin again."
+                f"The cluster is gone ({why}). What is done is kept: begin again."
             ) from error
+
+
+def _signed(work: Callable[[Task], Result], task: Task) -> tuple[Result, str]:
+    """What came of a task, and the name of the worker that did it."""
+    from distributed import get_worker
+
+    return work(task), str(get_worker().name)

@@ -9,9 +9,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_dinomed.errors import ReadError
-from napari_dinomed.io import can_read, is_lone_picture, volume_suffixes
+from napari_dinomed.errors import DinomedError, ReadError
+from napari_dinomed.io import Source, can_read, is_lone_picture, volume_suffixes
 from napari_dinomed.io.atomic import is_workroom
+from napari_dinomed.io.dicom import Dicom
+from napari_dinomed.io.ome_zarr import OmeZarr
+from napari_dinomed.io.pieces import one_error
 from napari_dinomed.io.source import is_there
 
 if TYPE_CHECKING:
@@ -20,26 +23,38 @@ if TYPE_CHECKING:
 # What is written beside labels.
 MARK = "_labels"
 # Endings of files that are slices of a volume, rather than volumes.
-_SLICES = (".dcm", ".ima")
+_SLICES = (".dcm", ".dicom", ".ima")
+# A file that lists series in folders below, and is none of them.
+_INDEX = "DICOMDIR"
+# Folders that a name tells of: a patient's, a study's, a series', and some above.
+_DEEPEST = 8
 
 
 def find_inputs(given: list[str], out: Path) -> list[Path]:
-    """Volumes, each once, in order.
+    """Paths of volumes; parameters and errors as `find_sources`.
+
+    A series that is not alone in its folder is named by its first file.
+    """
+    return [source.path for source in find_sources(given, out)]
+
+
+def find_sources(given: list[str], out: Path) -> list[Source]:
+    """Volumes, each once, in order; each DICOM series is one.
 
     Parameters
     ----------
     given
         Files, folders of files or of series, patterns, and CSV files whose first column
-        has a path in each row.
+        has a path in each row; what a row names need not be there.
     out
         The folder of results, which is none of them.
 
     Raises
     ------
     ReadError
-        Where something is not there, or nothing is a volume.
+        Where something else is not there, or nothing is a volume.
     """
-    found: dict[Path, None] = {}
+    found: dict[Source, None] = {}
     for text in given:
         paths = [Path(text)]
         if not is_there(paths[0]):
@@ -49,35 +64,56 @@ def find_inputs(given: list[str], out: Path) -> list[Path]:
         for path in paths:
             found.update(dict.fromkeys(_volumes_in(path)))
     own = out.resolve()
-    kept = [path for path in found if own not in path.resolve().parents]
+    kept = [source for source in found if own not in source.path.resolve().parents]
     if not kept:
         raise ReadError(f"Found no volume in {', '.join(given)}.")
     return kept
 
 
-def results_for(sources: list[Path], out: Path, suffix: str) -> list[tuple[Path, Path]]:
+def results_for(sources: list[Source], out: Path, suffix: str) -> list[tuple[Source, Path]]:
     """Each volume with the place of its labels; no two have the same.
+
+    What would share a name is named after its folders, too, as many as it takes.
 
     Raises
     ------
     ReadError
-        Where two volumes would have the same, even named after their folders.
+        Where two volumes would have one name all the same.
     """
-    stems = [text_of(Path(stem_of(path))) for path in sources]
-    often = Counter(stems)
-    names = [
-        stem if often[stem] == 1 else f"{path.resolve().parent.name}_{stem}"
-        for path, stem in zip(sources, stems, strict=True)
-    ]
-    for name, count in Counter(names).items():
-        if count > 1:
-            twins = [str(p) for p, n in zip(sources, names, strict=True) if n == name]
-            raise ReadError(
-                f"Labels of {' and '.join(twins)} would have one name, {name}. Apply the "
-                "model to their folders one after the other."
-            )
+    depths = [1 if len(source.paths) == 1 else 2 for source in sources]
+    names = list(map(_name_of, sources, depths))
+    for _ in range(_DEEPEST):
+        twins = _twins(names)
+        depths = [depth + (n in twins) for n, depth in enumerate(depths)]
+        names = list(map(_name_of, sources, depths))
+    if twins := _twins(names):
+        same = [str(sources[n].path) for n in twins if names[n] == names[min(twins)]]
+        raise ReadError(
+            f"Labels of {' and '.join(same)} would have one name, "
+            f"{_name_of(sources[min(twins)], 2)}. Apply the model to one after the other, "
+            "into folders of their own."
+        )
     places = [out / f"{name}{MARK}{suffix}" for name in names]
     return list(zip(sources, places, strict=True))
+
+
+def _twins(names: list[str]) -> set[int]:
+    """Which share a name with another; on some disks, case makes no difference."""
+    often = Counter(name.lower() for name in names)
+    return {n for n, name in enumerate(names) if often[name.lower()] > 1}
+
+
+def _name_of(source: Source, depth: int) -> str:
+    """A volume's name, after so many of its folders less one."""
+    above = Path(os.path.abspath(source.path)).parent.parts[1:]
+    folders = above[max(0, len(above) - depth + 1) :]
+    return "_".join((*folders, text_of(Path(stem_of(source.path)))))
+
+
+def files_of(source: Source) -> list[Path]:
+    """The files that a volume is made of, also what lies in its folder beside them."""
+    path = source.path
+    return sorted(path.rglob("*")) if path.is_dir() else list(source.paths)
 
 
 def stem_of(path: Path) -> str:
@@ -93,12 +129,27 @@ def text_of(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", errors="replace")
 
 
-def _volumes_in(path: Path) -> list[Path]:
+def _volumes_in(path: Path) -> Iterator[Source]:
     if path.suffix.lower() == ".csv":
-        return _rows_of(path)
-    if path.is_file():
-        return [path]
-    return list(_volumes_below(path, ()))
+        for row in _rows_of(path):
+            yield from _series_of(row) if row.is_dir() else [Source((row,))]
+    elif path.is_file():
+        yield Source((path,))
+    else:
+        for volume in _volumes_below(path, ()):
+            yield from _series_of(volume) if volume.is_dir() else [Source((volume,))]
+
+
+def _series_of(folder: Path) -> list[Source]:
+    """The series of a folder that is one volume, or has several of them."""
+    form, source = Dicom(), Source((folder,))
+    try:
+        with one_error(folder.name, form.name):
+            series = form.series(source) if form.sniff_folder(folder) else ()
+    except DinomedError:
+        # What is wrong with it is said of it when it is read.
+        series = ()
+    return [Source(files) for files in series] if len(series) > 1 else [source]
 
 
 def _volumes_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
@@ -122,8 +173,9 @@ def _is_one_volume(folder: Path) -> bool:
     files = [each for each in folder.iterdir() if each.is_file()]
     if any(_is_a_volume(each) for each in files):
         return False
-    is_store = folder.suffix.lower() == ".zarr"
-    return (bool(files) or is_store) and can_read(folder)
+    is_store = folder.suffix.lower() == ".zarr" or OmeZarr().sniff_folder(folder)
+    has_slices = any(can_read(each) for each in files if each.name.upper() != _INDEX)
+    return (is_store or has_slices) and can_read(folder)
 
 
 def _is_a_volume(file: Path) -> bool:
@@ -150,11 +202,4 @@ def _rows_of(path: Path) -> list[Path]:
     if rows and not rows[0].lower().endswith(volume_suffixes()):
         # A heading, unless it is a folder.
         rows = rows if (path.parent / rows[0]).exists() else rows[1:]
-    paths = [path.parent / row for row in rows]
-    missing = [str(each) for each in paths if not each.exists()]
-    if missing:
-        raise ReadError(
-            f"{path.name} names {len(missing)} files that are not there: "
-            f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}"
-        )
-    return paths
+    return [path.parent / row for row in rows]

@@ -7,6 +7,7 @@ be said of them.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,9 +19,11 @@ from napari_dinomed.batch.inputs import text_of
 from napari_dinomed.batch.quality import measures_of
 from napari_dinomed.engine.engine import Engine
 from napari_dinomed.errors import DinomedError, WriteError
+from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import list_contents, read_volume, require_places, write_labels
 from napari_dinomed.report import overlay_picture, write_picture
+from napari_dinomed.taught.header import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +34,11 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job, OnEvent
+    from napari_dinomed.io import Source
+    from napari_dinomed.taught.header import Header
 
     # A volume, and the place of its labels.
-    Task: TypeAlias = tuple[Path, Path]
+    Task: TypeAlias = tuple[Source, Path]
 
 PICTURES, _STAGED = ".pictures", ".staged"
 # State of a file that is not there.
@@ -63,14 +68,21 @@ class Labelling:
     planes: Planes
     device: str
 
-    def label(self, source: Path, place: Path, on_event: OnEvent | None) -> Done:
+    def require_encoder(self, header: Header) -> None:
+        """Raise `ModelError` where another encoder would see than taught the model."""
+        encoder = make_encoder(self.encoder, self.device, lambda _: None)
+        seen = replace(header.sight, encoder=self.encoder, signature=encoder.signature)
+        header.require_sight(seen)
+
+    def label(self, source: Source, place: Path, on_event: OnEvent | None) -> Done:
         """Label a volume; whatever goes wrong is said in what is returned."""
+        name = text_of(source.path)
         try:
             return self._label(source, place, on_event)
         except DinomedError as error:
-            return Done("", text_of(source), error=str(error))
+            return Done("", name, error=str(error))
         except Exception as error:  # noqa: BLE001 - one volume is not the end of a run
-            return Done("", text_of(source), error=f"{type(error).__name__}: {error}")
+            return Done("", name, error=f"{type(error).__name__}: {error}")
 
     def timed(self, task: Task, on_event: OnEvent | None) -> Done:
         """Label a volume, and note how long it took."""
@@ -86,8 +98,8 @@ class Labelling:
         """Where labels lie that are whole, but not yet noted and in their place."""
         return self.out / _STAGED / place.name
 
-    def _label(self, source: Path, place: Path, on_event: OnEvent | None) -> Done:
-        volume = read_volume(source)
+    def _label(self, source: Source, place: Path, on_event: OnEvent | None) -> Done:
+        volume = read_volume(source.paths)
         require_places([place], volume)
         job = prepare(
             volume,
@@ -103,16 +115,23 @@ class Labelling:
         staged = self.staged(place)
         _make(staged.parent)
         write_labels(staged, labels, volume, legend_of(proposed.legend))
-        measures = measures_of(volume, labels, proposed.legend, proposed.doubts)
+        measures = measures_of(
+            volume,
+            labels,
+            read_header(self.model).lessons,
+            proposed.signs,
+            is_unlike=bool(proposed.warnings),
+        )
         self._show(place.name, job, labels, proposed.legend)
         job.close()
         return Done(
             "",
-            text_of(source),
+            text_of(source.path),
             place.name,
             measures,
             warnings=(*volume.notes, *_of_several(source), *proposed.warnings),
             written=state_of(staged),
+            voxels=math.prod(volume.array.shape),
         )
 
     def _show(
@@ -131,7 +150,7 @@ def _engine_here() -> Engine:
     return Engine()
 
 
-def _of_several(source: Path) -> Iterator[str]:
+def _of_several(source: Source) -> Iterator[str]:
     """Said where a file has more than was labelled."""
     contents = list_contents(source)
     if contents.frames > 1:

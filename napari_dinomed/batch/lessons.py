@@ -72,6 +72,16 @@ class Labelled:
         names = {entry.id: entry.name for entry in stored.legend or ()}
         return volume, *chosen_labels(labels, names, self.chosen, self.meaning)
 
+    def known(self) -> dict[int, str]:
+        """Labels that it has, by their numbers; errors as `read_labels`."""
+        labels, stored = read_labels(self.labels)
+        names = {entry.id: entry.name for entry in stored.legend or ()}
+        return {int(n): _name_of(int(n), names) for n in np.unique(labels) if n}
+
+
+def _name_of(number: int, names: Mapping[int, str]) -> str:
+    return names.get(number, f"Label {number}")
+
 
 def _by_itself(region: Volume) -> Volume:
     """A region that begins at the origin, as files of its labels do."""
@@ -82,6 +92,13 @@ def _by_itself(region: Volume) -> Volume:
 
 class Lesson(Protocol):
     """A labelled volume, wherever its labels are."""
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Labels to learn, as for `chosen_labels`."""
+
+    def known(self) -> dict[int, str]:
+        """Labels that it has, by their numbers."""
 
     def read(self) -> tuple[Volume, NDArray[np.int64], tuple[Label, ...]]:
         """The volume, its labels (z, y, x), and what they stand for."""
@@ -118,7 +135,7 @@ def chosen_labels(
     legend, mapped = [], np.zeros_like(labels)
     for number, group in enumerate(groups, start=1):
         label = new_label(number, meaning)
-        name = " + ".join(names.get(n, f"Label {n}") for n in group)
+        name = " + ".join(_name_of(n, names) for n in group)
         legend.append(replace(label, name=name))
         mapped[np.isin(labels, group)] = number
     return mapped, tuple(legend)
@@ -134,7 +151,7 @@ def teach_model(
     on_event: OnEvent,
     learner: str | None = None,
 ) -> TaughtModel:
-    """Teach a model from files; errors as `Labelled.read` and `taught`.
+    """Teach a model from files.
 
     Parameters
     ----------
@@ -146,7 +163,14 @@ def teach_model(
         As for `prepare`.
     learner
         As for `settled`.
+
+    Raises
+    ------
+    ModelError
+        Where a label is to be learnt that no volume has; others as `Labelled.read` and
+        `taught`.
     """
+    _require_labels(volumes)
     model = None if begin_with is None else read_model(begin_with)
     for one in volumes:
         volume, labels, legend = one.read()
@@ -157,6 +181,22 @@ def teach_model(
         raise ModelError("Expected at least one volume to learn from.")
     *_, complete = settled(model, learner)
     return complete
+
+
+def _require_labels(volumes: Sequence[Lesson]) -> None:
+    """Raise `ModelError` where a label is asked for that no volume has."""
+    texts = {text for one in volumes for text in one.chosen}
+    asked = {number for text in texts for number in label_numbers(text)}
+    if not asked:
+        return
+    known = {number: name for one in volumes for number, name in one.known().items()}
+    missing = ", ".join(map(str, sorted(asked - known.keys())))
+    if missing:
+        there = ", ".join(f"{number} ({known[number]})" for number in sorted(known))
+        raise ModelError(
+            f"Expected labels that some volume has, but none has {missing}. There are: "
+            f"{there or 'none'}."
+        )
 
 
 def label_numbers(text: str) -> tuple[int, ...]:

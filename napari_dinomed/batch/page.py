@@ -30,7 +30,7 @@ th {{ cursor: pointer; }}
 </style>
 <h1>{volumes} volumes, {failed} failed</h1>
 <p>{lights}. Click on a heading to sort. Not a medical device.</p>
-<table><thead><tr><th>volume<th>labels<th>doubt<th>why<th>seconds</tr></thead>
+<table><thead><tr><th>volume<th>labels<th>oddness<th>why<th>seconds</tr></thead>
 <tbody>
 {rows}
 </tbody></table>
@@ -58,7 +58,7 @@ def report_of(rows: Iterable[Done], pictures: Path) -> str:
     pictures
         Folder of pictures, named after the files of labels.
     """
-    ordered = sorted(rows, key=lambda row: (LIGHTS.index(row.light), -row.doubt))
+    ordered = sorted(rows, key=lambda row: (LIGHTS.index(row.light), -row.oddness))
     lights = [row.light for row in ordered]
     shown = [
         _row(row, pictures if number < _MOST_PICTURES else None)
@@ -76,12 +76,13 @@ def _row(row: Done, pictures: Path | None) -> str:
     name = row.source.replace("\\", "/").rpartition("/")[2]
     picture = "" if pictures is None else _picture(pictures / f"{row.labels}.jpg")
     labels = "<br>".join(
-        f"{escape(one.label)} {one.volume:.4g} {escape(one.unit)}" for one in row.measures
+        f"{escape(one.label)} {one.volume:.4g} {escape(one.unit)}" for one in row.told
     )
     reasons = "<br>".join(map(escape, row.reasons))
     return (
         f'<tr class="{row.light}"><td data-key="{escape(name)}">'
-        f"<b>{escape(name)}</b><br>{picture}<td>{labels}<td>{row.doubt:.2f}"
+        f'<b title="{escape(row.source)}">{escape(name)}</b>'
+        f"<br>{picture}<td>{labels}<td>{row.oddness:.2f}"
         f"<td>{reasons}<td>{row.seconds:.1f}</tr>"
     )
 

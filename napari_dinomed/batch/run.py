@@ -21,7 +21,7 @@ from napari_dinomed import __version__
 from napari_dinomed.batch.done import Done
 from napari_dinomed.batch.hands import Here
 from napari_dinomed.batch.held import held
-from napari_dinomed.batch.inputs import text_of
+from napari_dinomed.batch.inputs import files_of, text_of
 from napari_dinomed.batch.labelling import (
     NOTHING,
     PICTURES,
@@ -31,10 +31,11 @@ from napari_dinomed.batch.labelling import (
 )
 from napari_dinomed.batch.page import report_of
 from napari_dinomed.batch.quality import Measures
-from napari_dinomed.errors import WriteError
+from napari_dinomed.errors import DinomedError, WriteError
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.io.journal import Journal
 from napari_dinomed.review import Case, Queue
+from napari_dinomed.taught.header import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from napari_dinomed.batch.hands import Hands
     from napari_dinomed.batch.labelling import Task
     from napari_dinomed.headless import OnEvent
+    from napari_dinomed.io import Source
 
 MANIFEST, RESULTS, REPORT = "manifest.jsonl", "results.csv", "report.html"
 
@@ -90,6 +92,12 @@ class Batch:
         return {row.labels: row for row in self._journal.rows() if row.labels}
 
     @property
+    def done(self) -> list[Done]:
+        """What was noted of those that were asked for and have their labels."""
+        tasks = set(self._tasks.values())
+        return [row for row in self._written().values() if row.task in tasks]
+
+    @property
     def out(self) -> Path:
         """Folder of results."""
         return self.labelling.out
@@ -118,6 +126,8 @@ class Batch:
             Where the folder of results cannot be written, or another run is at it.
         ClusterError
             Where those who label are gone; what is done is kept.
+        ModelError
+            Where another encoder would see than taught the model.
         """
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -132,18 +142,21 @@ class Batch:
             for source, place in waiting:
                 why = why_not(source, place)
                 if why:
-                    yield self._noted(place, Done("", text_of(source), error=why))
+                    yield self._noted(place, Done("", text_of(source.path), error=why))
                 else:
-                    own[source.resolve(), place.resolve()] = (source, place)
+                    own[source.absolute(), place.resolve()] = (source, place)
             labelling = self.labelling if hands.is_here else self.labelling.anywhere()
+            if own:
+                _require_encoder(labelling, hands)
             work = partial(labelling.timed, on_event=on_event if hands.is_here else None)
-            for task, done in hands.each(work, own):
+            for task, done, worker in hands.each(work, own):
                 source, place = own[task]
                 row = _died(done) if isinstance(done, BaseException) else done
                 # Somebody may have corrected the old labels meanwhile.
                 if not row.error and (why := why_not(source, place)):
                     row = Done("", "", error=why)
-                yield self._noted(place, replace(row, source=text_of(source)))
+                row = replace(row, source=text_of(source.path), worker=worker)
+                yield self._noted(place, row)
 
     def _noted(self, place: Path, done: Done) -> Done:
         """Note that a volume is done, and only then put its labels in their place."""
@@ -179,11 +192,11 @@ class Batch:
         rows = self._reported()
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["volume", "labels", *Measures.COLUMNS, "warnings", "error"])
+        writer.writerow(["image", "labels", *Measures.COLUMNS, "warnings", "error"])
         for row in rows:
             said = " ".join(row.warnings)
             nothing = [[""] * len(Measures.COLUMNS)]
-            for cells in [one.cells() for one in row.measures] or nothing:
+            for cells in [one.cells() for one in row.told] or nothing:
                 writer.writerow([row.source, row.labels, *cells, said, row.error])
         write_text(self.out / RESULTS, text.getvalue())
         write_text(self.out / REPORT, report_of(rows, self.out / PICTURES))
@@ -203,7 +216,7 @@ class Batch:
             if row.task not in known and name not in names and (self.out / name).exists()
         ]
 
-    def _why_not(self, written: Mapping[str, Done], source: Path, place: Path) -> str:
+    def _why_not(self, written: Mapping[str, Done], source: Source, place: Path) -> str:
         """Why labels may not be put in a place, by who wrote there; empty if they may."""
         if self.overwrite or not place.exists():
             return ""
@@ -213,7 +226,7 @@ class Batch:
                 f"{place} is there already, and not as a run left it: somebody may "
                 "have corrected it. Move it away, or say --overwrite."
             )
-        if text_of(Path(last.source).resolve()) != text_of(source.resolve()):
+        if text_of(Path(last.source).resolve()) != text_of(source.path.resolve()):
             return (
                 f"{place} has the labels of another volume, {last.source}. Choose another "
                 "folder for the results, or say --overwrite."
@@ -224,19 +237,26 @@ class Batch:
     def _digest(self) -> str:
         return digest_of(self.labelling.model)
 
-    def _task(self, source: Path, place: Path) -> str:
+    def _task(self, source: Source, place: Path) -> str:
         """What identifies the labelling of a volume, as it lies on disk now."""
-        files = [source] if source.is_file() else sorted(source.rglob("*"))
         about = (
-            str(source.resolve()),
+            str(source.path.resolve()),
             place.name,
-            [(file.name, *state_of(file)) for file in files],
+            [(file.name, *state_of(file)) for file in files_of(source)],
             self._digest,
             self.labelling.window,
             self.labelling.planes,
             __version__,
         )
         return hashlib.blake2b(repr(about).encode(), digest_size=16).hexdigest()
+
+
+def _require_encoder(labelling: Labelling, hands: Hands) -> None:
+    """Have those who label look at the encoder, before they have encoded anything."""
+    header = read_header(labelling.model)
+    for _, found, _ in hands.each(labelling.require_encoder, [header]):
+        if isinstance(found, DinomedError):
+            raise found
 
 
 def _died(error: BaseException) -> Done:
@@ -247,4 +267,4 @@ def _died(error: BaseException) -> Done:
 def _case_of(row: Done) -> Case:
     """A volume as somebody is to review it."""
     volume, reasons = str(Path(row.source).resolve()), "; ".join(row.reasons)
-    return Case(row.task, volume, row.labels, row.light, row.doubt, reasons)
+    return Case(row.task, volume, row.labels, row.light, row.oddness, reasons)

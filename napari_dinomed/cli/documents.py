@@ -67,3 +67,9 @@ class FromDocument:
             )
         names = {label.id: label.name for label in document.labels}
         return volume, *chosen_labels(labels, names, self.chosen, self.meaning)
+
+    def known(self) -> dict[int, str]:
+        """Labels of it that somebody had a hand in, by their numbers."""
+        document = load_document(Path(self.document)).document
+        labels = document.masks.keys() - unseen(document)
+        return {label.id: label.name for label in document.labels if label.id in labels}

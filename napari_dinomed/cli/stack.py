@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from napari_dinomed.cli.common import errors, progress_bar
+from napari_dinomed.cli.common import errors
 from napari_dinomed.cli.common import out as console
-from napari_dinomed.engine.messages import Progress, Stage
+from napari_dinomed.cli.following import Pace, following
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_dinomed.batch.stack.plan import Place, StackPlan, Wishes
     from napari_dinomed.batch.stack.run import Step
-
-# Seconds between lines of a log.
-_SILENCE = 60.0
 
 InStore = Annotated[
     str | None,
@@ -79,17 +76,14 @@ def apply_to_stack(
 
 
 def _follow(steps: Iterator[Step]) -> None:
-    """Show how far a run is: a bar in a terminal, else a line a minute."""
-    if errors.is_terminal:
-        with progress_bar() as on_event:
-            for step in steps:
-                on_event(Progress(step.done, step.total, Stage.MEASURING, step.phase))
-        return
-    said = -_SILENCE
-    for step in steps:
-        if time.monotonic() - said >= _SILENCE or step.done == step.total:
-            errors.print(f"{step.phase}: {step.done} of {step.total} blocks")
-            said = time.monotonic()
+    """Show how far each phase of a run is."""
+    phase, before, begun = "", 0, 0.0
+    with following() as follower:
+        for step in steps:
+            if step.phase != phase:
+                phase, before, begun = step.phase, step.done, time.monotonic()
+            what, seconds = f"blocks of {phase}", time.monotonic() - begun
+            follower.tell(Pace(what, step.total, step.done, seconds=seconds, before=before))
 
 
 def _print_plan(plan: StackPlan) -> None:

@@ -33,11 +33,11 @@ def surface(
     ] = False,
 ) -> None:
     """Write labels as closed surfaces, in the world's coordinates: RAS+ mm for patients."""
+    from napari_dinomed.amounts import in_usual_unit
     from napari_dinomed.annotation.mask import Mask
     from napari_dinomed.finish.surface import surface_of
     from napari_dinomed.io import read_labels
     from napari_dinomed.io.meshes import require_mesh_suffix, world_of, write_mesh
-    from napari_dinomed.session.statistics import in_usual_unit
 
     require_mesh_suffix(out)
     array, volume = read_labels(labels)

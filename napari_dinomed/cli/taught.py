@@ -18,10 +18,10 @@ from napari_dinomed.cli.common import (
     PartKey,
     PlaneChoice,
     WindowName,
-    errors,
     progress_bar,
 )
 from napari_dinomed.cli.common import out as console
+from napari_dinomed.cli.folders import apply_to_folders
 from napari_dinomed.cli.stack import (
     InStore,
     StackInstances,
@@ -79,6 +79,7 @@ def teach(
     from napari_dinomed.batch.lessons import Labelled, teach_model
     from napari_dinomed.cli.documents import FromDocument
     from napari_dinomed.io import Pick
+    from napari_dinomed.io.atomic import stamp_of
     from napari_dinomed.io.region import parse_region
 
     if len(image) != len(labels):
@@ -103,6 +104,7 @@ def teach(
         )
         for one, theirs, pick in zip(image, labels, picks, strict=True)
     ]
+    since = stamp_of(out) if add else None
     with progress_bar() as on_event:
         taught = teach_model(
             volumes,
@@ -114,7 +116,7 @@ def teach(
             on_event,
             None if head == "auto" else head,
         )
-    taught.write(out)
+    taught.write(out, since)
     _print_lessons(taught.header)
     console.print(f"Wrote {out}", soft_wrap=True)
 
@@ -147,7 +149,8 @@ def apply(
         typer.Option(help="Address of a dask cluster to label on: tcp://HOST:8786."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+        bool,
+        typer.Option("--dry-run", help="Say what would be done and how long it takes."),
     ] = False,
     in_store: InStore = None,
     level: StackLevel = None,
@@ -168,10 +171,7 @@ def apply(
             "--level, --region, --mask and --instances are for an OME-Zarr image or a "
             "slide that is labelled block by block: give the labels a name with --in-store."
         )
-    from napari_dinomed.batch.hands import hands_of
-    from napari_dinomed.batch.inputs import find_inputs, results_for
     from napari_dinomed.batch.labelling import Labelling
-    from napari_dinomed.batch.run import Batch
     from napari_dinomed.io import label_suffixes
     from napari_dinomed.taught.model import read_model
 
@@ -179,33 +179,10 @@ def apply(
         expected = ", ".join(label_suffixes())
         raise WriteError(f"Expected labels as one of {expected}, got {suffix!r}.")
     # All of it: what is damaged is said once, and not of every volume.
-    header = read_model(model).header
-    planes = planes or header.sight.planes
-    window = window or header.sight.window_name
-    found = find_inputs(inputs, out)
-    places = results_for(found, out, suffix)
-    encoder = encoder or header.sight.encoder
-    labelling = Labelling(model, out, encoder, window, planes, device)
-    batch = Batch(labelling, overwrite)
-    waiting = batch.waiting(places)
-    console.print(f"{len(places)} volumes, {len(places) - len(waiting)} of them done.")
-    if dry_run:
-        for source, place in waiting:
-            console.print(f"{source} → {place.name}", soft_wrap=True)
-        return
-    with hands_of(workers, scheduler) as hands, progress_bar() as on_event:
-        for done in batch.run(waiting, on_event, hands):
-            if done.error:
-                said = f"{done.source}: {done.error}"
-                errors.print(said, style="red", soft_wrap=True)
-    rows = batch.write_results()
-    failed = sum(bool(row.error) for row in rows)
-    console.print(
-        f"Wrote {out / 'results.csv'}: {len(rows)} volumes, {failed} of them failed.",
-        soft_wrap=True,
-    )
-    if failed == len(rows):
-        raise typer.Exit(1)
+    sight = read_model(model).header.sight
+    planes, window = planes or sight.planes, window or sight.window_name
+    labelling = Labelling(model, out, encoder or sight.encoder, window, planes, device)
+    apply_to_folders(inputs, suffix, labelling, overwrite, workers, scheduler, dry_run)
 
 
 @model.command("info")
@@ -288,6 +265,8 @@ def _print_header(header: Header) -> None:
     table.add_row("slices along", ", ".join("zyx"[axis] for axis in sight.axes))
     table.add_row("kind", sight.modality)
     table.add_row("spacing", " × ".join(f"{length:.3g}" for length in sight.spacing))
+    for told in dict.fromkeys(lesson.told_by for lesson in header.lessons):
+        table.add_row("odd volumes told by", ", ".join(told))
     table.add_row("written by", f"napari-dinomed {header.program}")
     console.print(table)
     _print_lessons(header)

@@ -15,6 +15,7 @@ import numpy as np
 from napari_dinomed.engine.adapting import adapting
 from napari_dinomed.engine.encoders import described, fetching, prepared
 from napari_dinomed.engine.estimating import estimated
+from napari_dinomed.engine.looking import looked
 from napari_dinomed.engine.memory import within_memory
 from napari_dinomed.engine.messages import (
     AdaptEncoder,
@@ -37,6 +38,7 @@ from napari_dinomed.engine.messages import (
     Progress,
     Proposed,
     ProposeLabels,
+    ReadProbability,
     Request,
     Result,
     Segmented,
@@ -44,7 +46,6 @@ from napari_dinomed.engine.messages import (
     SliceLabels,
     Stage,
     SuggestClick,
-    Suggested,
     Taught,
     TeachModel,
 )
@@ -58,6 +59,7 @@ from napari_dinomed.features.encoding import (
     plans_for,
     slices_done,
 )
+from napari_dinomed.io.atomic import stamp_of
 from napari_dinomed.segment.canvas import BoxLabels
 from napari_dinomed.segment.segmenter import PlaneLabels, Segmenter, make_segmenter
 from napari_dinomed.segment.turns import Lessons
@@ -77,7 +79,8 @@ if TYPE_CHECKING:
     from napari_dinomed.taught.teach import Seen
 
     Steps = Iterator[Event | Result | None]
-    OfEncoded = SegmentVolume | SuggestClick | ProposeLabels | TeachModel | JudgeEncoding
+    OfAnswer = SuggestClick | ReadProbability
+    OfEncoded = SegmentVolume | OfAnswer | ProposeLabels | TeachModel | JudgeEncoding
 
 
 class Engine:
@@ -208,8 +211,8 @@ class Engine:
         self._require_present(request.volume, encoded, request.encoding)
         if isinstance(request, SegmentVolume):
             steps = self._answer(request, encoded)
-        elif isinstance(request, SuggestClick):
-            steps = self._suggest(request.answer, encoded)
+        elif isinstance(request, SuggestClick | ReadProbability):
+            steps = self._look(request, encoded)
         elif isinstance(request, ProposeLabels):
             steps = self._propose(request, encoded)
         elif isinstance(request, JudgeEncoding):
@@ -248,21 +251,14 @@ class Engine:
             else:
                 yield None
 
-    def _suggest(self, request: SegmentVolume, encoded: EncodedVolume) -> Steps:
+    def _look(self, request: OfAnswer, encoded: EncodedVolume) -> Steps:
         encoded.hold()
-        segmenter = _segmenter(request, encoded)
+        segmenter = _segmenter(request.answer, encoded)
         planes = encoded.encoding.planes
         if segmenter.asks_for_all_alike:
             planes = encoded.with_filters
-        yield from self._completed(planes, request.view_index)
-        steps = segmenter.suggest(encoded.fields)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                yield Suggested(stop.value)
-                return
-            yield None
+        yield from self._completed(planes, request.answer.view_index)
+        yield from looked(request, segmenter, encoded)
 
     def _propose(self, request: ProposeLabels, encoded: EncodedVolume) -> Steps:
         begun = time.perf_counter()
@@ -279,13 +275,14 @@ class Engine:
                 continue
             seconds = time.perf_counter() - begun
             box, legend = found.box, model.header.labels
-            yield Proposed(box.start, box.labels, legend, found.doubts, warnings, seconds)
+            yield Proposed(box.start, box.labels, legend, found.signs, warnings, seconds)
 
     def _teach(self, request: TeachModel, encoded: EncodedVolume) -> Steps:
         encoded.hold()
         yield from self._completed(encoded.encoding.planes, 0)
         path, seen = Path(request.model), encoded.seen
-        model = read_model(path) if path.exists() else begin(seen)
+        since = stamp_of(path)
+        model = begin(seen) if since is None else read_model(path)
         yield None
         shape = encoded.volume.array.shape
         labels = np.zeros(shape, dtype=np.int32)
@@ -295,7 +292,7 @@ class Engine:
         for settling in settled(model):
             yield None
             model = settling
-        model.write(path)
+        model.write(path, since)
         yield Taught(model.header)
 
     def _judge(self, request: JudgeEncoding, encoded: EncodedVolume) -> Steps:

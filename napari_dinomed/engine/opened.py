@@ -16,25 +16,25 @@ import psutil
 
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.errors import ForgottenError, VolumeError
-from napari_dinomed.features.adapter import Scale
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.device import answering_device
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.features.encoding import PlaneTokens, plans_for
 from napari_dinomed.features.filters import GREY_CHANNEL
-from napari_dinomed.features.naming import known_as
 from napari_dinomed.segment.all_alike.appearance import AlikeField, Responses
 from napari_dinomed.segment.defaults import defaults_for
 from napari_dinomed.segment.one_object.method import ObjectField
 from napari_dinomed.segment.segmenter import Fields, Scene
-from napari_dinomed.taught.header import Sight
+from napari_dinomed.taught.sight import sight_of
 from napari_dinomed.taught.teach import Seen
 from napari_dinomed.volume.volume import BYTES_PER_VOXEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_dinomed.engine.messages import SegmentVolume
     from napari_dinomed.features.encoding import Encoding
+    from napari_dinomed.segment.probability import BoxProbability
     from napari_dinomed.volume import Volume
 
 
@@ -57,6 +57,8 @@ class EncodedVolume:
         self.volume = volume
         self.encoding = encoding
         self._say = say
+        # What was looked at last, by what asked for its answer: for the planes to come.
+        self.looked_at: tuple[SegmentVolume, BoxProbability] | None = None
 
     def hold(self) -> None:
         """Read all voxels: labels need them at every click.
@@ -116,17 +118,7 @@ class EncodedVolume:
         """How a taught model sees it; the tokens must be complete."""
         encoding, volume = self.encoding, self.volume
         encoder, banks = encoding.encoder, encoding.banks
-        axes = tuple(bank.axis for bank in banks)
-        scale = Scale.of(volume, encoding.planes[0].plan)
-        sight = Sight(
-            known_as(encoder.spec.name),
-            encoder.signature,
-            axes,
-            encoding.window,
-            volume.modality,
-            volume.geometry.spacing,
-            scale.pixel if encoder.is_planar else None,
-        )
+        sight = sight_of(volume, encoding.planes)
         # Hashed once more: a cache's folders are named after the fingerprint itself.
         case = hashlib.blake2b(volume.fingerprint.encode(), digest_size=12).hexdigest()
         channels = banks[0].channels - encoder.position_channels

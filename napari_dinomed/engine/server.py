@@ -31,6 +31,7 @@ from napari_dinomed.engine.messages import (
     Ping,
     Pong,
     Prepare,
+    ReadProbability,
     SegmentVolume,
     Withdrawn,
 )
@@ -76,18 +77,20 @@ class Job:
 
     @property
     def urgency(self) -> int:
-        """Lower goes first: what takes no time, labels, features, what nobody waits for.
+        """Lower goes first: what takes no time, labels, looks at them, features, the rest.
 
-        Features must have begun before labels can be asked of them. What takes minutes
-        comes last.
+        Features must have begun before labels can be asked of them. What nobody waits for
+        comes after all that, and what takes minutes last.
         """
         if isinstance(self.request, SegmentVolume):
             return 1
+        if isinstance(self.request, ReadProbability):
+            return 2
         if isinstance(self.request, EncodeVolume):
-            return 2 if self.has_begun and not self.request.urgent else 0
+            return 3 if self.has_begun and not self.request.urgent else 0
         if isinstance(self.request, AdaptEncoder):
-            return 4
-        return 3 if isinstance(self.request, _UNHURRIED) else 0
+            return 5
+        return 4 if isinstance(self.request, _UNHURRIED) else 0
 
 
 class Server:

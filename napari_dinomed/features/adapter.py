@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from napari_dinomed import __version__
 from napari_dinomed.errors import WeightsError
 from napari_dinomed.features.catalog import CATALOG
-from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.atomic import replacing, unchanged_since
 from napari_dinomed.io.tensors import Kind
 from napari_dinomed.volume import Modality
 from napari_dinomed.volume.colours import Stain
@@ -230,11 +230,11 @@ class Adapter:
     tensors: Mapping[str, torch.Tensor]
 
     def write(self, path: Path) -> None:
-        """Write the file; an old one is replaced once all is written."""
+        """Write the file; WriteError where there is one by now, others as `replacing`."""
         from safetensors.torch import save
 
         contiguous = {name: one.half().contiguous() for name, one in self.tensors.items()}
-        with replacing(path) as temporary:
+        with replacing(path, unchanged_since(None)) as temporary:
             temporary.write_bytes(save(contiguous, KIND.metadata(self.header)))
 
 

@@ -34,6 +34,7 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+Stamp = tuple[int, int, int] | None
 # Host, process, the second that it started in, and a number.
 _ROOM = re.compile(r"\.dinomed-([0-9a-f]{8})-(\d{1,10})-(\d{1,12})-[0-9a-f]{8}")
 _DAY = 86_400
@@ -45,12 +46,48 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF)
 _active: set[str] = set()
 
 
+def stamp_of(path: Path) -> Stamp:
+    """What changes whenever a file is replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def unchanged_since(stamp: Stamp) -> Callable[[Path], None]:
+    """See that nobody has written a file since it was read; WriteError where one has."""
+
+    def require(path: Path) -> None:
+        if stamp_of(path) == stamp:
+            return
+        if stamp is None:
+            raise WriteError(
+                f"{path.name} is there by now, from another program: choose another name."
+            )
+        raise WriteError(
+            f"{path.name} was changed by another program since it was read, and is left as "
+            "it is now. Do the same again to add to that."
+        )
+
+    return require
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(
+    path: Path, require: Callable[[Path], None] = lambda _: None
+) -> Iterator[Path]:
     """Yield a temporary path; it takes the place of ``path`` once all is written.
 
     The temporary file has the same name, since writers go by the suffix. A link is written
     through, and a file that is replaced keeps its mode.
+
+    Parameters
+    ----------
+    path
+        The file's place.
+    require
+        Raises where what is at that place by then may not be replaced.
 
     Raises
     ------
@@ -71,6 +108,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             _sync(temporary)
             _keep_mode(place, temporary)
+            require(place)
             os.replace(temporary, place)
             _sync_folder(place.parent)
 

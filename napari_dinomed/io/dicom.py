@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from napari_dinomed.volume import Modality
 
 _MODALITIES: dict[str, Modality] = {"CT": "CT", "MR": "MR", "PT": "PET"}
+# X-rays through the whole of what is seen: the next image is no slice beside this one.
+_PROJECTIONS = ("CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA")
 _TOLERANCE = 1e-3
 _MOST_FILES = 100_000
 _FIRST_FILES = 50
@@ -86,7 +88,13 @@ class Slice:
         """What slices of one stack have in common."""
         orientation = tuple(np.round(self.orientation.ravel(), 2) + 0.0)
         size = (self.dataset.Rows, self.dataset.Columns)
-        return (str(self.get("SeriesInstanceUID") or ""), size, orientation)
+        own = str(self.get("SOPInstanceUID") or self.path) if self.is_projection else ""
+        return (str(self.get("SeriesInstanceUID") or ""), size, orientation, own)
+
+    @property
+    def is_projection(self) -> bool:
+        """Whether it is an image by itself, as an X-ray is."""
+        return str(self.get("Modality")) in _PROJECTIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +123,7 @@ class Dicom(Format):
     suffixes = (".dcm", ".dicom", ".ima")
     writes = (".dcm", ".labelmap.dcm")
     highest = 2**16 - 1
+    has_parts = True
 
     def sniff(self, head: bytes) -> bool:
         """DICM after the preamble."""
@@ -140,6 +149,12 @@ class Dicom(Format):
         if len(parts) > 1:
             return Contents(parts)
         return Contents(frames=len(_split_frames(next(iter(series.values())))))
+
+    def series(self, source: Source) -> tuple[tuple[Path, ...], ...]:
+        """Files of each series of images, in order of their names."""
+        found = _find_series(source).values()
+        images = (s for s in found if s[0].dataset.get("Modality") != "SEG")
+        return tuple(sorted(_files(slices) for slices in images))
 
     def read(self, source: Source, pick: Pick) -> Volume:
         """Read a series as one volume in its own units (HU, SUV where the tags allow)."""
@@ -195,7 +210,7 @@ def _find_series(source: Source) -> dict[str, list[Slice]]:
     alone = source.path if len(source.paths) == 1 and source.path.is_file() else None
     others: dict[str, int] = {}
     slices = _read_headers(files, others)
-    if alone is not None and len(slices) == 1:
+    if alone is not None and len(slices) == 1 and not slices[0].is_projection:
         key = slices[0].series
         beside = _read_neighbours(alone.parent)
         slices = [each for each in beside if each.series == key] or slices

@@ -1,6 +1,7 @@
 """What the pixels of DICOM slices mean: units, PET's uptake, the window that is asked for.
 
-In: slices that lie in order. Out: one array in the modality's units.
+In: slices that lie in order. Out: one array in the modality's units. Where these have no
+unit, what is to be shown bright is high: X-rays are stored either way.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
     from napari_dinomed.io.dicom import Slice
 
+# Their values are a unit's, however they are shown.
+_MEASURING = ("CT", "PT", "NM")
+_NO_UNIT = ("US", "UNSPECIFIED")
+
 
 def read_pixels(slices: list[Slice], name: str) -> NDArray[Any]:
     """(slices, rows, columns) in the modality's units; whole numbers stay whole."""
@@ -32,7 +37,7 @@ def read_pixels(slices: list[Slice], name: str) -> NDArray[Any]:
             decoded[each.path] = _decode(each.path, name)
         pixels = decoded[each.path]
         frame = pixels[each.frame] if pixels.ndim == 3 else pixels
-        planes.append(_rescaled(frame, each))
+        planes.append(_rescaled(_shown_bright(frame, each), each))
     return np.stack(planes)
 
 
@@ -59,14 +64,42 @@ def _decode(path: Path, name: str) -> NDArray[Any]:
         ) from error
 
 
+def _shown_bright(pixels: NDArray[Any], each: Slice) -> NDArray[Any]:
+    """Stored values, the lowest for black."""
+    if not _is_negative(each) or pixels.dtype.kind not in "iu":
+        return pixels
+    return _ends(each) - pixels.astype(np.int32)
+
+
+def _is_negative(each: Slice) -> bool:
+    """Whether the lowest value is shown white (PS3.3 C.7.6.3.1.2), and has no unit."""
+    unit = str(each.get("RescaleType") or _NO_UNIT[0]).upper()
+    return (
+        each.get("PhotometricInterpretation") == "MONOCHROME1"
+        and each.get("Modality") not in _MEASURING
+        and unit in _NO_UNIT
+    )
+
+
+def _ends(each: Slice) -> int:
+    """The sum of the lowest and the highest value that can be stored."""
+    is_signed = bool(each.get("PixelRepresentation"))
+    return -1 if is_signed else 2 ** int(each.get("BitsStored") or 16) - 1
+
+
 def _rescaled(pixels: NDArray[Any], each: Slice) -> NDArray[Any]:
-    slope = float(each.get("RescaleSlope") or 1)
-    intercept = float(each.get("RescaleIntercept") or 0)
+    slope, intercept = _scaling(each)
     if pixels.dtype.kind in "iu" and slope == 1 and intercept.is_integer():
         shifted = pixels.astype(np.int32) + int(intercept)
         is_short = shifted.min() >= -32768 and shifted.max() <= 32767
         return shifted.astype(np.int16) if is_short else shifted
     return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def _scaling(each: Slice) -> tuple[float, float]:
+    """Slope and intercept from stored values to the modality's."""
+    slope, intercept = each.get("RescaleSlope"), each.get("RescaleIntercept")
+    return float(slope or 1), float(intercept or 0)
 
 
 def own_window(slices: list[Slice]) -> Window | None:
@@ -78,6 +111,9 @@ def own_window(slices: list[Slice]) -> Window | None:
     if None in values:
         return None
     width, centre = (float(v[0] if hasattr(v, "__len__") else v) for v in values)
+    if _is_negative(middle):
+        slope, intercept = _scaling(middle)
+        centre = slope * _ends(middle) + 2 * intercept - centre
     return Window.from_level(width, centre, "file") if width > 0 else None
 
 

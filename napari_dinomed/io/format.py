@@ -144,6 +144,8 @@ class Format:
     """Endings of the files that it can write, the usual one first."""
     highest = 2**63 - 1
     """The highest number of a label that it can hold."""
+    has_parts = False
+    """Whether a source may hold several series, datasets or levels."""
 
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes of a file (gunzipped) are of this format."""
@@ -159,6 +161,14 @@ class Format:
         """What there is to pick from."""
         del source
         return Contents()
+
+    def require_parts(self, pick: Pick, name: str) -> None:
+        """Raise `VolumeError` where a part is picked, and the format knows of none."""
+        if pick.part is not None and not self.has_parts:
+            raise VolumeError(
+                f"{name} holds one volume, without series, datasets or levels: "
+                f"{pick.part!r} is not there."
+            )
 
     def read(self, source: Source, pick: Pick) -> Volume:
         """Read the volume that was picked."""

@@ -40,6 +40,7 @@ class Hdf5(Format):
 
     name = "HDF5"
     suffixes = (".ilp.h5", ".hdf5", ".h5", ".hdf", ".n5.h5")
+    has_parts = True
 
     def sniff(self, head: bytes) -> bool:
         """HDF5's signature."""

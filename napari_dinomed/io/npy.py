@@ -33,6 +33,7 @@ class Npy(Format):
 
     name = "NumPy"
     suffixes = (".npy", ".npz")
+    has_parts = True
 
     def sniff(self, head: bytes) -> bool:
         """Only .npy has a magic of its own; .npz is a zip."""

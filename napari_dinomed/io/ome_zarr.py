@@ -105,6 +105,7 @@ class OmeZarr(Format):
     name = "OME-Zarr"
     suffixes = (".ome.zarr", ".zarr")
     writes = (".zarr",)
+    has_parts = True
 
     def sniff_folder(self, folder: Path) -> bool:
         """Whether the metadata of Zarr 2 or 3 lie in it."""

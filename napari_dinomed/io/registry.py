@@ -139,6 +139,7 @@ def read_volume(given: Given, pick: Pick = FIRST) -> Volume:
         if folder.is_dir():
             recover(folder)
     with _opened(source) as (inside, format_), one_error(source.name, format_.name):
+        format_.require_parts(pick, source.name)
         volume = format_.read(inside, pick)
         if pick.region is not None:
             volume = region_of(volume, pick.region)

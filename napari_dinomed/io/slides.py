@@ -47,6 +47,7 @@ class Slides(Format):
 
     name = "slide"
     suffixes = (".mrxs", ".vms", ".vmu", ".czi")
+    has_parts = True
 
     def contents(self, source: Source) -> Contents:
         """The levels."""

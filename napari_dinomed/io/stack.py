@@ -8,6 +8,7 @@ whole shards.
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -229,12 +230,19 @@ class Growing:
         Raises
         ------
         WriteError
-            Where the store cannot have labels, or has others of that name.
+            Where the store cannot have labels, has others of that name, or may not be
+            written.
         """
-        require_labels(self.place.parent)
-        require_replaceable(self.place)
-        if group_format(self.place.parent) is None:
-            start_labels(self.place.parent, stack.version)
+        with self._writing():
+            require_labels(self.place.parent)
+            require_replaceable(self.place)
+            start_store(self.place.parent, stack.version)
+            self._make(stack, legend, dtype, chunks, shards)
+
+    def _make(
+        self, stack: Stack, legend: Legend, dtype: Any, chunks: Index3, shards: Index3
+    ) -> None:
+        """Make the group with all its levels."""
         geometry = stack.volume.geometry
         steps = level_steps(geometry.shape, geometry)
         with replacing_folder(self.place, require_replaceable) as temporary:
@@ -244,13 +252,27 @@ class Growing:
                 make_level(group, number, shape, dtype, chunks, shards)
             describe_labels(group, geometry, steps, legend, stack.version)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say in one line what the disk does not allow."""
+        try:
+            yield
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> WriteError:
+        return WriteError(
+            f"Cannot write {self.place}: {error.strerror or error}. What is done is "
+            "kept: make room, or have it made writable, and begin again."
+        )
+
     def level(self, number: int) -> Any:
         """The array of a level, to be read and written.
 
         Raises
         ------
         WriteError
-            Where it is not there.
+            Where it is not there, or may not be written.
         """
         import zarr
 
@@ -261,6 +283,8 @@ class Growing:
                 f"{self.place} has no level s{number}: somebody removed it. Say "
                 "--overwrite to begin anew."
             ) from error
+        except OSError as error:
+            raise self._refused(error) from error
 
     def write(self, level: int, box: Box3, labels: NDArray[Any]) -> None:
         """Write a box that is made of whole shards.
@@ -270,16 +294,17 @@ class Growing:
         WriteError
             Where there is no room, or nothing may be written.
         """
-        try:
+        with self._writing():
             self.level(level)[box] = labels
-        except OSError as error:
-            raise WriteError(
-                f"Cannot write {self.place}: {error.strerror or error}. What is done is "
-                "kept: make room, and begin again."
-            ) from error
 
     def thin(self, level: int, box: Box3) -> None:
-        """Fill a box of a coarser level with every second voxel of the finer one."""
+        """Fill a box of a coarser level with every second voxel of the finer one.
+
+        Raises
+        ------
+        DinomedError
+            Where the finer one cannot be read, or nothing may be written.
+        """
         finer, array = self.level(level - 1), self.level(level)
         steps = [round(a / b) for a, b in zip(finer.shape, array.shape, strict=True)]
         source = tuple(
@@ -287,7 +312,9 @@ class Growing:
             for part, step, length in zip(box, steps, finer.shape, strict=True)
         )
         thinned = tuple(slice(None, None, step) for step in steps)
-        self.write(level, box, np.asarray(finer[source])[thinned])
+        with one_error(str(self.place), OmeZarr.name):
+            voxels = np.asarray(finer[source])[thinned]
+        self.write(level, box, voxels)
 
     def levels(self) -> Iterator[tuple[int, Index3]]:
         """Levels that are coarser than the finest, and their shapes."""
@@ -298,8 +325,15 @@ class Growing:
             number += 1
 
     def finish(self, version: str) -> None:
-        """Name the labels in their group, so that they are seen."""
-        for torn in self.place.rglob("*.partial"):
-            # A chunk whose writer was killed.
-            torn.unlink(missing_ok=True)
-        list_label(self.place.parent, self.name, version)
+        """Name the labels in their group, so that they are seen.
+
+        Raises
+        ------
+        WriteError
+            Where nothing may be written.
+        """
+        with self._writing():
+            for torn in self.place.rglob("*.partial"):
+                # A chunk whose writer was killed.
+                torn.unlink(missing_ok=True)
+            list_label(self.place.parent, self.name, version)

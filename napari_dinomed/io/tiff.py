@@ -64,6 +64,7 @@ class Tiff(Format):
     suffixes = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
     writes = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
     highest = 2**32 - 1
+    has_parts = True
 
     def sniff(self, head: bytes) -> bool:
         """Little- or big-endian, classic or BigTIFF."""

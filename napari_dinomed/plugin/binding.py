@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.history import History
-    from napari_dinomed.engine.messages import SliceLabels
+    from napari_dinomed.engine.messages import PlaneProbability, SliceLabels
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.asking import Asks, Deliver
     from napari_dinomed.volume import Volume
@@ -163,10 +163,12 @@ class Binding:
 
     def look(self) -> None:
         """Show what the plane in view shows, and have it answered first."""
-        view = None if self.sheet is None else self.sheet.view
-        if self.sheet is not None and view is not None:
+        if self.sheet is None:
+            return
+        view = self.sheet.view
+        if view is not None:
             self.session.computing.look_at(view)
-            self.sheet.look_at(view, self.session.document)
+        self.sheet.look_at(view, self.session.document)
 
     def measure(self) -> None:
         """Have the labels measured as they are."""
@@ -186,13 +188,16 @@ class Binding:
     def end(self) -> None:
         """End the session, and touch nothing in the viewer."""
         self._is_over = True
-        session = self.session
+        session, probing = self.session, self.session.computing.probing
         if self._measuring is not None:
             self._measuring.end()
+        self._bench.hand.aim_changed.disconnect(self._aim, missing_ok=True)
         for signal in (
             session.changed,
             session.computing.acted,
             session.computing.slice_labelled,
+            probing.found,
+            probing.switched,
         ):
             signal.disconnect()
         session.close()
@@ -215,6 +220,10 @@ class Binding:
         session.computing.slice_labelled.connect(
             lambda part: turns.run(lambda: self._show_early(part))
         )
+        probing = session.computing.probing
+        probing.found.connect(lambda found: turns.run(lambda: self._show_plane(found)))
+        probing.switched.connect(lambda is_on: turns.run(lambda: self._switch(is_on)))
+        self._bench.hand.aim_changed.connect(self._aim)
 
     def _on_other_voxels(self) -> None:
         """A script gave the image other voxels: it is another volume now."""
@@ -251,3 +260,23 @@ class Binding:
     def _show_settled(self) -> None:
         if not self._is_over and self.sheet is not None:
             self.sheet.show_settled(self.session.document)
+
+    def _aim(self, label: int, *_: object) -> None:
+        """What is seen of a label is seen of the one in use."""
+        probing = self.session.computing.probing
+        if probing.is_on:
+            probing.look_for(label)
+
+    def _show_plane(self, found: PlaneProbability | None) -> None:
+        is_wanted = found is None or self.session.computing.probing.is_on
+        if is_wanted and not self._is_over and self.sheet is not None:
+            self.sheet.show_probability(found)
+
+    def _switch(self, is_on: bool) -> None:
+        if self._is_over or self.sheet is None:
+            return
+        if not is_on:
+            self.sheet.put_away(self.sheet.probability.layer)
+        if self._bench.viewer.layers.selection.active is None:
+            self._bench.hand.take_up_again()
+        self._bench.turned.emit()

@@ -17,9 +17,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_dinomed.amounts import duration
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.plugin.controls import button, told
-from napari_dinomed.plugin.costs import duration
 from napari_dinomed.plugin.engines import end_of
 from napari_dinomed.session.comparing import Comparing, trusted
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_dinomed.amounts import duration, size
+
 if TYPE_CHECKING:
     from napari_dinomed.engine.messages import Estimated
-
-_MINUTE, _HOUR = 60, 3600
 
 
 def in_short(found: Estimated) -> str:
@@ -33,17 +33,3 @@ def in_full(found: Estimated) -> str:
     if found.memory > found.free_memory:
         said.append("Close other programs, or open a coarser level or a part.")
     return "\n".join(said)
-
-
-def duration(seconds: float) -> str:
-    """A time as one waits for it."""
-    if seconds < _MINUTE:
-        return f"{max(1, round(seconds))} s"
-    if seconds < _HOUR:
-        return f"{round(seconds / _MINUTE)} min"
-    return f"{seconds / _HOUR:.1f} h"
-
-
-def size(count: float) -> str:
-    """Bytes, as disks and memories are sold."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

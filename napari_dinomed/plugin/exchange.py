@@ -14,10 +14,9 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_dinomed.annotation.continuing import continued_from
-from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.finish.surface import surface_of
-from napari_dinomed.io import read_labels, write_labels
+from napari_dinomed.io import read_labels
 from napari_dinomed.io.atomic import write_text
 from napari_dinomed.io.meshes import require_mesh_suffix, world_of, write_mesh
 from napari_dinomed.io.ome_zarr import OmeZarrHeader
@@ -33,7 +32,7 @@ from napari_dinomed.plugin.result_layer import instances_over
 from napari_dinomed.segment.instances import split_instances
 from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.session.figures import Measuring
-from napari_dinomed.session.provenance import save_beside
+from napari_dinomed.session.provenance import save_labels
 from napari_dinomed.session.statistics import statistics_csv
 from napari_dinomed.volume import Volume, require_same_grid
 
@@ -179,11 +178,8 @@ class Exchange:
 
     def _write_labels(self, path: Path, volume: Volume, saved: SavedDocument) -> None:
         """Write labels and how they were made, beside the window's thread."""
-        document = saved.document
         try:
-            labels = document.labels_of(volume.geometry.shape)
-            write_labels(path, labels, volume, legend_of(document.legend))
-            save_beside(path, saved)
+            save_labels(path, volume, saved)
         except DinomedError as error:
             self._deliver(partial(self._bench.failed.emit, str(error)))
         except Exception as error:  # noqa: BLE001 - nobody else would hear of it

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QColor
 
+from napari_dinomed.amounts import in_usual_unit
 from napari_dinomed.annotation.labels import Meaning
 from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
 from napari_dinomed.session.figures import Figures
-from napari_dinomed.session.statistics import in_usual_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

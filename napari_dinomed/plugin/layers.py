@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.labels import Label
 
 METADATA_KEY = "dinomed"
+# In the metadata of an image layer that shows something of a document.
+HELPER_KEY = "dinomed helper"
 # Of a voxel: how far layers may lie apart and still count as the same place.
 _APART = 0.1
 AXES = ("z", "y", "x")
@@ -60,6 +62,11 @@ class LabelColors(DirectLabelColormap):
             table[value] = color
         mapped: NDArray[Any] = table[values]
         return mapped
+
+
+def is_image(layer: Layer) -> bool:
+    """Whether a layer is an image that could be segmented: those of a document are none."""
+    return isinstance(layer, Image) and HELPER_KEY not in layer.metadata
 
 
 def image_options(volume: Volume, name: str) -> dict[str, Any]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.errors import DinomedError
-from napari_dinomed.io import write_labels
 from napari_dinomed.plugin.files import layer_name
 from napari_dinomed.plugin.layers import file_of
 from napari_dinomed.plugin.opening import open_paths
 from napari_dinomed.session.cases import TABLE, add_case, next_case
 from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.session.figures import Measuring
+from napari_dinomed.session.provenance import save_labels
 from napari_dinomed.session.statistics import statistics_csv
 from napari_dinomed.settings import load_settings
 
@@ -69,7 +68,7 @@ class NextCase:
             session.after_answers(work)
 
     def _save(self, session: Session, path: Path, target: Path) -> None:
-        document, volume = session.document, session.volume
+        document, volume, saved = session.document, session.volume, session.to_save()
         if not document.masks:
             self._open_next(path, f"Nothing was labelled in {path.name}. ")
             return
@@ -78,14 +77,13 @@ class NextCase:
 
         def work() -> None:
             try:
-                labels = document.labels_of(volume.geometry.shape)
-                write_labels(target, labels, volume, legend_of(document.legend))
+                save_labels(target, volume, saved)
                 table = statistics_csv(
                     document, measuring.measure(document), volume.geometry
                 )
                 add_case(path.parent / TABLE, layer_name(path), table)
-            except (DinomedError, OSError) as error:
-                why = str(error)
+            except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+                why = str(error) or type(error).__name__
                 self._deliver(lambda: self._fail(why))
                 return
             self._deliver(lambda: self._open_next(path, f"Saved {target.name}. "))

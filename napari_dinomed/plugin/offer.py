@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QMessageBox
 
+from napari_dinomed.amounts import size
 from napari_dinomed.features.catalog import CATALOG, LICENCE_NOTICES
 from napari_dinomed.features.weights import by_hand, is_offline
-from napari_dinomed.plugin.costs import size
 from napari_dinomed.settings import data_folder, load_settings, save_settings
 
 if TYPE_CHECKING:

@@ -27,9 +27,11 @@ from napari_dinomed.plugin.controls import (
     button,
     may_replace,
     narrow,
+    toggle,
     told,
     unmoved,
 )
+from napari_dinomed.plugin.keymap import KEYMAP, Action
 from napari_dinomed.plugin.next_case import NextCase
 from napari_dinomed.session.cases import TABLE
 from napari_dinomed.settings import load_settings, save_settings
@@ -75,6 +77,12 @@ class ResultBox(QGroupBox):
         self.threshold.setRange(0.05, 0.95)
         self.threshold.setValue(0.5)
         told(self.threshold, "Threshold", "Lower takes in more, higher less")
+        key = KEYMAP[Action.PROBABILITY]
+        self.probability = toggle(
+            "Probability",
+            f"{key.does[0].upper()}{key.does[1:]} ({key.shown})",
+            workbench.viewport.toggle_probability,
+        )
         self.save = button(
             "Save labels…",
             "Write what is seen, on exactly the grid of the image's file",
@@ -124,7 +132,11 @@ class ResultBox(QGroupBox):
 
     def _lay_out(self) -> None:
         form, below = QFormLayout(), QFormLayout()
-        form.addRow("Threshold", self.threshold)
+        beside = QHBoxLayout()
+        beside.addWidget(self.threshold, 3)
+        # Without a share of its own, Qt would put it outside.
+        beside.addWidget(self.probability, 1)
+        form.addRow("Threshold", beside)
         below.addRow("Readout", self.heads)
         grid = QGridLayout()
         grid.addWidget(self.take_over, 0, 0, 1, 2)
@@ -156,6 +168,7 @@ class ResultBox(QGroupBox):
         workbench.bound.connect(self._on_bound)
         workbench.document_changed.connect(self._on_document)
         workbench.said.connect(lambda _: self._show_rights())
+        workbench.turned.connect(self._on_turned)
 
     def _choose_threshold(self) -> None:
         value = round(self.threshold.value(), 2)
@@ -167,6 +180,12 @@ class ResultBox(QGroupBox):
         self.save_inside.setVisible(store is not None)
         if store is not None:
             self.save_inside.setText(f"Save labels into {store.name}")
+        self._on_turned()
+
+    def _on_turned(self) -> None:
+        session = self._workbench.session
+        is_on = session is not None and session.computing.probing.is_on
+        self.probability.setChecked(is_on)
 
     def _on_document(self, document: Document) -> None:
         self.heads.setCurrentIndex(self.heads.findData(document.choices.head))

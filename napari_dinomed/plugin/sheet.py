@@ -1,8 +1,8 @@
 """The layers of one document: the one place that turns a document into layers.
 
-In: documents, and early answers in a plane. Out: up to four layers above a viewer's
-images; those of strokes and regions come when they are first used, since napari draws,
-lists and slices each layer at every step, empty or not.
+In: documents, early answers and probabilities in a plane. Out: up to five layers above a
+viewer's images; those of probabilities, strokes and regions come when they are first used,
+since napari draws, lists and slices each layer at every step, empty or not.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Layer, Points
+from napari.layers import Layer, Points
 from psygnal import Signal
 
-from napari_dinomed.plugin.layers import follow_placement
+from napari_dinomed.plugin.layers import follow_placement, is_image
+from napari_dinomed.plugin.probability_layer import ProbabilityLayer
 from napari_dinomed.plugin.prompt_layer import PromptLayer, ring_at
 from napari_dinomed.plugin.region_layer import RegionLayer
 from napari_dinomed.plugin.result_layer import ResultLayer
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari.components import ViewerModel
+    from napari.layers import Image
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.annotation.region import Role
-    from napari_dinomed.engine.messages import SliceLabels
+    from napari_dinomed.engine.messages import PlaneProbability, SliceLabels
     from napari_dinomed.plugin.region_layer import Outline
 
 
@@ -55,6 +57,7 @@ class Sheet:
         self._viewer = viewer
         self._pointer: Points | None = None
         self.result = ResultLayer(image)
+        self.probability = ProbabilityLayer(image)
         self.scribbles = ScribbleLayer(image)
         self.regions = RegionLayer(image)
         self.prompts = PromptLayer(image)
@@ -68,14 +71,16 @@ class Sheet:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """From the lowest to the uppermost, in the viewer or not yet."""
-        own = (self.result, self.scribbles, self.regions, self.prompts)
-        return tuple(one.layer for one in own)
+        below = (self.result.layer, self.probability.layer)
+        return (*below, self.scribbles.layer, self.regions.layer, self.prompts.layer)
 
     def follow(self, image: Image) -> None:
         """Lie over an image wherever it is by now."""
         with self._showing():
             for layer in self.layers:
-                follow_placement(layer, image)
+                if layer is not self.probability.layer:
+                    follow_placement(layer, image)
+            self.probability.follow(image)
 
     def show(self, before: Document, after: Document) -> None:
         """Show what differs between two documents."""
@@ -100,10 +105,12 @@ class Sheet:
         index = layer.world_to_data(dims.point[before:])[axis]
         return View(axis, min(max(round(index), 0), layer.data.shape[axis] - 1))
 
-    def look_at(self, view: View, document: Document) -> None:
-        """Show what another plane shows of a document's regions."""
+    def look_at(self, view: View | None, document: Document) -> None:
+        """Show what another plane shows of a document's regions; None is 3-D."""
         with self._showing():
-            self.regions.look_at(view, document)
+            self.probability.look_at(view)
+            if view is not None:
+                self.regions.look_at(view, document)
 
     def show_regions(self, document: Document, clicked: Outline | None) -> None:
         """Show the regions as they are, that under a click as selected."""
@@ -117,6 +124,22 @@ class Sheet:
         if document.waiting:
             with self._showing():
                 self.result.show_early(part, document, document.waiting[0])
+
+    def show_probability(self, found: PlaneProbability | None) -> None:
+        """Show how probable a label is in a plane; None shows nothing."""
+        with self._showing():
+            self.probability.show(found)
+            self.probability.look_at(self.view)
+        if found is not None:
+            self.use(self.probability.layer)
+
+    def put_away(self, layer: Layer) -> None:
+        """Have a layer in the viewer no more before it is used again."""
+        if layer in self._used:
+            self._used.remove(layer)
+        with self._showing():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
 
     def show_draft(self, before: Document, after: Document) -> None:
         """Show what a document would become, until anything else is shown."""
@@ -166,7 +189,7 @@ class Sheet:
             layers = self._viewer.layers
             missing = sum(1 for _ in self._missing_put_in())
             own = [layer for layer in self.layers if layer in self._used]
-            images = [layers.index(layer) for layer in layers if isinstance(layer, Image)]
+            images = [layers.index(layer) for layer in layers if is_image(layer)]
             if images and max(images) > min(layers.index(layer) for layer in own):
                 for layer in own:
                     layers.move(layers.index(layer), len(layers))

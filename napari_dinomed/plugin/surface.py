@@ -58,11 +58,12 @@ class Surface:
         begun = np.asarray(event.pos)
         yield
         while event.type == "mouse_move":
+            if np.abs(np.asarray(event.pos) - begun).max() >= _STILL:
+                return
             yield
-        if np.abs(np.asarray(event.pos) - begun).max() < _STILL:
-            voxel = first_under(self._labels, event)
-            if voxel is not None:
-                self._go(voxel)
+        voxel = first_under(self._labels, event)
+        if voxel is not None:
+            self._go(voxel)
 
 
 def first_under(labels: Labels, event: Any) -> Voxel | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_dinomed.errors import DocumentError
 from napari_dinomed.plugin.mouse import show_window
 from napari_dinomed.plugin.planes import Plane, show_plane
 from napari_dinomed.volume import CT_PRESETS, PET_PRESETS, choose_window
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.prompts import Voxel
     from napari_dinomed.plugin.workbench import Workbench
+    from napari_dinomed.session.session import Session
 
 # Pixels of an outline: one is hard to see on a scan.
 _OUTLINE = 2
@@ -118,6 +120,25 @@ class Viewport:
             self.display(names[self._window])
 
     # The labels
+
+    def toggle_probability(self) -> None:
+        """Show how probable the label in use is in the plane in view, or no more."""
+        bench, sheet = self._bench, self._bench.sheet
+
+        def toggle(session: Session) -> None:
+            probing = session.computing.probing
+            if probing.is_on:
+                probing.end()
+            elif sheet is not None and sheet.view is None:
+                raise DocumentError(
+                    "The probability is seen on slices. Press F5 to go back to them."
+                )
+            else:
+                probing.look_for(bench.hand.label)
+
+        bench.act(toggle)
+        # A button that was pressed shows what came of it.
+        bench.turned.emit()
 
     def toggle_result(self) -> None:
         """Show or hide the segmentation."""

@@ -115,7 +115,6 @@ class Workbench:
         dims = viewer.dims.events
         dims.current_step.connect(self._on_view)
         for event in (dims.order, dims.ndisplay):
-            event.connect(self._on_view)
             event.connect(self._on_turned)
 
     # What is bound
@@ -273,7 +272,6 @@ class Workbench:
         layers.events.removed.disconnect(self._on_layers)
         dims.current_step.disconnect(self._on_view)
         for event in (dims.order, dims.ndisplay):
-            event.disconnect(self._on_view)
             event.disconnect(self._on_turned)
         self.hand.end()
         self.keys.end()
@@ -307,6 +305,8 @@ class Workbench:
             self._leave_image()
         if not self.is_beginning and self.session is not None and self.sheet is not None:
             self._tell_of_others(self.session)
+            if self.sheet.is_drafted and self.sheet.result.layer not in self.viewer.layers:
+                self.draft_undone.emit()
             if self.sheet.keep_up() or self._image_came:
                 self.hand.take_up_again()
         self._image_came = False
@@ -320,6 +320,7 @@ class Workbench:
 
     def _on_turned(self) -> None:
         self.turned.emit()
+        self._on_view()
 
     def _on_view(self) -> None:
         if self._binding is not None:
@@ -328,9 +329,8 @@ class Workbench:
     # What the user does
 
     def undo(self) -> None:
-        """Take back the last step."""
+        """Take back the last step, or a preview, which is none yet."""
         if self.sheet is not None and self.sheet.is_drafted:
-            # A preview is no step yet.
             self.draft_undone.emit()
         else:
             self.move(-1)

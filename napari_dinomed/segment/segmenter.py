@@ -24,6 +24,7 @@ from napari_dinomed.segment.heads import HEADS, KnnHead
 from napari_dinomed.segment.limits import allowed
 from napari_dinomed.segment.marks import all_marks
 from napari_dinomed.segment.one_object.method import ObjectFinder
+from napari_dinomed.segment.probability import BoxProbability
 from napari_dinomed.segment.readout import ReadoutFinder
 from napari_dinomed.segment.suggest import places_in_doubt
 from napari_dinomed.segment.turns import Early
@@ -225,6 +226,17 @@ class Segmenter:
         places = places_in_doubt(doubt, self.threshold, clicked, limits)
         worth = yield from finder.worth(places)
         return places[int(np.argmax(worth))].voxel if places else None
+
+    def probability(self, fields: Fields) -> Stepwise[BoxProbability]:
+        """How probable the only label is, as its answer was cut from it."""
+        (label,) = self.labels
+        finder = self._finder(label, fields, None)
+        answer = yield from finder.answer()
+        yield None
+        placed = self._placed(_Found(label, finder, answer))
+        yield None
+        marks = all_marks(finder.painted, finder.clicks)
+        return BoxProbability.of(placed, self.threshold, finder.seeds, marks)
 
     def _shown_early(
         self, label: Label, finder: Finder[Answer], view: tuple[int, int] | None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from napari_dinomed.errors import DocumentError, WriteError
+from napari_dinomed.io.atomic import Stamp, stamp_of
 from napari_dinomed.session.file import (
     SUFFIX,
     journal_of,
@@ -39,8 +40,6 @@ _HASH_LETTERS = 12
 # Seconds that a window waits while another writes, which takes some milliseconds; only one
 # that was stopped in the middle takes longer.
 _PATIENCE = 0.5
-
-Stamp = tuple[int, int, int] | None
 
 
 class Autosave:
@@ -82,7 +81,7 @@ class Autosave:
 
     def read(self) -> SavedDocument | None:
         """What was kept; None where nothing was. Errors as `load_document`."""
-        self._seen = self._stamp()
+        self._seen = stamp_of(self.path)
         if self._seen is None:
             return None
         return load_document(self.path, self._journal)
@@ -91,7 +90,7 @@ class Autosave:
     def is_unchanged(self) -> bool:
         """Whether nobody else has written since this one read or wrote."""
         # A file that is gone holds nobody's work.
-        return self._stamp() in (None, self._seen)
+        return stamp_of(self.path) in (None, self._seen)
 
     def write(self, saved: SavedDocument) -> None:
         """Keep a document, as the one window on the volume if no other is.
@@ -112,7 +111,7 @@ class Autosave:
         with self._alone():
             self._require_unchanged()
             save_document(self.path, saved, self._journal)
-            self._seen = self._stamp()
+            self._seen = stamp_of(self.path)
         self.claim()
 
     def set_aside(self) -> Path | None:
@@ -123,7 +122,7 @@ class Autosave:
         DocumentError, WriteError
             As `write`.
         """
-        if self._stamp() is None:
+        if stamp_of(self.path) is None:
             return None
         with self._alone():
             self._require_unchanged()
@@ -178,14 +177,6 @@ class Autosave:
         return next(
             place for place in places if not (place.exists() or journal_of(place).exists())
         )
-
-    def _stamp(self) -> Stamp:
-        """What changes whenever the file is replaced; None where there is none."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _place(fingerprint: str, image: Path | None, is_beside: bool) -> Path:

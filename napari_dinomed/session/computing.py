@@ -27,6 +27,7 @@ from napari_dinomed.session.asking import Asking
 from napari_dinomed.session.encoding import Encoding
 from napari_dinomed.session.errand import Errand
 from napari_dinomed.session.handover import Handover
+from napari_dinomed.session.probing import Probing, probability_request
 from napari_dinomed.session.sight import Sights
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from napari_dinomed.engine.messages import (
         Encoded,
         Estimated,
+        ReadProbability,
         SegmentVolume,
         Suggested,
     )
@@ -92,6 +94,9 @@ class Computing:
             self._give_up,
         )
         self._errand = Errand(self._asking, self._act, lambda text: self.failed.emit(text))
+        self.probing = Probing(
+            self._asking, self._read_probability, lambda text: self.noticed.emit(text)
+        )
 
     @property
     def window(self) -> Window:
@@ -138,6 +143,7 @@ class Computing:
             self._withdraw()
         if _asked(before) != _asked(document):
             self._ask()
+        self.probing.follow()
 
     def adopt(self, document: Document) -> None:
         """Take a document as it was kept; nothing is asked before the user acts."""
@@ -157,6 +163,7 @@ class Computing:
     def look_at(self, view: View) -> None:
         """Remember the plane in view; labels come for it first."""
         self._view = view
+        self.probing.follow()
 
     # What is asked
 
@@ -246,6 +253,8 @@ class Computing:
         self._answering.withdraw()
         if self._encoding.is_coming:
             self._encoding.withdraw()
+        if self.probing.is_busy:
+            self.probing.end()
         self._act()
         self._engine.recover()
         self.gave_up.emit()
@@ -253,6 +262,7 @@ class Computing:
     def close(self) -> None:
         """Let the engine forget the volume; nothing of it is heard any more."""
         self._asking.close()
+        self.probing.end()
         self._errand.withdraw()
         self._withdraw()
         self._handover.close()
@@ -294,6 +304,13 @@ class Computing:
             self._view,
             self._generation,
             encoding,
+        )
+
+    def _read_probability(self, label: int) -> ReadProbability | None:
+        """What asks how probable a label is in view; errors as `probability_request`."""
+        number = self._encoding.number if self.is_encoded else None
+        return probability_request(
+            self._handover.name, self._document, label, self._view, number
         )
 
     def _begin_errand(self) -> None:
@@ -359,6 +376,7 @@ class Computing:
         if activity != self.activity:
             self.activity = activity
             self.acted.emit(activity)
+        self.probing.follow()
 
 
 def _asked(document: Document) -> tuple[object, ...]:

@@ -15,10 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from napari_dinomed import __version__
+from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.annotation.making import BLANK, NOTHING, Answer, Change, Made
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.errors import WriteError
-from napari_dinomed.io import Origin
+from napari_dinomed.io import Origin, write_labels
 from napari_dinomed.io.format import FIRST
 from napari_dinomed.session.file import SUFFIX, SavedDocument, save_document
 
@@ -108,6 +109,19 @@ def answered_at_once(
         pick_of(volume),
         versions(),
     )
+
+
+def save_labels(path: Path, volume: Volume, saved: SavedDocument) -> None:
+    """Write a document's labels on the volume's grid, and how they were made beside them.
+
+    Raises
+    ------
+    WriteError
+        As `write_labels` and `save_beside`.
+    """
+    labels = saved.document.labels_of(volume.geometry.shape)
+    write_labels(path, labels, volume, legend_of(saved.document.legend))
+    save_beside(path, saved)
 
 
 def save_beside(labels: Path, saved: SavedDocument) -> None:

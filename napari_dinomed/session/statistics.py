@@ -7,6 +7,7 @@ import io
 from math import isnan
 from typing import TYPE_CHECKING
 
+from napari_dinomed.amounts import in_usual_unit
 from napari_dinomed.annotation.prompts import Point
 
 if TYPE_CHECKING:
@@ -32,22 +33,6 @@ _COLUMNS = (
     "min",
     "max",
 )
-# Of each unit of length: how many of its cubes make one of the unit that users think in.
-_USUAL = {"mm": (1e3, "ml"), "nm": (1e9, "µm³")}
-
-
-def in_usual_unit(volume: float, unit: str) -> tuple[float, str]:
-    """A volume in the unit that its users think in: ml for patients, µm³ for cells.
-
-    Parameters
-    ----------
-    volume
-        In cubes of ``unit``.
-    unit
-        A geometry's unit of length.
-    """
-    cubes, name = _USUAL.get(unit, (1.0, f"{unit}³"))
-    return volume / cubes, name
 
 
 def statistics_csv(

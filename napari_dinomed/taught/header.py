@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from napari_dinomed import __version__
-from napari_dinomed.annotation.labels import Label
+from napari_dinomed.annotation.labels import Label, Meaning
 from napari_dinomed.errors import ModelError
 from napari_dinomed.io.tensors import Kind
 from napari_dinomed.volume import Modality, Window
@@ -124,10 +124,62 @@ class Reading:
 
 @dataclass(frozen=True)
 class Amount:
-    """How much of a volume has a label: voxels, and the room that they fill."""
+    """How much of a volume has a label.
+
+    Parameters
+    ----------
+    voxels, size
+        How many voxels, and the room that they fill.
+    surface
+        The area around them; None in models that were written before it was measured.
+    """
 
     voxels: Annotated[int, Field(gt=0)]
     size: Annotated[_Number, Field(gt=0)]
+    surface: Annotated[_Number, Field(gt=0)] | None = None
+
+    @property
+    def raggedness(self) -> float | None:
+        """Its surface, in that of a ball as large: 1 for a ball, more for all else."""
+        if self.surface is None:
+            return None
+        return float(self.surface / (36 * math.pi * self.size**2) ** (1 / 3))
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How far looks are from the examples nearest to them: 0 for the same, 1 for unlike.
+
+    Parameters
+    ----------
+    inside
+        In the mean over a label, from examples of it.
+    around
+        Over what lies around it, from examples of all else.
+    """
+
+    inside: Annotated[_Number, Field(ge=0)]
+    around: Annotated[_Number, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What is seen of a label that was found, for telling how good it is.
+
+    Parameters
+    ----------
+    doubt
+        Share on which two ways to read the model differ, of all that either finds; None
+        where there is one way.
+    apart
+        How far it is from what taught.
+    size
+        Of an object, before it was cut to one that is usual; None of all that looks alike.
+    """
+
+    doubt: float | None
+    apart: Apart
+    size: float | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +199,9 @@ class Lesson:
         Mean from which a place belongs.
     dice
         Of the mean, on examples of each volume, by what the others taught.
+    apart
+        How far each volume is from the others, by its number; empty where it is the only
+        one, and in models that were written before it was measured.
     """
 
     label: Label
@@ -154,6 +209,7 @@ class Lesson:
     readings: tuple[Reading, ...] = ()
     cut: _Number = 0.0
     dice: tuple[_Number, ...] = ()
+    apart: Mapping[int, Apart] = field(default_factory=dict)
 
     @property
     def volumes(self) -> int:
@@ -174,6 +230,19 @@ class Lesson:
         sizes = [amount.size for amount in self.amounts.values()]
         beyond = 1 + 1 / len(sizes)
         return min(sizes) / beyond, max(sizes) * beyond
+
+    @property
+    def told_by(self) -> tuple[str, ...]:
+        """What tells odd proposals of it from usual ones."""
+        is_object = self.label.meaning is Meaning.OBJECT
+        has_surfaces = any(one.surface is not None for one in self.amounts.values())
+        told = {
+            "two readers": len(self.readings) > 1,
+            "looks": bool(self.apart),
+            "size": is_object,
+            "surface": is_object and has_surfaces,
+        }
+        return tuple(name for name, is_told in told.items() if is_told)
 
     @property
     def mean_dice(self) -> float:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from napari_dinomed.errors import ModelError
-from napari_dinomed.io.atomic import replacing
+from napari_dinomed.io.atomic import Stamp, replacing, unchanged_since
 from napari_dinomed.io.tensors import Form, require_forms
 from napari_dinomed.segment.one_object.looks import Basis
 from napari_dinomed.taught.examples import Examples
@@ -77,9 +77,20 @@ class TaughtModel:
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
         return save(contiguous, KIND.metadata(self.header))
 
-    def write(self, path: Path) -> None:
-        """Write the file; an old one is replaced once all is written."""
-        with replacing(path) as temporary:
+    def write(self, path: Path, since: Stamp = None) -> None:
+        """Write the file; one that was read is replaced once all is written.
+
+        Parameters
+        ----------
+        path, since
+            The file, and its `stamp_of` before it was read; None where there was none.
+
+        Raises
+        ------
+        WriteError
+            Where another program has written it since; others as `replacing`.
+        """
+        with replacing(path, unchanged_since(since)) as temporary:
             temporary.write_bytes(self.to_bytes())
 
 

@@ -18,8 +18,10 @@ from napari_dinomed.segment.canvas import BoxLabels, Canvas
 from napari_dinomed.segment.one_object.cells import Cells
 from napari_dinomed.segment.one_object.options import SearchOptions
 from napari_dinomed.segment.regions import bounding_box, deepest, grown, largest, start_of
+from napari_dinomed.taught.apart import apart_in
+from napari_dinomed.taught.header import Signs
 from napari_dinomed.taught.learners import LEARNERS
-from napari_dinomed.taught.settle import features_of, score_of
+from napari_dinomed.taught.settle import features_of, score_of, tried_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_dinomed.segment.regions import Box
     from napari_dinomed.taught.examples import Described
-    from napari_dinomed.taught.header import Lesson
+    from napari_dinomed.taught.header import Apart, Lesson
     from napari_dinomed.taught.model import TaughtModel
 
 # Cells on which a volume is read at first; for all that looks alike, as many as a large
@@ -55,13 +57,12 @@ class Proposal:
     ----------
     box
         Labels; their numbers are the model's.
-    doubts
-        For each label that was found, the share on which two readings differ, of all that
-        either finds.
+    signs
+        For each label that was found, how good it may be.
     """
 
     box: BoxLabels
-    doubts: Mapping[int, float]
+    signs: Mapping[int, Signs]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,9 @@ def proposed(model: TaughtModel, described: Described) -> Iterator[Proposal | No
     """
     whole = tuple(slice(0, length) for length in described.shape)
     spacing = described.spacing
-    canvas, doubts = Canvas(np.uint16, _BELONGS), {}
+    canvas = Canvas(np.uint16, _BELONGS)
+    doubts: dict[int, float] = {}
+    sizes: dict[int, float] = {}
     for meaning, most in _MOST_OF.items():
         lessons = [one for one in model.header.lessons if one.label.meaning is meaning]
         over_all = Cells.over(whole, spacing, most)
@@ -119,7 +122,7 @@ def proposed(model: TaughtModel, described: Described) -> Iterator[Proposal | No
                 doubts[label.id] = _difference(score.alone, is_object)
             mean = cells.to_voxels(score.mean)
             if is_object:
-                mean = _of_usual_size(mean, lesson, described)
+                mean, sizes[label.id] = _of_usual_size(mean, lesson, described)
             found = torch.sigmoid(mean).numpy()
             seeds = None
             if is_object and (found > _BELONGS).any():
@@ -127,7 +130,18 @@ def proposed(model: TaughtModel, described: Described) -> Iterator[Proposal | No
                 seeds = (heart + start_of(cells.box))[None]
             canvas.paint(label, (cells.box, found), seeds)
             yield None
-    yield Proposal(canvas.finish(), doubts)
+    box = canvas.finish()
+    yield None
+    apart = _apart(model, described, box)
+    signs = {n: Signs(doubts.get(n), one, sizes.get(n)) for n, one in apart.items()}
+    yield Proposal(box, signs)
+
+
+def _apart(model: TaughtModel, described: Described, box: BoxLabels) -> dict[int, Apart]:
+    """How far each label that was found is from the examples."""
+    examples = tried_of(model.examples)
+    found = np.unique(box.labels[box.labels > 0]).tolist()
+    return {number: apart_in(described, box, examples, number) for number in found}
 
 
 def _closer(
@@ -231,10 +245,11 @@ def scores_on(
 
 def _of_usual_size(
     score: torch.Tensor, lesson: Lesson, described: Described
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, float]:
     """A score (z, y, x) less a cut at which the object is as large as those that taught.
 
-    One that reaches the rim of what was read may go on beyond it: it is not made larger.
+    With it comes the size that it had without. One that reaches the rim of what was read
+    may go on beyond it: it is not made larger.
     """
     voxel = float(np.prod(described.spacing))
     least, most = (size / voxel for size in lesson.usual_sizes)
@@ -244,9 +259,9 @@ def _of_usual_size(
 
     size = size_at(0.0)
     if least <= size <= most or not size:
-        return score
+        return score, size * voxel
     if size < least and _is_at_rim(largest((score > 0).numpy())):
-        return score
+        return score, size * voxel
     low, high = (0.0, float(score.max())) if size > most else (float(score.min()), 0.0)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
@@ -254,7 +269,7 @@ def _of_usual_size(
             low = middle
         else:
             high = middle
-    return score - (high if size > most else low)
+    return score - (high if size > most else low), size * voxel
 
 
 def _is_at_rim(found: NDArray[np.bool_]) -> bool:

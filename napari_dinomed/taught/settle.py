@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_dinomed.taught.apart import apart_when_held_out
 from napari_dinomed.taught.examples import distinct
 from napari_dinomed.taught.header import Reading, Way
 from napari_dinomed.taught.learners import LEARNERS
@@ -59,7 +60,7 @@ def settled(model: TaughtModel, learner: str | None = None) -> Iterator[TaughtMo
     TaughtModel
         After each step of some seconds; the last one is complete.
     """
-    tried = model.examples.thinned(_TRIED)
+    tried = tried_of(model.examples)
     lessons = [lesson for lesson in model.header.lessons if lesson.amounts]
     several = [lesson for lesson in lessons if _is_in_several_folds(tried, lesson)]
     ways = [way for way in _WAYS if learner in (None, way.learner)]
@@ -78,6 +79,10 @@ def settled(model: TaughtModel, learner: str | None = None) -> Iterator[TaughtMo
             own = {way: _of_halves(tried, lesson, way) for way in few}
             yield model
             chosen[lesson.label.id] = _settled(tried, lesson, own)
+    for number in chosen:
+        apart = apart_when_held_out(tried, number)
+        chosen[number] = replace(chosen[number], apart=apart)
+        yield model
     done = tuple(chosen[lesson.label.id] for lesson in lessons)
     complete = replace(model, header=replace(model.header, lessons=done))
     examples = Told.of(model.examples, done)
@@ -86,6 +91,11 @@ def settled(model: TaughtModel, learner: str | None = None) -> Iterator[TaughtMo
         learnt[way] = LEARNERS[way.learner].fit(*examples.given(way))
         yield model
     yield replace(complete, learnt=learnt)
+
+
+def tried_of(examples: Examples) -> Examples:
+    """As many examples as are tried, and proposals compared with."""
+    return examples.thinned(_TRIED)
 
 
 def score_of(logits: torch.Tensor, cut: float, spread: float) -> torch.Tensor:
@@ -194,7 +204,8 @@ def _settled(tried: Examples, lesson: Lesson, held: dict[Way, torch.Tensor]) -> 
             Reading(way, cut, spread, _dice_of_cases(examples, scores[way] > 0, belongs))
         )
     readings.sort(key=lambda reading: -sum(reading.dice))
-    best = lesson
+    # Figures of what was taught before say nothing of what is taught now.
+    best = replace(lesson, readings=())
     # Two at least, where there are two: where they differ, an answer is in doubt.
     for count in range(min(2, len(readings)), len(readings) + 1):
         for members in combinations(readings, count):

@@ -14,8 +14,9 @@ import torch
 
 from napari_dinomed.errors import ModelError
 from napari_dinomed.segment.one_object.looks import Basis, Looks
+from napari_dinomed.taught.amounts import amount_of
 from napari_dinomed.taught.examples import Described, Examples, draw_examples
-from napari_dinomed.taught.header import Amount, Header, Lesson
+from napari_dinomed.taught.header import Header, Lesson
 from napari_dinomed.taught.model import TaughtModel
 from napari_dinomed.taught.surroundings import PARTS, Surroundings, length_of
 
@@ -124,8 +125,7 @@ def taught(
     for number in numbers:
         label = named[number]
         known = _lesson_of(lessons, label)
-        voxels = int((labels == number).sum())
-        amount = Amount(voxels, voxels * seen.volume.geometry.voxel_volume)
+        amount = amount_of(labels == number, seen.volume.geometry.spacing)
         amounts = {**known.amounts, case: amount}
         lessons[label.name] = replace(known, amounts=amounts)
         mapped[number] = known.label.id

@@ -17,42 +17,17 @@ from typer.testing import CliRunner
 from napari_dinomed.batch import hands
 from napari_dinomed.batch.hands import hands_of
 from napari_dinomed.batch.held import held
-from napari_dinomed.batch.inputs import find_inputs, results_for
+from napari_dinomed.batch.inputs import find_sources, results_for
 from napari_dinomed.batch.labelling import Labelling
-from napari_dinomed.batch.lessons import Labelled, teach_model
 from napari_dinomed.batch.run import MANIFEST, REPORT, RESULTS, Batch
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.cli import app
 from napari_dinomed.errors import ClusterError, ReadError, WriteError
+from napari_dinomed.io import Source
 from napari_dinomed.io.journal import Journal
 from napari_dinomed.taught import learners
 from tests.command import run, run_apart
-from tests.taught.conftest import SPACING, scan
-
-
-def _write(folder, seed):
-    volume, truth = scan(seed)
-    affine = np.diag([*SPACING[::-1], 1.0])
-    for name, array in (("image", volume.array), ("label", truth.astype(np.uint8))):
-        nib.save(nib.Nifti1Image(array.T, affine), folder / f"{seed:03}_{name}.nii.gz")
-    return truth
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    """Four volumes with labels as files, and a model taught by the first two."""
-    folder = tmp_path_factory.mktemp("cohort")
-    truths = {seed: _write(folder, seed) for seed in range(4)}
-    volumes = [
-        Labelled(*(str(folder / f"{seed:03}_{what}.nii.gz") for what in ("image", "label")))
-        for seed in (0, 1)
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAPARI_DINOMED_HOME", str(folder))
-        patch.setattr(learners, "_LESSONS", 200)
-        taught = teach_model(volumes, None, "filters", None, "auto", "cpu", None)
-    taught.write(folder / "m.dinomed")
-    return folder, truths
+from tests.taught.conftest import SPACING
 
 
 def _batch(folder, out):
@@ -61,7 +36,7 @@ def _batch(folder, out):
 
 def _label(folder, out, sources):
     batch = _batch(folder, out)
-    waiting = batch.waiting(results_for(find_inputs(sources, out), out, ".nii.gz"))
+    waiting = batch.waiting(results_for(find_sources(sources, out), out, ".nii.gz"))
     rows = list(batch.run(waiting, lambda event: None))
     return rows, batch.write_results()
 
@@ -86,7 +61,10 @@ def test_a_folder_is_labelled_on_the_files_own_grid(cohort, tmp_path):
     assert page.count("data:image/jpeg;base64,") == 2
     assert "002_image.nii.gz" in page
     assert 'src="http' not in page
-    assert table[0]["unit"] == "mm³"
+    assert table[0]["unit"] == "ml"
+    assert float(table[0]["volume"]) == pytest.approx(
+        int(table[0]["voxels"]) * np.prod(SPACING) / 1000, rel=1e-4
+    )
 
 
 def test_a_broken_volume_is_a_row_and_not_the_end(cohort, tmp_path):
@@ -112,7 +90,7 @@ def test_killed_anywhere_it_goes_on_with_the_same_bytes(cohort, tmp_path, torn):
     pattern = [f"{folder}/00[23]_image.nii.gz"]
     _label(folder, whole, pattern)
     batch = _batch(folder, resumed)
-    waiting = batch.waiting(results_for(find_inputs(pattern, resumed), resumed, ".nii.gz"))
+    waiting = batch.waiting(results_for(find_sources(pattern, resumed), resumed, ".nii.gz"))
     first = next(batch.run(waiting, lambda event: None))
     assert not first.error
     manifest = resumed / MANIFEST
@@ -158,7 +136,7 @@ def test_workers_label_what_one_process_does_and_may_die(cohort, tmp_path):
     _label(folder, alone, pattern)
     with hands_of(2) as cluster:
         batch = _batch(folder, together)
-        places = results_for(find_inputs(pattern, together), together, ".nii.gz")
+        places = results_for(find_sources(pattern, together), together, ".nii.gz")
         rows = batch.run(batch.waiting(places), lambda event: None, cluster)
         done = [next(rows)]
         workers = psutil.Process().children(recursive=True)
@@ -225,7 +203,7 @@ def test_labels_that_somebody_corrects_during_a_run_are_not_replaced(cohort, tmp
     data = (folder / "m.dinomed").read_bytes()
     (other / "m.dinomed").write_bytes(data.replace(b"Label 1", b"Label 9"))
     batch = _batch(other, tmp_path)
-    pairs = results_for(find_inputs(patterns, tmp_path), tmp_path, ".nii.gz")
+    pairs = results_for(find_sources(patterns, tmp_path), tmp_path, ".nii.gz")
     rows = batch.run(batch.waiting(pairs), lambda event: None)
     assert not next(rows).error
     place = tmp_path / "003_image_labels.nii.gz"
@@ -302,7 +280,7 @@ def test_a_folder_of_series_is_as_many_volumes(shared_data, tmp_path):
         (tmp_path / name).mkdir()
         for path in slices[:3]:
             shutil.copy(path, tmp_path / name)
-    found = find_inputs([str(tmp_path)], tmp_path / "out")
+    found = find_sources([str(tmp_path)], tmp_path / "out")
     assert [path.name for path in found] == ["first", "second"]
 
 
@@ -323,11 +301,11 @@ def test_two_volumes_never_get_one_name(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     out = tmp_path / "out"
-    sources = [tmp_path / "a/scan.nii.gz", tmp_path / "b/scan.nii.gz"]
+    sources = [Source((tmp_path / f"{one}/scan.nii.gz",)) for one in "ab"]
     names = [place.name for _, place in results_for(sources, out, ".nii.gz")]
     assert names == ["a_scan_labels.nii.gz", "b_scan_labels.nii.gz"]
     with pytest.raises(ReadError, match="one name, b_scan"):
-        results_for([*sources, tmp_path / "b/scan.nrrd"], out, ".nii.gz")
+        results_for([*sources, Source((tmp_path / "b/scan.nrrd",))], out, ".nii.gz")
 
 
 def test_inputs_of_every_kind(cohort, tmp_path):
@@ -337,22 +315,19 @@ def test_inputs_of_every_kind(cohort, tmp_path):
     deep.mkdir()
     shutil.copy(folder / "003_image.nii.gz", deep / "y.nii.gz")
     (tmp_path / "notes.txt").write_text("no volume")
-    assert [p.name for p in find_inputs([str(tmp_path)], tmp_path / "out")] == [
+    assert [p.name for p in find_sources([str(tmp_path)], tmp_path / "out")] == [
         "y.nii.gz",
         "x.nii.gz",
     ]
     table = tmp_path / "list.csv"
     table.write_text("path,age\nx.nii.gz,3\ndeep/y.nii.gz,4\n")
-    found = find_inputs([str(table)], tmp_path / "out")
+    found = find_sources([str(table)], tmp_path / "out")
     assert [path.name for path in found] == ["x.nii.gz", "y.nii.gz"]
-    table.write_text("x.nii.gz\nmissing.nii.gz\n")
-    with pytest.raises(ReadError, match=r"1 files that are not there: .*missing"):
-        find_inputs([str(table)], tmp_path / "out")
     with pytest.raises(ReadError, match="found no"):
-        find_inputs([str(tmp_path / "nothing*")], tmp_path / "out")
+        find_sources([str(tmp_path / "nothing*")], tmp_path / "out")
     # Results of an earlier run are none of them.
     with pytest.raises(ReadError, match="no volume"):
-        find_inputs([str(deep)], deep)
+        find_sources([str(deep)], deep)
 
 
 def test_the_command_line_teaches_tells_and_applies(cohort, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from dataclasses import replace
 
 import cc3d
@@ -20,8 +21,9 @@ from napari_dinomed.cli import app
 from napari_dinomed.errors import DinomedError, ReadError, WriteError
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels
+from napari_dinomed.io import stack as stack_module
 from napari_dinomed.io.journal import Journal
-from napari_dinomed.io.stack import Growing
+from napari_dinomed.io.stack import Growing, open_stack
 from napari_dinomed.taught.boxed import BoxReader, Found
 from napari_dinomed.taught.settle import settled
 from napari_dinomed.taught.teach import begun, taught
@@ -296,6 +298,35 @@ def test_killed_at_any_moment_it_goes_on_with_the_same_bytes(
     assert len(files[0]) > 8
 
 
+@pytest.mark.parametrize("step", ["start_labels", "replacing_folder", "list_label"])
+def test_a_store_that_may_not_be_written_is_one_line(
+    model, store, tmp_path, quick, monkeypatch, step
+):
+    def refused(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    plan = _plan(model, store, tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(stack_module, step, refused)
+        with pytest.raises(WriteError, match="Permission denied") as said:
+            _applied(plan)
+    assert "\n" not in str(said.value)
+    assert _applied(plan).write_results()
+
+
+def test_a_level_that_cannot_be_read_is_one_line(tmp_path):
+    grey = np.zeros((1, 160, 160), np.uint8)
+    store = made.write_zarr(tmp_path / "image.zarr", grey, "0.5", levels=1)
+    growing, side = Growing(store, "dark"), (1, 80, 80)
+    growing.begin(open_stack(store, None, (1, 1, 1)), (), np.uint8, side, side)
+    box = tuple(slice(0, n) for n in growing.level(1).shape)
+    growing.write(0, tuple(slice(0, n) for n in side), np.ones(side, np.uint8))
+    (chunk,) = (path for path in (growing.place / "s0/c").rglob("*") if path.is_file())
+    chunk.write_bytes(b"torn")
+    with pytest.raises(ReadError, match="cannot be read"):
+        growing.thin(1, box)
+
+
 def test_the_command_line_labels_a_stack_in_its_own_store(model, store, tmp_path, quick):
     def applied(*more):
         given = ("apply", model, store, "--out", tmp_path / "out", *more)
@@ -311,11 +342,11 @@ def test_the_command_line_labels_a_stack_in_its_own_store(model, store, tmp_path
     assert not (store / "labels").exists()
     done = applied("--in-store", "dark", "--instances")
     assert done.exit_code == 0, done.output
-    assert "labels: 1 of 1 blocks" in done.stderr
+    assert "1 of 1 blocks of labels" in done.stderr
     labels = np.asarray(zarr.open_array(store / "labels/dark/s0", mode="r")[...])
     with (tmp_path / "out/results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert int(rows[0]["voxels"]) == (labels == 1).sum()
-    assert rows[0]["unit"] == "nm³"
+    assert rows[0]["unit"] == "µm³"
     things = np.asarray(zarr.open_array(store / "labels/dark-instances/s0", mode="r")[...])
     np.testing.assert_array_equal(things > 0, labels > 0)

@@ -42,9 +42,11 @@ from napari_dinomed.engine.messages import (
     OpenSent,
     OpenVolume,
     Ping,
+    PlaneProbability,
     Pong,
     Prepare,
     Prepared,
+    ReadProbability,
     Segmented,
     SegmentVolume,
     SendPiece,
@@ -118,6 +120,8 @@ EVERY = [
     Adapted(ADAPTER),
     SuggestClick("v", SegmentVolume("v", Prompts((Point((1, 2, 3), 1),)), (LABEL,))),
     Suggested((1, 2, 3)),
+    ReadProbability("v", SegmentVolume("v", Prompts((Point((1, 2, 3), 1),)), (LABEL,))),
+    PlaneProbability(1, 3, np.ones((3, 4), np.uint8)),
 ]
 HOSTILE = [
     *(float("inf"), float("-inf"), float("nan"), -1, 0, 2**31, 2**63, 2**70, 1e308, 0.5),

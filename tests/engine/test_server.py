@@ -11,8 +11,14 @@ import pytest
 
 from napari_dinomed.annotation.prompts import Prompts
 from napari_dinomed.engine import server as server_module
-from napari_dinomed.engine.messages import CloseVolume, EncodeVolume, SegmentVolume
-from napari_dinomed.engine.server import Server, _replaces
+from napari_dinomed.engine.messages import (
+    CloseVolume,
+    EncodeVolume,
+    Prepare,
+    ReadProbability,
+    SegmentVolume,
+)
+from napari_dinomed.engine.server import Job, Server, _replaces
 from napari_dinomed.volume import Window
 
 segment = partial(SegmentVolume, prompts=Prompts(), labels=())
@@ -40,6 +46,19 @@ encode = partial(EncodeVolume, encoder="filters", window=Window(0.0, 1.0))
 )
 def test_what_a_newer_request_makes_stale(new, old, is_stale):
     assert _replaces(new, old) is is_stale
+
+
+def test_a_look_at_an_answer_waits_for_answers_and_for_nothing_else():
+    look = ReadProbability("v", segment("v"))
+    jobs = [
+        Job(1, Prepare("filters"), iter(())),
+        Job(2, encode("v"), iter(()), has_begun=True),
+        Job(3, look, iter(())),
+        Job(4, segment("v"), iter(())),
+        Job(5, CloseVolume("v"), iter(())),
+    ]
+    ordered = sorted(jobs, key=lambda job: job.urgency)
+    assert [job.number for job in ordered] == [5, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize("is_far", [True, False])

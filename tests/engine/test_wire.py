@@ -31,11 +31,21 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import EngineError
 from napari_dinomed.io import Pick, Source
-from napari_dinomed.taught.header import Amount, Header, Lesson, Reading, Sight, Way
+from napari_dinomed.taught.header import (
+    Amount,
+    Apart,
+    Header,
+    Lesson,
+    Reading,
+    Sight,
+    Signs,
+    Way,
+)
 from napari_dinomed.volume import Geometry, Window
 
 LABEL = Label(1, "a", (0.1, 0.2, 0.3))
 GEOMETRY = Geometry.from_spacing((2, 3, 4), (3.0, 0.7, 0.7), "mm")
+SIGNS = Signs(0.3, Apart(0.1, 0.2), 40.0)
 MESSAGES = [
     OpenVolume("v", np.arange(24, dtype=np.int16).reshape(2, 3, 4), GEOMETRY, "CT"),
     OpenSource("v", Source((Path("/a/b"),)), Pick("s0", 1, None)),
@@ -61,7 +71,7 @@ MESSAGES = [
     ),
     ProposeLabels("v", "/models/a.dinomed", 3),
     TeachModel("v", "a.dinomed", (LABEL,), {1: Mask.of_voxels(np.array([(1, 2, 3)]))}, 3),
-    Proposed((3, 4, 5), np.ones((2, 1, 3), np.uint16), (LABEL,), {1: 0.3}, ("odd",), 0.5),
+    Proposed((3, 4, 5), np.ones((2, 1, 3), np.uint16), (LABEL,), {1: SIGNS}, ("odd",), 0.5),
     Taught(
         Header(
             Sight("e", "e:1", (0, 1, 2), Window(0.0, 1.0), "MR", (1.0, 2.0, 3.0)),
@@ -69,10 +79,11 @@ MESSAGES = [
             (
                 Lesson(
                     LABEL,
-                    {0: Amount(30, 60.0), 1: Amount(20, 40.0)},
+                    {0: Amount(30, 60.0, 90.0), 1: Amount(20, 40.0)},
                     (Reading(Way("knn", "looks"), 0.5, 1.5, (0.8, 0.9)),),
                     0.1,
                     (0.7, 0.9),
+                    {0: Apart(0.1, 0.2), 1: Apart(0.2, 0.1)},
                 ),
             ),
             ("a", "b"),

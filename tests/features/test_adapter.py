@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dinomed.errors import ModelError, WeightsError
+from napari_dinomed.errors import ModelError, WeightsError, WriteError
 from napari_dinomed.features.adapter import (
     KIND,
     Adapter,
@@ -98,6 +98,8 @@ def test_the_file_comes_back_and_names_no_folder(tmp_path):
     assert adapter.header == HEADER
     assert adapter.tensors["blocks.0.attn.qkv.up"].shape == (3, 2)
     assert str(tmp_path).encode() not in path.read_bytes()
+    with pytest.raises(WriteError, match="is there by now"):
+        adapter.write(path)
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(ModelError, match=r"Expected a adapter|Expected an adapter"):
         KIND.read(path)

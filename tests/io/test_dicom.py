@@ -259,6 +259,38 @@ def test_the_files_own_window(tmp_path):
     assert read_volume(folder).window == Window(-160, 240, "file")
 
 
+def _xray(tmp_path, name, stored, **tags):
+    pixels = stored[0].astype(np.uint16).tobytes()
+    given = {"Modality": "DX", "BitsStored": 12, "HighBit": 11, "WindowWidth": 800}
+    given |= {"RescaleIntercept": 0, "PixelData": pixels, **tags}
+    return read_volume(made.write_dicom(tmp_path / name, stored[:1], MATRIX, **given))
+
+
+def test_an_xray_is_bright_where_it_is_shown_bright(tmp_path):
+    """Film is stored as a negative, detectors mostly not: one kind of image for all."""
+    bright = np.random.default_rng(0).integers(0, 4096, (1, 8, 7))
+    positive = _xray(tmp_path, "positive", bright, WindowCenter=1000)
+    negative = _xray(
+        tmp_path,
+        "negative",
+        4095 - bright,
+        WindowCenter=3095,
+        PhotometricInterpretation="MONOCHROME1",
+    )
+    np.testing.assert_array_equal(negative.array, positive.array)
+    assert negative.window == positive.window == Window(600, 1400, "file")
+    assert negative.geometry == positive.geometry
+
+
+@pytest.mark.parametrize("tags", [{"Modality": "CT"}, {"RescaleType": "OD"}])
+def test_a_value_with_a_unit_stays_as_it_is_however_it_is_shown(tmp_path, tags):
+    stored = np.random.default_rng(0).integers(0, 4096, (1, 8, 7))
+    tags |= {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": 1000}
+    volume = _xray(tmp_path, "measured", stored, **tags)
+    np.testing.assert_array_equal(volume.geometry.to_file_order(volume.array), stored)
+    assert volume.window == Window(600, 1400, "file")
+
+
 def _pet(tmp_path, **tags):
     dose = pydicom.Dataset()
     dose.RadionuclideTotalDose, dose.RadionuclideHalfLife = 3e8, 6586.2

@@ -23,8 +23,8 @@ from napari_dinomed.report import measure, overlay_picture, write_picture
 from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.file import SavedDocument, save_document
 from napari_dinomed.volume import NamedLabel
-from tests.conftest import ball
 from tests.command import run
+from tests.conftest import ball
 from tests.io import made
 
 SHAPE = (12, 32, 36)
@@ -111,7 +111,7 @@ def test_nothing_that_is_written_names_the_patient(series, tmp_path, home, caplo
 
 
 def test_a_run_over_a_folder_names_the_files_and_nobody(series, tmp_path, home):
-    """Its tables and its report say which volume each row is of: that is what they are for."""
+    """Its tables say which volume each row is of: that is what they are for."""
     volume = read_volume(series)
     truth = tmp_path / "truth.nii.gz"
     write_labels(truth, (volume.array > 70).astype(np.uint8), volume)

@@ -74,6 +74,11 @@ def test_a_frame_that_is_not_there(nifti):
         read_volume(nifti, Pick(frame=3))
 
 
+def test_a_part_of_what_has_none(nifti):
+    with pytest.raises(VolumeError, match="'7' is not there"):
+        read_volume(nifti, Pick("7"))
+
+
 def test_voxels_without_size(tmp_path):
     header = nib.Nifti1Header()
     header.set_sform(np.diag([0.0, 1, 1, 1]), 1)

@@ -19,6 +19,7 @@ from napari_dinomed.plugin.next_case import NextCase
 from napari_dinomed.plugin.recent import fill_recent, forget_recent, recent, remember_recent
 from napari_dinomed.plugin.workbench import Workbench
 from napari_dinomed.session.cases import TABLE
+from napari_dinomed.session.file import load_document
 from tests.fakes import FakeEngine
 from tests.plugin.conftest import needs_display
 
@@ -71,6 +72,8 @@ def test_it_saves_measures_and_opens_the_next(begun, folder, loop):
     label_and_go(workbench, loop)
     labels, _ = read_labels(folder / "case1-labels.nii.gz")
     assert (labels == 1).sum() == 5**3
+    how = load_document(folder / "case1-labels.nii.gz.dinomed.json")
+    assert how.document.mask(1).count == 5**3
     with (folder / TABLE).open() as file:
         rows = list(csv.DictReader(file))
     assert [row["case"] for row in rows] == ["case1", "case2"]

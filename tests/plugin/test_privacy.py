@@ -1,4 +1,4 @@
-"""What a window writes of a DICOM series: the places of volumes are in the settings alone."""
+"""What a window writes of a DICOM series: its place is in the settings alone."""
 
 from __future__ import annotations
 

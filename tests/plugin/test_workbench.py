@@ -24,7 +24,6 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import EngineError, ReadError, WriteError
 from napari_dinomed.io import Pick, read_labels, read_volume
-from napari_dinomed.plugin import exchange
 from napari_dinomed.plugin.files import get_reader
 from napari_dinomed.plugin.layers import (
     LabelColors,
@@ -36,6 +35,7 @@ from napari_dinomed.plugin.layers import (
 from napari_dinomed.plugin.result_box import filters, suffix_of, with_suffix
 from napari_dinomed.plugin.scribble_layer import BACKGROUND
 from napari_dinomed.plugin.workbench import Workbench
+from napari_dinomed.session import provenance
 from napari_dinomed.session.activity import View
 from napari_dinomed.session.autosave import Autosave
 from napari_dinomed.session.file import load_document
@@ -1463,9 +1463,9 @@ def test_saving_does_not_keep_the_window_waiting(
 ):
     click(scanned, 3, 9, 9)
     may_write = threading.Event()
-    write = exchange.write_labels
+    write = provenance.write_labels
     monkeypatch.setattr(
-        exchange, "write_labels", lambda *all_: may_write.wait(60) and write(*all_)
+        provenance, "write_labels", lambda *all_: may_write.wait(60) and write(*all_)
     )
     saved = shown(scanned).copy()
     said = listen(scanned.said)
@@ -1485,7 +1485,17 @@ def test_whatever_goes_wrong_in_saving_is_said(bench, click, save, tmp_path, mon
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr(exchange, "write_labels", fail)
+    monkeypatch.setattr(provenance, "write_labels", fail)
     failed = listen(bench.failed)
     save(bench, tmp_path / "l.nii.gz")
     assert "l.nii.gz: MemoryError" in failed[-1]
+
+
+def test_what_a_click_says_is_seen_without_its_colour(bench, click):
+    click(bench, *INSIDE)
+    bench.hand.aim(include=False)
+    click(bench, *OTHER)
+    layer = bench.sheet.prompts.layer
+    included, excluded = layer.symbol
+    assert included != excluded
+    np.testing.assert_array_equal(*layer.face_color)

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_dinomed.annotation.labels import new_label
-from napari_dinomed.errors import ModelError
+from napari_dinomed.errors import ModelError, WriteError
+from napari_dinomed.io.atomic import stamp_of
 from napari_dinomed.segment.one_object.looks import Basis
 from napari_dinomed.taught.examples import Examples
 from napari_dinomed.taught.header import KIND, Amount, Header, Lesson, Reading, Sight, Way
@@ -50,7 +51,7 @@ def model():
 
 def _damaged(model, path, change):
     """The file of a model whose header and tensors were changed."""
-    model.write(path)
+    model.write(path, stamp_of(path))
     header, tensors = json.loads(KIND.metadata(model.header)[KIND.key]), load_file(path)
     change(header, tensors)
     save_file(
@@ -178,11 +179,34 @@ def test_models_of_other_planes_are_not_merged(model):
         merged(model, other)
 
 
+def test_what_is_taught_anew_is_settled_anew(model):
+    """Better figures of before do not keep what was read by then."""
+    lessons = tuple(replace(one, dice=(1.0, 1.0)) for one in model.header.lessons)
+    before = replace(model, header=replace(model.header, lessons=lessons))
+    *_, complete = settled(before, "probe")
+    assert {way.learner for way in complete.header.ways} == {"probe"}
+
+
 def test_what_was_read_can_be_merged(model, tmp_path):
     path = tmp_path / "m.dinomed"
     model.write(path)
     other = replace(model, header=replace(model.header, cases=("c", "d")))
+    since = stamp_of(path)
     joined = merged(read_model(path), other)
     *_, complete = settled(joined, "probe")
-    complete.write(path)
+    complete.write(path, since)
     assert read_model(path).header.cases == ("a", "b", "c", "d")
+
+
+def test_what_another_program_taught_meanwhile_is_not_replaced(model, tmp_path):
+    path = tmp_path / "m.dinomed"
+    model.write(path)
+    since = stamp_of(path)
+    other = replace(model, header=replace(model.header, cases=("c", "d")))
+    with pytest.raises(WriteError, match="is there by now"):
+        other.write(path)
+    other.write(path, since)
+    with pytest.raises(WriteError, match="changed by another program"):
+        model.write(path, since)
+    assert read_model(path).header.cases == ("c", "d")
+    assert [one.name for one in tmp_path.iterdir()] == ["m.dinomed"]

@@ -59,7 +59,8 @@ def test_a_volume_that_was_not_taught_is_labelled_without_a_click(jobs, learner)
     assert dice(truth == 1, labels == 1) > 0.8
     assert dice(truth == 2, labels == 2) > 0.8
     assert not labels[2:4, 30:33, 2:8].any()  # as bright, but another thing
-    assert all(0 <= doubt < 0.7 for doubt in proposal.doubts.values())
+    doubts = [one.doubt for one in proposal.signs.values()]
+    assert all(doubt is None or 0 <= doubt < 0.7 for doubt in doubts)
 
 
 def test_all_alike_may_be_taught(jobs):
@@ -76,6 +77,9 @@ def test_figures_are_of_volumes_that_did_not_teach(jobs, model):
     assert len(bright.dice) == 3
     assert 0.6 < bright.mean_dice <= 1
     assert len(bright.readings) > 1
+    assert set(bright.apart) == {0, 1, 2}
+    assert all(0 < one.inside < 1 for one in bright.apart.values())
+    assert all(one.surface for one in bright.amounts.values())
 
 
 def test_one_volume_is_tried_on_its_own_halves(jobs):

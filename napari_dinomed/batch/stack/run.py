@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from napari_dinomed.amounts import in_usual_unit
 from napari_dinomed.batch.held import held
 from napari_dinomed.batch.run import MANIFEST, RESULTS
 from napari_dinomed.batch.stack.block import BlockDone, BlockWork, dtype_of, name_of
@@ -111,8 +112,8 @@ class StackRun:
             either = sum(row.either.get(label.id, 0) for row in done)
             differing = sum(row.differing.get(label.id, 0) for row in done)
             doubt = f"{differing / either:.2f}" if either else ""
-            size = f"{voxels * geometry.voxel_volume:.6g}"
-            rows.append([label.name, str(voxels), size, f"{geometry.unit}³", doubt])
+            size, unit = in_usual_unit(voxels * geometry.voxel_volume, geometry.unit)
+            rows.append([label.name, str(voxels), f"{size:.6g}", unit, doubt])
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
         write_text(plan.place.out / RESULTS, text.getvalue())
@@ -159,7 +160,7 @@ class StackRun:
         total = len(tasks)
         count = total - len(undone)
         yield Step(phase, count, total)
-        for task, done in hands.each(BlockWork(self.plan, self.device).do, undone):
+        for task, done, _ in hands.each(BlockWork(self.plan, self.device).do, undone):
             if isinstance(done, BaseException):
                 failed.append(f"{name_of(task)}: {done}")
                 continue

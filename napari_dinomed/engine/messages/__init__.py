@@ -34,6 +34,8 @@ from napari_dinomed.engine.messages.line import Cancel, Failed, Hello, Ping, Pon
 from napari_dinomed.engine.messages.plain import Envelope, from_plain, to_plain
 from napari_dinomed.engine.messages.progress import Notice, Progress, Stage
 from napari_dinomed.engine.messages.segmenting import (
+    PlaneProbability,
+    ReadProbability,
     Segmented,
     SegmentVolume,
     SliceLabels,
@@ -92,12 +94,14 @@ __all__ = [
     "OpenVolume",
     "Opened",
     "Ping",
+    "PlaneProbability",
     "Pong",
     "Prepare",
     "Prepared",
     "Progress",
     "ProposeLabels",
     "Proposed",
+    "ReadProbability",
     "Reply",
     "Request",
     "Result",

@@ -22,6 +22,8 @@ from napari_dinomed.engine.messages.encoding import (
 from napari_dinomed.engine.messages.line import Cancel, Failed, Hello, Ping, Pong, Withdrawn
 from napari_dinomed.engine.messages.progress import Notice, Progress
 from napari_dinomed.engine.messages.segmenting import (
+    PlaneProbability,
+    ReadProbability,
     Segmented,
     SegmentVolume,
     SliceLabels,
@@ -56,6 +58,7 @@ Request = (
     | EncodeVolume
     | SegmentVolume
     | SuggestClick
+    | ReadProbability
     | ProposeLabels
     | TeachModel
     | EstimateEncoding
@@ -77,6 +80,7 @@ Result = (
     | Encoded
     | Segmented
     | Suggested
+    | PlaneProbability
     | Proposed
     | Taught
     | Estimated

@@ -1,9 +1,9 @@
-"""From prompts to labels: the plane in view, then all; and where to click next."""
+"""From prompts to labels, where to click next, and how probable a label is where."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -57,6 +57,11 @@ class SegmentVolume:
     wanted: tuple[int, ...] = ()
     encoding: int = 0
     starts: Mapping[LabelId, PackedMask] = field(default_factory=dict)
+
+    @property
+    def anywhere(self) -> SegmentVolume:
+        """The same, whatever plane is in view."""
+        return replace(self, view_axis=0, view_index=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,3 +149,42 @@ class Suggested:
     """
 
     voxel: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class ReadProbability:
+    """Ask how probable a label is in the plane in view.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    answer
+        What its answer was asked by, and the plane; one label is wanted.
+    """
+
+    volume: str
+    answer: SegmentVolume
+
+    @property
+    def encoding(self) -> int:
+        """As for `SegmentVolume`."""
+        return self.answer.encoding
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneProbability:
+    """Result of `ReadProbability`.
+
+    Parameters
+    ----------
+    axis, index
+        Which plane.
+    parts
+        (rows, columns) of how probable the label is, in 255ths: what is over the threshold
+        is what the answer found.
+    """
+
+    axis: int
+    index: int
+    parts: Array

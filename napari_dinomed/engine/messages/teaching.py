@@ -13,7 +13,7 @@ from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.packing import PackedMask
 from napari_dinomed.engine.messages.arrays import Array, pasted
 from napari_dinomed.features.adapter import AdapterHeader
-from napari_dinomed.taught.header import Header
+from napari_dinomed.taught.header import Header, Signs
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Proposed:
         As of `Segmented`; numbers are the model's.
     legend
         What they stand for.
-    doubts
-        For each label that was found, the share on which two readings of the model differ.
+    signs
+        For each label that was found, how good it may be.
     warnings
         In what this volume is unlike those that taught.
     seconds
@@ -56,7 +56,7 @@ class Proposed:
     start: tuple[int, int, int]
     labels: Array
     legend: tuple[Label, ...]
-    doubts: Mapping[LabelId, float]
+    signs: Mapping[LabelId, Signs]
     warnings: tuple[str, ...]
     seconds: float
 
