@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_dinomed.engine.engine import Engine
 from napari_dinomed.errors import VolumeError
-from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels, read_volume
 from napari_dinomed.io.region import region_of
+from napari_dinomed.taught.sight import sight_of
 from napari_dinomed.volume import require_same_grid
-from napari_dinomed.whole.sides import tokens_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,12 +30,16 @@ if TYPE_CHECKING:
     from napari_dinomed.io import Pick
     from napari_dinomed.taught.header import Sight
     from napari_dinomed.volume import Volume
+    from napari_dinomed.whole.eye import Eye
     from napari_dinomed.whole.table import Row
 
+    Floats = NDArray[np.float32]
 
-def embedded(
-    row: Row, encoder: str, window: str | None, device: str, on_event: OnEvent
-) -> tuple[NDArray[np.float32], Sight]:
+# Told of what is stored: another number where a volume's row would be another.
+POOLING = 1
+
+
+def embedded(row: Row, eye: Eye, on_event: OnEvent) -> tuple[Floats, Sight]:
     """What a volume looks like (parts,), and how it was seen.
 
     Raises
@@ -46,20 +48,11 @@ def embedded(
         Where a file cannot be read or encoded, or the region is empty or on another grid.
     """
     volume = _volume_of(row)
+    volume.require_content()
     mask = _region_of(row, volume)
-    job = prepare(volume, encoder, window, device, on_event, "one", _engine())
-    seen = job.seen
-    return pooled(seen.banks[0], seen.channels, mask), seen.sight
-
-
-def embedded_at(
-    row: Row, encoder: str, side: int, window: str | None, device: str, on_event: OnEvent
-) -> NDArray[np.float32]:
-    """What a volume looks like (parts,) at a resolution; parameters as `tokens_at`."""
-    volume = _volume_of(row)
-    mask = _region_of(row, volume)
-    bank = tokens_at(volume, encoder, side, window, device, on_event)
-    return pooled(bank, bank.channels, mask)
+    plane = eye.tokens(volume, on_event)
+    channels = plane.bank.channels - plane.encoder.position_channels
+    return pooled(plane.bank, channels, mask), sight_of(volume, [plane])
 
 
 def tiles_of(row: Row, side: int) -> tuple[Row, ...]:
@@ -93,12 +86,6 @@ def _level_of(path: Path, pick: Pick) -> Volume:
     return read_volume(path, pick)
 
 
-@lru_cache(maxsize=1)
-def _engine() -> Engine:
-    """Who reads an encoder's weights once for all volumes."""
-    return Engine()
-
-
 def _region_of(row: Row, volume: Volume) -> NDArray[np.bool_] | None:
     """Voxels (z, y, x) that a volume is looked at within; None for all."""
     if row.roi is None:
@@ -111,9 +98,7 @@ def _region_of(row: Row, volume: Volume) -> NDArray[np.bool_] | None:
     return mask
 
 
-def pooled(
-    bank: TokenBank, channels: int, mask: NDArray[np.bool_] | None = None
-) -> NDArray[np.float32]:
+def pooled(bank: TokenBank, channels: int, mask: NDArray[np.bool_] | None = None) -> Floats:
     """Mean and maximum over slices of the mean token of each, side by side.
 
     Parameters
@@ -135,7 +120,7 @@ def pooled(
             tokens = tokens * (share / share.sum())[:, None] * len(tokens)
         slices.append(tokens.mean(0))
     stacked = torch.stack(slices)
-    together: NDArray[np.float32] = torch.cat([stacked.mean(0), stacked.amax(0)]).numpy()
+    together: Floats = torch.cat([stacked.mean(0), stacked.amax(0)]).numpy()
     return together
 
 

@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from napari_dinomed import __version__
 from napari_dinomed.errors import ModelError
+from napari_dinomed.features.naming import known_as
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.io.tensors import Form, Kind, require_forms
 from napari_dinomed.taught.header import Sight
@@ -108,17 +109,21 @@ class WholeModel:
         share = (votes * belongs[nearest]).sum(1) / votes.sum(1)
         return np.asarray(share)
 
-    def require_sight(self, sight: Sight, is_within: bool) -> None:
-        """Raise `ModelError` where a volume is seen by another encoder, or elsewhere."""
+    def require_encoder(self, name: str, signature: str) -> None:
+        """Raise `ModelError` where volumes would be seen by another encoder."""
         own = self.header.sight
-        if is_within != self.header.is_within:
-            wanted = "a" if self.header.is_within else "no"
-            raise ModelError(f"This model was taught with {wanted} region of interest.")
-        if own.signature != sight.signature:
+        if own.signature != signature:
             raise ModelError(
                 f"Expected features of {own.encoder}, which taught this model, got "
-                f"{sight.encoder}, or other weights of that name."
+                f"{known_as(name)}, or other weights of that name."
             )
+
+    def refusal(self, is_within: bool) -> str | None:
+        """Why a volume cannot be told: it is looked at elsewhere than those that taught."""
+        if is_within == self.header.is_within:
+            return None
+        wanted = "a" if self.header.is_within else "no"
+        return f"This model was taught with {wanted} region of interest."
 
     def write(self, path: Path) -> None:
         """Write the file; an old one is replaced once all is written."""

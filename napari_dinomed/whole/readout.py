@@ -144,6 +144,7 @@ def fit(
         Where fewer than two patients have the label, or have it not.
     """
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss, make_scorer
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import Pipeline
@@ -163,7 +164,14 @@ def fit(
         choices = {"head__C": _STRENGTHS}
     pipeline = Pipeline([("scale", StandardScaler()), ("head", head)])
     choices["scale"] = [StandardScaler(), "passthrough"]
-    search = GridSearchCV(pipeline, choices, scoring="neg_log_loss", cv=inner)
+    # A part that is tried may be of one kind.
+    loss = make_scorer(
+        log_loss,
+        greater_is_better=False,
+        response_method="predict_proba",
+        labels=[False, True],
+    )
+    search = GridSearchCV(pipeline, choices, scoring=loss, cv=inner)
     search.fit(features, belongs, groups=patients)
     return search.best_estimator_
 

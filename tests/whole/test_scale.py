@@ -10,11 +10,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from napari_dinomed.bench.areas import plot_areas
 from napari_dinomed.bench.heat import plot_scale
 from napari_dinomed.cli import app
 from napari_dinomed.features.catalog import FILTERS
 from napari_dinomed.features.filters import FilterEncoder
-from napari_dinomed.whole import sides
+from napari_dinomed.whole import eye
 from napari_dinomed.whole.readout import READOUTS, Figures
 from napari_dinomed.whole.scale import Trial, grids_of
 
@@ -49,6 +50,29 @@ def test_a_grid_for_each_readout_with_means_over_labels(tmp_path):
     pytest.importorskip("matplotlib")
     plot_scale(tmp_path / "heat.png", (first, second))
     assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_encoder_is_drawn_with_its_intervals(tmp_path, monkeypatch):
+    """An interval of draws need not hold the AUROC of all patients."""
+    axes = pytest.importorskip("matplotlib.axes").Axes
+    drawn, draw = [], axes.errorbar
+
+    def noted(self, *given, **named):
+        drawn.append((given, named))
+        return draw(self, *given, **named)
+
+    monkeypatch.setattr(axes, "errorbar", noted)
+    figures = [
+        Figures(label, readout, 10, 5, 0.7, 0.75, 0.9, 0.7, 0.1, 0.5)
+        for label in "ab"
+        for readout in READOUTS
+    ]
+    plot_areas(tmp_path / "areas.png", Trial("small", 0, tuple(figures)))
+    assert (tmp_path / "areas.png").read_bytes().startswith(b"\x89PNG")
+    assert len(drawn) == len(READOUTS)
+    (areas, _), given = drawn[0]
+    np.testing.assert_allclose(areas, [0.7, 0.7])
+    np.testing.assert_allclose(given["xerr"], [[0, 0], [0.2, 0.2]])
 
 
 class Means:
@@ -86,7 +110,7 @@ def test_encoders_and_sides_as_one_table_and_one_map(tmp_path, monkeypatch):
             np.save(tmp_path / f"{number}.npy", grey.clip(0, 255).astype(np.uint8))
             writer.writerow([f"{number}.npy", number % 2])
     encoders = {"filters": FilterEncoder(), "means": Means()}
-    monkeypatch.setattr(sides, "loaded", lambda name, device: encoders[name])
+    monkeypatch.setattr(eye, "make_encoder", lambda name, *_: encoders[name])
     seen = []
     encode = Means.encode
 
