@@ -74,3 +74,10 @@ def test_all_pythons_that_the_package_claims_are_tried():
     }
     workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
     assert set(workflow["jobs"]["readme"]["strategy"]["matrix"]["python"]) == claimed
+
+
+def test_the_readmes_film_is_there_and_soon_loaded():
+    (film,) = re.findall(rf"!\[[^\]]*\]\({RAW}([^)]+\.gif)\)", README)
+    content = (ROOT / film).read_bytes()
+    assert content.startswith(b"GIF8")
+    assert len(content) < 5_000_000

@@ -269,5 +269,7 @@ def readable(volume: float, unit: str) -> str:
     if not volume:
         return _NONE
     amount, name = in_usual_unit(volume, unit)
-    digits = {"ml": f"{amount:.1f}", "µm³": f"{amount:.3f}"}
+    # Of a small lesion, tenths of a millilitre say nothing.
+    millilitres = f"{amount:.1f}" if amount >= 1 else f"{amount:.2g}"
+    digits = {"ml": millilitres, "µm³": f"{amount:.3f}"}
     return f"{digits.get(name, f'{amount:.4g}')} {name}"

@@ -93,7 +93,7 @@ def test_parts_are_told_before_they_are_labels(box, bench, click, qtbot):
     box.options["volume"].setValue(0.05)
     press(box.preview)
     # Five voxels a side, 3 × 0.7 × 0.7 mm each, from slice 1 on.
-    told(qtbot, box, "Preview: −0.2 ml, a label of 0.2 ml")
+    told(qtbot, box, "Preview: −0.18 ml, a label of 0.18 ml")
     box.options["volume"].setValue(0.5)
     told(qtbot, box, "all others are smaller")
     assert_shown(bench)
