@@ -238,8 +238,14 @@ def model_compare(
 
 def _only(inputs: list[str]) -> str:
     """The one image that is labelled in its own store."""
+    from napari_dinomed.io import Source
+
     if len(inputs) != 1:
         raise ReadError(f"--in-store labels one OME-Zarr image, got {len(inputs)} inputs.")
+    if Source.of(inputs[0]).url:
+        raise ReadError(
+            f"Labels can be put into a store on disk only, got {inputs[0]}. Copy it here."
+        )
     return inputs[0]
 
 

@@ -74,6 +74,14 @@ def require_labels(labels: Path) -> None:
             f"{labels} is there, but is no Zarr group of labels, and it stays. Save the "
             "labels as a store of their own, with a new name that ends in .zarr."
         )
+    if not is_empty(labels):
+        try:
+            _listed(labels)
+        except Exception as error:
+            raise WriteError(
+                f"{labels} cannot be added to: what it lists cannot be read. It may be "
+                "damaged; copy the store again."
+            ) from error
 
 
 def require_empty(labels: Path) -> None:
@@ -251,11 +259,18 @@ def list_label(folder: Path, name: str, version: str) -> None:
     """Name the labels in their group, beside those that are there."""
     import zarr
 
-    group = zarr.open_group(folder, mode="r+")
-    inner, _ = attributes_of(group)
-    known = list(inner.get("labels", ()))
+    known = _listed(folder)
     if name not in known:
+        group = zarr.open_group(folder, mode="r+")
         set_metadata(group, {"labels": [*known, name]}, version)
+
+
+def _listed(folder: Path) -> list[str]:
+    """Names of the labels in their group; any error where they cannot be read."""
+    import zarr
+
+    inner, _ = attributes_of(zarr.open_group(folder, mode="r"))
+    return list(inner.get("labels", ()))
 
 
 def attributes_of(node: Any) -> tuple[dict[str, Any], str]:

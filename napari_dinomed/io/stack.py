@@ -113,7 +113,9 @@ def open_stack(path: Path, level: str | None, spacing: Sequence[float]) -> Stack
             "Expected an OME-Zarr image or a slide to read block by block, got "
             f"{path.name}."
         )
-    chosen = _nearest(levels_of(source), level, spacing, path.name)
+    with one_error(path.name, form.name):
+        levels = levels_of(source)
+    chosen = _nearest(levels, level, spacing, path.name)
     if chosen.axes[-3:] != "zyx":
         raise ReadError(
             f"Expected a level with the axes z, y, x, but {chosen.title} has {chosen.axes}."
@@ -171,6 +173,8 @@ def _nearest(
     levels: Sequence[_AnyLevel], level: str | None, spacing: Sequence[float], name: str
 ) -> _AnyLevel:
     """The level of a key, or the one whose voxels are nearest to a spacing."""
+    if not levels:
+        raise ReadError(f"Expected a store that lists levels, but {name} lists none.")
     found = [one for one in levels if level in (None, one.key)]
     if not found:
         known = "; ".join(one.title for one in levels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 from dataclasses import replace
 
 import cc3d
@@ -28,6 +29,7 @@ from napari_dinomed.taught.boxed import BoxReader, Found
 from napari_dinomed.taught.settle import settled
 from napari_dinomed.taught.teach import begun, taught
 from napari_dinomed.volume import Geometry, Volume
+from tests.command import run
 from tests.conftest import ball
 from tests.io import made
 
@@ -216,6 +218,46 @@ def test_what_is_not_as_expected_is_said(model, store, tmp_path, quick):
         _applied(wider)
     _applied(wider, overwrite=True)
     assert _stored(wider)[:, :, 40:].any()
+
+
+@pytest.mark.parametrize("text", ['{"zarr_format":3,"node', "[]"])
+def test_a_damaged_store_is_one_line(model, store, tmp_path, text):
+    (store / "zarr.json").write_text(text)
+    with pytest.raises(ReadError) as error:
+        _plan(model, store, tmp_path / "out")
+    assert "\n" not in str(error.value)
+
+
+def test_a_store_that_lists_no_level_is_one_line(model, store, tmp_path):
+    about = json.loads((store / "zarr.json").read_text())
+    about["attributes"]["ome"]["multiscales"][0]["datasets"] = []
+    (store / "zarr.json").write_text(json.dumps(about))
+    with pytest.raises(ReadError, match=r"lists none|dataset"):
+        _plan(model, store, tmp_path / "out")
+
+
+def test_what_the_stores_labels_list_is_looked_at_before_a_block_is(
+    model, store, tmp_path, quick
+):
+    _applied(_plan(model, store, tmp_path / "first", name="other"))
+    (store / "labels" / "zarr.json").write_text('{"zarr_format":3,"node_type":"group","at')
+    quick.clear()
+    with pytest.raises(WriteError, match="labels"):
+        _applied(_plan(model, store, tmp_path / "out"))
+    assert not quick
+
+
+@pytest.mark.parametrize("name", ["", ".dark", "a/b", "x" * 300])
+def test_labels_are_called_what_a_store_can_hold(model, store, tmp_path, name):
+    with pytest.raises(ReadError, match=r"plain name|too long"):
+        _plan(model, store, tmp_path / "out", name=name)
+
+
+def test_an_address_cannot_have_labels(model, tmp_path):
+    place = "http://127.0.0.1:9/image.ome.zarr"
+    done = run("apply", model, place, "--in-store", "dark", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert place in done.stderr.replace("\n", "")
 
 
 def test_a_block_that_fails_is_not_the_end_and_is_done_later(

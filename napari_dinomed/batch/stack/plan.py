@@ -17,6 +17,7 @@ from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.batch.labelling import digest_of
 from napari_dinomed.errors import ReadError
 from napari_dinomed.features.encoder import make_encoder
+from napari_dinomed.io.source import is_there
 from napari_dinomed.io.stack import Growing, Stack, is_slide, open_stack
 from napari_dinomed.taught.boxes import Boxes, grid_box, grid_count, grid_indices
 from napari_dinomed.taught.header import read_header
@@ -139,10 +140,7 @@ class StackPlan:
         ModelError
             Where the encoder is another one than taught the model.
         """
-        if Path(place.name).name != place.name or place.name.startswith("."):
-            raise ReadError(
-                f"Expected a plain name for labels in a store, got {place.name!r}."
-            )
+        _require_name(place)
         header = read_header(place.model)
         sight = header.sight
         stack = open_stack(place.store, wishes.level, sight.spacing)
@@ -213,6 +211,13 @@ class StackPlan:
     def block_box(self, index: Index3) -> Box3:
         """Voxels of a block."""
         return grid_box(self.boxes.shape, self.block, index)
+
+
+def _require_name(place: Place) -> None:
+    """Raise `ReadError` where no labels in a store can be called that."""
+    if not place.name or Path(place.name).name != place.name or place.name.startswith("."):
+        raise ReadError(f"Expected a plain name for labels in a store, got {place.name!r}.")
+    is_there(place.store / "labels" / f"{place.name}-instances")
 
 
 def _chunk_and_block(boxes: Boxes) -> tuple[Index3, Index3]:
