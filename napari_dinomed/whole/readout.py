@@ -120,7 +120,8 @@ def out_of_fold(
     """Probability (n,) of each volume, by what other patients' taught; errors as `fit`."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    folds = _folds(label, belongs, patients)
+    # One is held out, and of those that teach a part is, too.
+    folds = _folds(label, belongs, patients, least=3)
     probabilities = np.zeros(len(belongs))
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
     for teach, held in parts.split(features, belongs, patients):
@@ -150,7 +151,7 @@ def fit(
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    folds = _folds(label, belongs, patients)
+    folds = _folds(label, belongs, patients, least=2)
     inner = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
     # Fewer neighbours than the smallest part that teaches.
     most = int(len(belongs) * (folds - 1) / folds) - 1
@@ -176,14 +177,16 @@ def fit(
     return search.best_estimator_
 
 
-def _folds(label: str, belongs: NDArray[np.bool_], patients: NDArray[Any]) -> int:
+def _folds(
+    label: str, belongs: NDArray[np.bool_], patients: NDArray[Any], least: int
+) -> int:
     """How many parts patients can be divided into, each with both kinds."""
     sides = (len(np.unique(patients[belongs == side])) for side in (True, False))
     fewest = min(sides)
-    if fewest < 2:
+    if fewest < least:
         raise ModelError(
-            f"Expected at least two patients with {label} and two without it, to teach "
-            f"and to try; got {fewest}."
+            f"Expected at least {least} patients with {label} and {least} without it, to "
+            f"teach and to try; got {fewest}."
         )
     return min(_FOLDS, fewest)
 

@@ -102,7 +102,7 @@ def test_a_label_that_cannot_be_told_is_said_and_the_others_are(cohort, tmp_path
     table.write_text("\n".join(lines))
     done = run("volumes", "fit", table, "--out", model)
     assert done.returncode == 0
-    assert "always is left out. Expected at least two patients" in done.stderr
+    assert "always is left out. Expected at least" in done.stderr
     assert list(read_whole_model(model).header.heads) == ["bright"]
     table.write_text(table.read_text().replace("bright", "patient"))
     done = run("volumes", "evaluate", table)

@@ -164,7 +164,7 @@ def _sight():
 
 def test_one_kind_alone_cannot_teach():
     features, belongs, patients = _made_up()
-    with pytest.raises(ModelError, match="two patients with ill and two without"):
+    with pytest.raises(ModelError, match=r"[23] patients with ill and [23] without"):
         fit("ill", features, np.zeros_like(belongs), patients, "probe")
 
 
