@@ -249,7 +249,7 @@ def test_what_the_stores_labels_list_is_looked_at_before_a_block_is(
 
 @pytest.mark.parametrize("name", ["", ".dark", "a/b", "x" * 300])
 def test_labels_are_called_what_a_store_can_hold(model, store, tmp_path, name):
-    with pytest.raises(ReadError, match=r"plain name|too long"):
+    with pytest.raises(DinomedError, match=r"plain name|too long"):
         _plan(model, store, tmp_path / "out", name=name)
 
 

@@ -125,7 +125,8 @@ def test_a_run_over_a_folder_names_the_files_and_nobody(series, tmp_path, home):
     assert told_in(home) == {}
     told = told_in(out)
     assert {secret for secrets in told.values() for secret in secrets} == {PLACE}
-    assert set(told) == {"results.csv", "review.json", "manifest.jsonl"}
+    named = {"results.csv", "review.json", "manifest.jsonl", "report.html"}
+    assert set(told) == named
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.command import run_apart
+from tests.conftest import LONG
 from tests.plugin.conftest import needs_display
 
 ACTS = [
@@ -24,6 +27,7 @@ ACTS = [
 
 
 @needs_display
+@pytest.mark.skipif(not LONG, reason="long: all acts, one after another")
 def test_every_act_has_gaps(tmp_path):
     """In a process of its own, as it is used: its engine is a real one."""
     tiny = ("--opened", "16x64x64", "--worked", "16x64x64")

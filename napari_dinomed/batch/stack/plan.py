@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from napari_dinomed import __version__
 from napari_dinomed.annotation.labels import legend_of
 from napari_dinomed.batch.labelling import digest_of
-from napari_dinomed.errors import ReadError
+from napari_dinomed.errors import ReadError, WriteError
 from napari_dinomed.features.encoder import make_encoder
 from napari_dinomed.io.source import is_there
 from napari_dinomed.io.stack import Growing, Stack, is_slide, open_stack
@@ -214,10 +214,10 @@ class StackPlan:
 
 
 def _require_name(place: Place) -> None:
-    """Raise `ReadError` where no labels in a store can be called that."""
+    """Raise an error where no labels in a store can be called that."""
     if not place.name or Path(place.name).name != place.name or place.name.startswith("."):
         raise ReadError(f"Expected a plain name for labels in a store, got {place.name!r}.")
-    is_there(place.store / "labels" / f"{place.name}-instances")
+    is_there(place.store / "labels" / f"{place.name}-instances", WriteError)
 
 
 def _chunk_and_block(boxes: Boxes) -> tuple[Index3, Index3]:
