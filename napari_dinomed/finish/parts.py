@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_dinomed.finish.options import Amount, Choice, Measure, Texts
-from napari_dinomed.segment.regions import connected, largest
+from napari_dinomed.segment.regions import connected, largest, within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,6 +104,5 @@ class KeepTouched:
 def keep_touched(site: Site, options: KeepTouched) -> Bools:
     """The parts that hold one of the voxels."""
     clicked = np.array(options.voxels, dtype=np.int64).reshape(-1, 3) - site.start
-    within = ((clicked >= 0) & (clicked < site.mask.shape)).all(1)
-    clicked = clicked[within]
+    clicked = clicked[within(clicked, site.mask.shape)]
     return connected(site.mask, clicked[site.mask[tuple(clicked.T)]])

@@ -62,6 +62,8 @@ def is_empty(folder: Path) -> bool:
 
 def require_labels(labels: Path) -> None:
     """Raise `WriteError` where a store cannot have labels in that folder."""
+    import zarr
+
     store = labels.parent
     if group_format(store) is None:
         found = "is none" if store.exists() else "is not there"
@@ -76,7 +78,7 @@ def require_labels(labels: Path) -> None:
         )
     if not is_empty(labels):
         try:
-            _listed(labels)
+            _listed(zarr.open_group(labels, mode="r"))
         except Exception as error:
             raise WriteError(
                 f"{labels} cannot be added to: what it lists cannot be read. It may be "
@@ -259,17 +261,15 @@ def list_label(folder: Path, name: str, version: str) -> None:
     """Name the labels in their group, beside those that are there."""
     import zarr
 
-    known = _listed(folder)
+    group = zarr.open_group(folder, mode="r+")
+    known = _listed(group)
     if name not in known:
-        group = zarr.open_group(folder, mode="r+")
         set_metadata(group, {"labels": [*known, name]}, version)
 
 
-def _listed(folder: Path) -> list[str]:
+def _listed(group: Any) -> list[str]:
     """Names of the labels in their group; any error where they cannot be read."""
-    import zarr
-
-    inner, _ = attributes_of(zarr.open_group(folder, mode="r"))
+    inner, _ = attributes_of(group)
     return list(inner.get("labels", ()))
 
 

@@ -66,7 +66,7 @@ class Workbench:
     measured = Signal(object)
     """Figures by label, of the document as it is now."""
     turned = Signal()
-    """The viewer shows another plane, or 3-D."""
+    """The viewer shows another plane, 3-D or four of them, or a probability or none."""
     asked_for_help = Signal()
     draft_undone = Signal()
     judged = Signal(bool)

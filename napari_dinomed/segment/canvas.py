@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dinomed.segment.regions import connected, hull, moved, start_of
+from napari_dinomed.segment.regions import connected, hull, moved, start_of, within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,15 +66,14 @@ class Canvas:
         if seeds is not None:
             places = seeds - start_of(box)
             # A mark far from what was found is settled by itself.
-            held = ((places >= 0) & (places < wins.shape)).all(1)
-            wins = connected(wins, places[held])
+            wins = connected(wins, places[within(places, wins.shape)])
         self._labels[inside][wins] = label.id
         best[wins] = probability[wins]
 
     def settle(self, label: Label, marks: Painted) -> None:
         """What the user marked last is what the user gets."""
         places = marks.voxels - self._start
-        held = ((places >= 0) & (places < self._labels.shape)).all(1)
+        held = within(places, self._labels.shape)
         where, belongs = tuple(places[held].T), marks.belongs[held]
         now = self._labels[where]
         rest = np.where(now == label.id, 0, now)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dinomed.segment.regions import connected, start_of
+from napari_dinomed.segment.regions import connected, start_of, within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,14 +54,14 @@ class BoxProbability:
             What the user said for certain.
         """
         box, probability = placed
+        start, shape = start_of(box), probability.shape
         parts = np.stack([_in_parts(plane) for plane in probability])
         if seeds is not None:
-            belongs = probability > threshold
-            held = _held(seeds, box)
-            parts[belongs & ~connected(belongs, (seeds - start_of(box))[held])] = 0
-        held = _held(marks.voxels, box)
-        where = tuple((marks.voxels - start_of(box))[held].T)
-        parts[where] = np.where(marks.belongs[held], CERTAIN, 0)
+            belongs, places = probability > threshold, seeds - start
+            parts[belongs & ~connected(belongs, places[within(places, shape)])] = 0
+        places = marks.voxels - start
+        held = within(places, shape)
+        parts[tuple(places[held].T)] = np.where(marks.belongs[held], CERTAIN, 0)
         return cls(box, parts)
 
     def plane(self, axis: int, index: int, shape: tuple[int, ...]) -> Bytes:
@@ -77,10 +77,3 @@ class BoxProbability:
 def _in_parts(probability: Floats) -> Bytes:
     # Half of one down: what is at a half of all stays below what is over it.
     return np.asarray(np.ceil(probability * CERTAIN - 0.5), dtype=np.uint8)
-
-
-def _held(voxels: NDArray[np.integer[Any]], box: Box) -> NDArray[np.bool_]:
-    """Which voxels (n, 3) lie in a box."""
-    places = voxels - start_of(box)
-    lengths = [part.stop - part.start for part in box]
-    return np.asarray(((places >= 0) & (places < lengths)).all(1))

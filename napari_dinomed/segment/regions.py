@@ -10,6 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Bools = NDArray[np.bool_]
@@ -75,6 +77,11 @@ def deepest(mask: Bools, spacing: tuple[float, ...]) -> NDArray[np.int64]:
 def start_of(box: Box) -> NDArray[np.int64]:
     """The first voxel (3,) of a box."""
     return np.array([part.start for part in box], dtype=np.int64)
+
+
+def within(places: NDArray[np.integer[Any]], shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Which places (n, 3) lie on a grid of a shape."""
+    return np.asarray(((places >= 0) & (places < shape)).all(1))
 
 
 def moved(box: Box, start: NDArray[np.integer[Any]]) -> Box:

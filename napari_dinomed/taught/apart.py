@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_dinomed.segment.regions import bounding_box, grown, start_of
+from napari_dinomed.segment.regions import bounding_box, grown, start_of, within
 from napari_dinomed.taught.examples import distinct
 from napari_dinomed.taught.header import Apart
 from napari_dinomed.taught.surroundings import places_in
@@ -145,7 +145,7 @@ def _drawn(
     lengths = [part.stop - part.start for part in wide]
     around = random.integers(0, lengths, (_VOXELS, 3)) + start_of(wide)
     placed = around - start
-    is_held = ((placed >= 0) & (placed < mask.shape)).all(1)
+    is_held = within(placed, mask.shape)
     is_own = np.zeros(len(around), dtype=bool)
     is_own[is_held] = mask[tuple(placed[is_held].T)]
     return inside, around[~is_own]

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_dinomed.plugin.panel import Panel
 from tests.conftest import ball
 from tests.fakes import FakeEngine
-from tests.plugin.test_first_start import SMALL, is_seen
+from tests.plugin.test_first_start import SMALL, is_seen, used_most
 from tests.plugin.test_window import click_on, shown
 
 VOXEL = (7, 20, 30)
@@ -40,16 +40,6 @@ def main() -> None:
     until(lambda: panel.workbench.session is not None)
     QTest.qWait(300)
     window = viewer.window._qt_window
-    needed = (
-        panel.labels_box.table,
-        panel.labels_box.add,
-        *panel.view_box.planes.values(),
-        panel.prompts_box.points,
-        panel.prompts_box.include,
-        panel.prompts_box.undo,
-        panel.result_box.threshold,
-        panel.result_box.save,
-    )
     buttons = [one for one in panel.findChildren(QPushButton) if one.isVisible()]
     click_on(
         SimpleNamespace(wait=QTest.qWait), viewer, panel.workbench.sheet.result.layer, VOXEL
@@ -61,7 +51,9 @@ def main() -> None:
         "screen": [size.width(), size.height()],
         "window": [window.width(), window.height()],
         "least width": window.minimumSizeHint().width(),
-        "unseen": [one.accessibleName() for one in needed if not is_seen(panel, one)],
+        "unseen": [
+            one.accessibleName() for one in used_most(panel) if not is_seen(panel, one)
+        ],
         "buttons": len(buttons),
         "cut": [
             one.text()

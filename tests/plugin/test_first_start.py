@@ -58,6 +58,20 @@ def turn_wheel(native, notches) -> None:
     QApplication.sendEvent(native, event)
 
 
+def used_most(panel):
+    """What must be seen without scrolling."""
+    return (
+        panel.labels_box.table,
+        panel.labels_box.add,
+        *panel.view_box.planes.values(),
+        panel.prompts_box.points,
+        panel.prompts_box.include,
+        panel.prompts_box.undo,
+        panel.result_box.threshold,
+        panel.result_box.save,
+    )
+
+
 def is_seen(panel, widget) -> bool:
     """Whether all of a widget is on the panel, without scrolling."""
     corner = widget.mapTo(panel, QPoint(0, 0))
@@ -86,16 +100,7 @@ def test_from_an_empty_window_on_a_small_screen(window, qtbot, monkeypatch, tmp_
     # What is used most is seen at once.
     assert (main.width(), main.height()) == SMALL
     assert main.minimumSizeHint().width() <= 960
-    for widget in (
-        panel.labels_box.table,
-        panel.labels_box.add,
-        *panel.view_box.planes.values(),
-        panel.prompts_box.points,
-        panel.prompts_box.include,
-        panel.prompts_box.undo,
-        panel.result_box.threshold,
-        panel.result_box.save,
-    ):
+    for widget in used_most(panel):
         assert is_seen(panel, widget), widget.accessibleName()
     assert panel.help.isVisible()
     # The first label's key is read whole.
