@@ -76,7 +76,10 @@ KEYMAP: dict[Action, Key] = {
     Action.ACCEPT: Key(("F10",), "F10", "accept the case under review", True),
     Action.REJECT: Key(("F12",), "F12", "reject the case under review", True),
     Action.CANCEL: Key(
-        ("Escape",), "Esc", "give up what is computed, or a preview; labels stay", True
+        ("Escape",),
+        "Esc",
+        "give up what is computed, or a preview; not with a brush in hand",
+        True,
     ),
     Action.HELP: Key(("F1",), "F1", "list the keys, and what each control does", True),
 }

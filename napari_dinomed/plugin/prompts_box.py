@@ -90,6 +90,8 @@ class PromptsBox(QGroupBox):
             QToolButton(), "Steps", "The last steps: take back, or make again, several"
         )
         self.steps.setText("…")
+        # Its three dots say that there is more; an arrow on top would cover them.
+        self.steps.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.steps.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.steps.setMenu(QMenu(self.steps))
         self.steps.menu().aboutToShow.connect(lambda: self._list_steps())
