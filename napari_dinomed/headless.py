@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.prompts import Prompts, Voxel
     from napari_dinomed.engine.engine import Engine
     from napari_dinomed.engine.messages import Event, Request
-    from napari_dinomed.features.stack import Planes
     from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.taught.teach import Seen
-    from napari_dinomed.volume import Window
+    from napari_dinomed.volume import Planes, Window
 
     OnEvent = Callable[[Event], None]
 

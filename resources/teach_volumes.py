@@ -24,10 +24,9 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from napari_dinomed.features.stack import Planes
 from napari_dinomed.headless import prepare
 from napari_dinomed.io import read_labels, read_volume
-from napari_dinomed.volume import Geometry, Volume
+from napari_dinomed.volume import Geometry, Planes, Volume
 
 # Voxels around an organ in a crop.
 ROOM = (3, 30)

@@ -39,6 +39,7 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.engine.place import HERE, Place
 from napari_dinomed.errors import Cancelled, DinomedError, EngineError
+from napari_dinomed.features.naming import EncoderName
 
 
 @dataclass
@@ -134,8 +135,12 @@ class FakeEngine:
         self.encodings[request.volume] = request.generation
         on_event(Begun(request.generation))
         on_event(Progress(self.shape[0], self.shape[0], Stage.SLICES))
+        side = EncoderName.parse(request.encoder).side or 448
+        side = 0 if request.encoder == "filters" else side
+        axes = 3 if request.planes == "three" else 1
         return Encoded(
-            request.encoder, "signature", "CPU", (4, 4), 20, 0, request.generation
+            *(request.encoder, "signature", "CPU", (4, 4), 20, 0),
+            *(request.generation, side, axes),
         )
 
     def _read_probability(self, answer):

@@ -67,6 +67,7 @@ def worked_on(volume, inside, outside, bright):
     session.change(reshaped(session.document, 1, wanted), "shrink")
     session.add(Point((z + 1, y, x - 2), 1))
     session.choose(2, "window", window="auto")
+    session.choose(2, "slices", planes="one")
     return session
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from napari_dinomed.volume import Planes
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -24,6 +26,8 @@ class Choices:
         Probability from which a voxel belongs to a label.
     others
         Fingerprints of further images that the encoder sees.
+    planes
+        Along how many axes it sees slices.
     """
 
     encoder: str = "filters"
@@ -31,3 +35,4 @@ class Choices:
     head: str = "auto"
     threshold: Annotated[float, Field(ge=0.01, le=0.99)] = 0.5
     others: tuple[str, ...] = ()
+    planes: Planes = "auto"

@@ -24,6 +24,7 @@ from napari_dinomed.annotation.labels import Label, LabelId, new_label
 from napari_dinomed.annotation.mask import EMPTY, Mask, without_empty
 from napari_dinomed.annotation.packing import PackedMask, Within
 from napari_dinomed.annotation.prompts import Prompt, Prompts
+from napari_dinomed.volume import Planes
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -154,7 +155,7 @@ class Features:
     encoder: str = ""
     low: FiniteFloat = 0.0
     high: FiniteFloat = 1.0
-    planes: Literal["auto", "one", "three"] = "auto"
+    planes: Planes = "auto"
 
 
 UNKNOWN = Features()

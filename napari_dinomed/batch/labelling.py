@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.labels import Label
-    from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job, OnEvent
     from napari_dinomed.io import Source
     from napari_dinomed.taught.header import Header
+    from napari_dinomed.volume import Planes
 
     # A volume, and the place of its labels.
     Task: TypeAlias = tuple[Source, Path]

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.labels import Label
-    from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import OnEvent
     from napari_dinomed.taught.model import TaughtModel
-    from napari_dinomed.volume import Volume
+    from napari_dinomed.volume import Planes, Volume
 
 
 @dataclass(frozen=True)

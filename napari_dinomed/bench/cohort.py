@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from napari_dinomed.annotation.labels import Label
     from napari_dinomed.batch.lessons import Labelled
-    from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job, OnEvent
     from napari_dinomed.taught.model import TaughtModel
+    from napari_dinomed.volume import Planes
 
 TARGETS = (0.80, 0.85, 0.90)
 

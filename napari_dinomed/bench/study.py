@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from napari_dinomed.bench.case import Case
     from napari_dinomed.features.encoder import Encoder
-    from napari_dinomed.features.stack import Planes
     from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.headless import OnEvent
+    from napari_dinomed.volume import Planes
 
     Voxels = NDArray[np.int64]
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from napari_dinomed.bench.interactive import Method, OnMask
     from napari_dinomed.bench.users import NextClick
     from napari_dinomed.engine.messages import Event
-    from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job
+    from napari_dinomed.volume import Planes
 
 PRODUCT = "dinomed"
 

@@ -22,7 +22,7 @@ from napari_dinomed.annotation.readout import Readout
 from napari_dinomed.engine.messages import Notice
 from napari_dinomed.engine.messages import Progress as Step
 from napari_dinomed.engine.place import Place
-from napari_dinomed.features.stack import Planes
+from napari_dinomed.volume import Planes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

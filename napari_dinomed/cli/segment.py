@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from napari_dinomed import volume as volumes
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.annotation.labels import Label
-    from napari_dinomed.features.stack import Planes
     from napari_dinomed.headless import Job
     from napari_dinomed.io import Pick
+    from napari_dinomed.volume import Planes
 
 
 def segment(

@@ -21,7 +21,7 @@ from napari_dinomed.cli.common import (
 from napari_dinomed.cli.common import out as console
 
 if TYPE_CHECKING:
-    from napari_dinomed.features.stack import Planes
+    from napari_dinomed.volume import Planes
 
 Along = Literal["slices", "rows", "columns"]
 

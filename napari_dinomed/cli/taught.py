@@ -32,9 +32,9 @@ from napari_dinomed.cli.stack import (
 )
 from napari_dinomed.errors import ModelError, ReadError, WriteError
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
-from napari_dinomed.features.stack import Planes
 from napari_dinomed.session.file import SUFFIX as DOCUMENT
 from napari_dinomed.taught.header import SUFFIX, Header, read_header
+from napari_dinomed.volume import Planes
 
 Head = Literal["auto", "knn", "probe", "perceptron"]
 

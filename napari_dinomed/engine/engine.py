@@ -177,7 +177,8 @@ class Engine:
         yield Progress(0, 0, Stage.LOADING, request.encoder)
         encoder = self._encoder(request.encoder, request.device)
         encoding = _begin(opened.volume, request, encoder, self._say_once)
-        self._notices.extend(encoder.remarks(opened.volume, encoding.planes[0].plan))
+        plan = encoding.planes[0].plan
+        self._notices.extend(encoder.remarks(opened.volume, plan))
         encoded = opened.encode(encoding, self._say_once)
         yield Begun(request.generation)
         computed = 0
@@ -197,6 +198,8 @@ class Engine:
             encoding.banks[0].channels,
             computed,
             request.generation,
+            side=min(plan.height, plan.width) if encoder.is_planar else 0,
+            axes=len(encoding.planes),
         )
 
     def _estimate(self, request: EstimateEncoding) -> Steps:

@@ -14,8 +14,7 @@ from napari_dinomed.features.tokens import TokenBank
 
 if TYPE_CHECKING:
     from napari_dinomed.features.encoder import Encoder, Notice
-    from napari_dinomed.features.stack import Planes
-    from napari_dinomed.volume import Volume, Window
+    from napari_dinomed.volume import Planes, Volume, Window
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from napari_dinomed.features.catalog import ADAPTER_SUFFIX, CATALOG, FILTERS
 FILE = "file:"
 # A finer side than that of a whole section only spreads pixels out; a coarser one shows
 # an encoder a few tokens.
-_SIDES = range(64, 4097)
+SIDES = range(64, 4097)
 _MOST_BLOCKS = 64
 _OWN_FILE = re.compile(r"(file:.+?\.(?:safetensors|pth|pt))((?:@[\dx]+)?)(?:\+(.+))?")
 _FINENESS = re.compile(r"(.+)@(\d+)?(?:x(\d+))?")
@@ -77,16 +77,23 @@ class EncoderName:
         )
         return (*own, self.adapter) if self.adapter is not None else tuple(own)
 
+    @property
+    def in_full(self) -> str:
+        """As `parse` takes it, with folders."""
+        return self._joined(self.base, "" if self.adapter is None else str(self.adapter))
+
     def __str__(self) -> str:
         """Without folders: a path is nobody's business but the user's."""
         base = self.base
         if base.startswith(FILE):
             base = Path(base).stem.removeprefix(FILE)
+        return self._joined(base, "" if self.adapter is None else self.adapter.stem)
+
+    def _joined(self, base: str, adapter: str) -> str:
         side = "" if self.side is None else str(self.side)
         fineness = side if self.blocks is None else f"{side}x{self.blocks}"
         seen = f"{base}@{fineness}" if fineness else base
-        kept = "" if self.adapter is None else self.adapter.stem
-        return "+".join(part for part in (seen, kept) if part)
+        return "+".join(part for part in (seen, adapter) if part)
 
 
 def known_as(name: str) -> str:
@@ -129,9 +136,9 @@ def _with_fineness(seen: str, name: str) -> tuple[str, int | None, int | None]:
         raise WeightsError(
             f"Expected the filters without a side, got {name}: they see every voxel."
         )
-    if side is not None and side not in _SIDES:
+    if side is not None and side not in SIDES:
         raise WeightsError(
-            f"Expected a side of {_SIDES[0]} to {_SIDES[-1]} pixels, got {side} in {name}."
+            f"Expected a side of {SIDES[0]} to {SIDES[-1]} pixels, got {side} in {name}."
         )
     if blocks is not None and not 0 < blocks <= _MOST_BLOCKS:
         raise WeightsError(f"Expected at least one block, got {blocks} in {name}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import dask.array
 import numpy as np
@@ -15,9 +15,7 @@ from napari_dinomed.volume.colours import COLOURS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_dinomed.volume import Volume
-
-Planes = Literal["auto", "one", "three"]
+    from napari_dinomed.volume import Planes, Volume
 
 _PER_TOKEN = 3
 # Numbers that the tokens of one stack may take in memory; of a volume that is itself

@@ -226,7 +226,9 @@ class ImageBox(QGroupBox):
             {n: info.title for n, info in self._encoders.items() if info.present},
             self._another,
             self._deliver,
-            self._workbench.choose_encoder,
+            lambda trial: self._workbench.choose_encoder(
+                trial.encoder, planes=trial.planes
+            ),
         )
 
     def _ask_for_file(self) -> str:

@@ -13,6 +13,13 @@ from napari_dinomed.volume.channels import MOST_OTHERS
 if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
+    from napari_dinomed.volume import Planes
+
+_PLANES: dict[str, Planes] = {
+    "by the spacing": "auto",
+    "along one axis": "one",
+    "along all three": "three",
+}
 
 
 class SightBox(QGroupBox):
@@ -39,6 +46,11 @@ class SightBox(QGroupBox):
             )
             for number in range(1, MOST_OTHERS + 1)
         )
+        self.planes = told(
+            narrow(QComboBox()),
+            "Slices",
+            "Along how many axes the encoder sees slices; another needs new features",
+        )
         self._fill()
         self._lay_out()
         self._connect()
@@ -51,12 +63,16 @@ class SightBox(QGroupBox):
             for name, title in PRESET_TITLES.items():
                 box.addItem(title, name)
 
+        for text, planes in _PLANES.items():
+            self.planes.addItem(text, planes)
+
     def _lay_out(self) -> None:
         form, beside = QFormLayout(self), QHBoxLayout()
         for box in self.others:
             beside.addWidget(box)
         form.addRow("Display", self.display)
         form.addRow("Encoder sees", self.windows)
+        form.addRow("Slices", self.planes)
         form.addRow("Seen with", beside)
 
     def _connect(self) -> None:
@@ -70,6 +86,9 @@ class SightBox(QGroupBox):
             lambda _: workbench.choose(
                 "encoder's window", window=self.windows.currentData()
             )
+        )
+        self.planes.activated.connect(
+            lambda _: workbench.choose("slices", planes=self.planes.currentData())
         )
         workbench.images_changed.connect(self._list_images)
         workbench.bound.connect(self._on_bound)
@@ -100,6 +119,7 @@ class SightBox(QGroupBox):
     def _on_document(self, document: Document) -> None:
         choices, session = document.choices, self._workbench.session
         self.windows.setCurrentIndex(max(0, self.windows.findData(choices.window)))
+        self.planes.setCurrentIndex(self.planes.findData(choices.planes))
         for place, box in enumerate(self.others):
             seen = choices.others[place] if place < len(choices.others) else None
             number = 0

@@ -353,11 +353,11 @@ class Workbench:
         """Change how prompts are read, for the label in work and answers to come."""
         self.act(lambda session: session.choose(self.hand.label, name, **choices))
 
-    def choose_encoder(self, name: str) -> None:
+    def choose_encoder(self, name: str, **choices: Any) -> None:
         """Change what describes the volume, and what the next of its kind begins with."""
 
         def choose(session: Session) -> None:
-            session.choose(self.hand.label, "encoder", encoder=name)
+            session.choose(self.hand.label, "encoder", encoder=name, **choices)
             remember(session.volume.modality, name)
 
         self.act(choose)

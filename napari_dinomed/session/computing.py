@@ -127,7 +127,8 @@ class Computing:
         """
         result = self._encoding.result
         signature = self._answering.signature if result is None else result.signature
-        return Features(signature, self.window.low, self.window.high)
+        low, high = self.window.low, self.window.high
+        return Features(signature, low, high, self._document.choices.planes)
 
     # The document
 
@@ -201,7 +202,9 @@ class Computing:
         except DinomedError:
             # The click that needs them says so.
             return
-        request = EstimateEncoding(self._handover.name, sight.encoder, sight.window)
+        request = EstimateEncoding(
+            self._handover.name, sight.encoder, sight.window, planes=sight.planes
+        )
 
         def told(found: Estimated) -> None:
             if self._encoding.number is None and sight == self._sight:

@@ -95,7 +95,12 @@ class Encoding:
             Of the encoding.
         """
         request = EncodeVolume(
-            volume, sight.encoder, sight.window, first, generation=number
+            volume,
+            sight.encoder,
+            sight.window,
+            first,
+            planes=sight.planes,
+            generation=number,
         )
         self._features = _Features(sight, number)
         self._acted()

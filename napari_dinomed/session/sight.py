@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_dinomed.annotation.choices import Choices
-    from napari_dinomed.volume import Volume, Window
+    from napari_dinomed.volume import Planes, Volume, Window
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Sight:
     encoder: str
     window: Window
     others: tuple[str, ...]
+    planes: Planes
 
 
 class Sights:
@@ -41,7 +42,8 @@ class Sights:
 
     def of(self, choices: Choices) -> Sight:
         """What choices ask for."""
-        return Sight(choices.encoder, self.window(choices.window), choices.others)
+        window = self.window(choices.window)
+        return Sight(choices.encoder, window, choices.others, choices.planes)
 
     def window(self, name: str) -> Window:
         """Grey values that the encoder sees; the volume's own if unnamed."""

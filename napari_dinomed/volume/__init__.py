@@ -7,7 +7,7 @@ from napari_dinomed.volume.channels import (
 )
 from napari_dinomed.volume.colours import luminance, with_colours, without_opacity
 from napari_dinomed.volume.geometry import Geometry
-from napari_dinomed.volume.volume import Modality, NamedLabel, Volume
+from napari_dinomed.volume.volume import Modality, NamedLabel, Planes, Volume
 from napari_dinomed.volume.window import (
     CT_PRESETS,
     PET_PRESETS,
@@ -25,6 +25,7 @@ __all__ = [
     "Geometry",
     "Modality",
     "NamedLabel",
+    "Planes",
     "Volume",
     "Window",
     "choose_window",

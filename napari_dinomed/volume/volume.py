@@ -28,6 +28,8 @@ _BLOCKS = 5
 _BLOCK = 24
 
 Modality = Literal["CT", "MR", "PET", "EM", "other"]
+Planes = Literal["auto", "one", "three"]
+"""Slices along one axis or along all three; ``"auto"`` goes by the spacing."""
 
 
 @dataclass(frozen=True)

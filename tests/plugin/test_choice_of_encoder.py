@@ -21,6 +21,7 @@ from napari_dinomed.plugin.costs import in_full, in_short
 from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.layers import image_options
 from napari_dinomed.plugin.offer import offer_of
+from napari_dinomed.plugin.sight_box import SightBox
 from napari_dinomed.plugin.start_box import StartBox
 from napari_dinomed.settings import load_settings
 from tests.fakes import FakeEngine
@@ -161,11 +162,58 @@ def test_encoders_are_compared_on_labels_and_one_is_taken(box, bench, loop):
     dialog = box._open_comparison(bench.session)
     loop.run()
     assert dialog.table.rowCount() == 1
-    assert [dialog.table.item(0, column).text() for column in (2, 3)] == ["0.800", "0.700"]
-    assert dialog.table.cellWidget(0, 1).text() == "0.80"
+    assert [dialog.table.item(0, column).text() for column in (3, 4)] == ["0.800", "0.700"]
+    assert dialog.table.cellWidget(0, 2).text() == "0.80"
     bench.choose_encoder("dinov3-s")
     dialog.findChildren(QPushButton)[-1].click()
     assert bench.session.document.choices.encoder == "filters"
+
+
+@needs_display
+def test_finer_and_along_other_axes_are_compared_where_asked(box, bench, loop):
+    document = bench.session.document
+    bench.session.change(document.with_edit(Mask.of(np.ones((2, 2, 2), bool)), 1), "paint")
+    bench.choose_encoder("file:/a/vit.safetensors")
+    dialog = box._open_comparison(bench.session)
+    loop.run()
+    for control in (dialog.stop, dialog.use, *dialog.vary.values()):
+        assert dialog.rect().contains(control.geometry()), control.text()
+        assert control.width() >= control.minimumWidth()
+    assert dialog.table.rowCount() == 2
+    for vary in dialog.vary.values():
+        vary.click()
+        loop.run()
+        assert not vary.isEnabled()
+    rows = [
+        tuple(dialog.table.item(row, column).text() for column in (0, 1))
+        for row in range(dialog.table.rowCount())
+    ]
+    assert rows == [
+        ("vit", "448 pixels, one axis"),
+        ("Filters", "every voxel, one axis"),
+        ("vit", "224 pixels, one axis"),
+        ("vit", "896 pixels, one axis"),
+        ("vit", "448 pixels, three axes"),
+    ]
+    dialog.table.selectRow(4)
+    dialog.use.click()
+    assert bench.session.document.choices.encoder == "file:/a/vit.safetensors"
+    assert bench.session.document.choices.planes == "three"
+    bench.undo()
+    assert bench.session.document.choices.planes == "auto"
+
+
+@needs_display
+def test_along_how_many_axes_is_chosen_in_the_panel(bench, loop, qtbot):
+    sight = SightBox(bench)
+    qtbot.addWidget(sight)
+    place = sight.planes.findText("along one axis")
+    sight.planes.setCurrentIndex(place)
+    sight.planes.activated.emit(place)
+    loop.run()
+    assert bench.session.document.choices.planes == "one"
+    bench.undo()
+    assert sight.planes.currentText() == "by the spacing"
 
 
 @needs_display

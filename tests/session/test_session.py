@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from napari_dinomed.annotation.labels import Meaning
+from napari_dinomed.annotation.making import Answer
 from napari_dinomed.annotation.prompts import Point
 from napari_dinomed.engine.messages import (
     CloseVolume,
@@ -118,6 +119,19 @@ def test_an_answer_for_another_window_is_dropped(session, engine):
     assert not session.computing.is_encoded
     second.answer()
     assert session.computing.is_encoded
+
+
+def test_along_how_many_axes_is_asked_for_and_kept_with_the_answer(session, engine):
+    session.add(POINT)
+    assert engine.of(EncodeVolume)[-1].request.planes == "auto"
+    session.choose(1, "slices", planes="three")
+    assert engine.of(EncodeVolume)[-1].request.planes == "three"
+    answers = [deed for deed in session.to_save().made if isinstance(deed, Answer)]
+    assert [answer.features.planes for answer in answers] == ["auto", "three"]
+    session.undo()
+    assert engine.of(EncodeVolume)[-1].request.planes == "three"
+    session.add(OTHER)
+    assert engine.of(EncodeVolume)[-1].request.planes == "auto"
 
 
 def test_an_answer_concerns_its_label_alone(session, engine):

@@ -21,7 +21,7 @@ from napari_dinomed.engine.messages import (
     OpenVolume,
 )
 from napari_dinomed.io import write_image, write_labels
-from napari_dinomed.session.comparing import Comparing, Row, trusted
+from napari_dinomed.session.comparing import Comparing, Row, Trial, trusted, varied
 from napari_dinomed.volume import choose_window
 from tests.fakes import FakeEngine
 
@@ -95,7 +95,7 @@ class Compared:
 
 def test_each_encoder_has_its_row(ball_volume):
     found = Compared(ball_volume[0], FakeEngine())
-    assert [row.encoder for row in found.rows] == ["filters", "dinov3-s"]
+    assert [row.trial.encoder for row in found.rows] == ["filters", "dinov3-s"]
     assert found.rows[0].dice == {"probe": 0.8, "knn": 0.7}
     assert found.rows[0].best == 0.8
     assert found.ended == [True]
@@ -111,9 +111,55 @@ def test_one_that_fails_does_not_stop_the_others(ball_volume):
             return super().result(request, on_event)
 
     found = Compared(ball_volume[0], Failing(), ("dinov3-s", "filters"))
-    assert found.rows[0] == Row("dinov3-s", {}, why=found.rows[0].why)
+    assert found.rows[0] == Row(Trial("dinov3-s"), {}, why=found.rows[0].why)
     assert "has forgotten this volume" in found.rows[0].why
     assert found.rows[1].best == 0.8
+
+
+def test_asked_for_each_is_tried_finer_coarser_and_along_other_axes(ball_volume):
+    engine = FakeEngine()
+    found = Compared(ball_volume[0], engine)
+    found.comparing.vary("sides")
+    found.comparing.vary("planes")
+    found.comparing.vary("planes")
+    assert [row.trial for row in found.rows] == [
+        Trial("filters"),
+        Trial("dinov3-s"),
+        Trial("dinov3-s@224"),
+        Trial("dinov3-s@896"),
+        Trial("dinov3-s", "three"),
+    ]
+    assert found.rows[1].seen == "448 pixels, one axis"
+    assert found.rows[0].seen == "every voxel, one axis"
+    assert found.ended == [True] * 3
+    assert [asked.request.planes for asked in engine.of(EncodeVolume)][-1] == "three"
+
+
+def test_what_is_asked_for_early_waits_for_the_usual(ball_volume):
+    engine = FakeEngine(holds=(EncodeVolume,))
+    found = Compared(ball_volume[0], engine, ("dinov3-s",))
+    found.comparing.vary("planes")
+    assert len(engine.of(EncodeVolume)) == 1
+    engine.of(EncodeVolume)[0].answer()
+    assert engine.of(EncodeVolume)[1].request.planes == "three"
+    assert found.ended == []
+    engine.of(EncodeVolume)[1].answer()
+    assert found.ended == [True]
+
+
+def test_only_what_is_a_choice_is_varied():
+    own = Row(Trial("file:/a/vit.safetensors@448x2"), {}, side=448, axes=1)
+    finer = [trial.encoder for trial in varied(own, "sides", 9)]
+    assert finer == [f"file:/a/vit.safetensors@{side}x2" for side in (224, 896)]
+    assert varied(own, "planes", 9) == [replace(own.trial, planes="three")]
+    assert varied(replace(own, axes=3), "planes", 9)[0].planes == "one"
+    assert varied(own, "planes", 1) == []
+    coarse, fine = replace(own, side=100), replace(own, side=4000)
+    assert len(varied(coarse, "sides", 9)) == len(varied(fine, "sides", 9)) == 1
+    adapted = replace(own, trial=Trial("dinov3-s+/b/mine.dinoadapt"))
+    assert varied(adapted, "sides", 9) == []
+    filters = Row(Trial("filters"), {}, side=0, axes=1)
+    assert varied(filters, "sides", 9) == varied(filters, "planes", 9) == []
 
 
 def test_cancelled_it_says_no_more(ball_volume):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from napari_dinomed.annotation.labels import LabelId
 from napari_dinomed.annotation.packing import PackedMask
-from napari_dinomed.features.stack import Planes
-from napari_dinomed.volume import Window
+from napari_dinomed.volume import Planes, Window
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,11 @@ class Encoded:
         Slices that were not on disk already.
     generation
         Of the encoding.
+    side
+        Pixels that the shorter side of a slice is resized to; 0 where the encoder sees
+        every voxel.
+    axes
+        Along how many it sees slices.
     """
 
     encoder: str
@@ -86,6 +90,8 @@ class Encoded:
     channels: int
     computed: int
     generation: int = 0
+    side: int = 0
+    axes: int = 1
 
 
 @dataclass(frozen=True)
