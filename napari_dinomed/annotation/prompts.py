@@ -114,17 +114,17 @@ class Prompts:
     def __bool__(self) -> bool:
         return bool(self.all)
 
-    @property
+    @cached_property
     def points(self) -> tuple[Point, ...]:
         """The clicks, in order."""
         return tuple(prompt for prompt in self.all if isinstance(prompt, Point))
 
-    @property
+    @cached_property
     def strokes(self) -> tuple[Stroke, ...]:
         """The strokes, in order."""
         return tuple(prompt for prompt in self.all if isinstance(prompt, Stroke))
 
-    @property
+    @cached_property
     def regions(self) -> tuple[Region, ...]:
         """The boxes and lassos, in order."""
         return tuple(prompt for prompt in self.all if isinstance(prompt, Region))
