@@ -16,7 +16,7 @@ from napari_dinomed.features import backbone
 from napari_dinomed.features.adapter import read_adapter
 from tests.adapt.conftest import grain
 
-LESSONS = 24
+LESSONS = 12
 # Seconds that a process may take to its first epoch on a machine that is busy.
 PATIENCE = 240
 
