@@ -172,6 +172,8 @@ def fit_command(
         seen = stored(features, rows, encoder, window, device)
     patients, truths = _patients(seen.rows), truths_of(seen.rows)
     heads, arrays = {}, {}
+    numbers = {row.place: number for number, row in enumerate(rows, 1)}
+    places = np.array([numbers[row.place] for row in seen.rows])
     best: dict[str, Figures] = {}
     for one in _all_figures(seen):
         if one.label not in best or one.auroc > best[one.label].auroc:
@@ -181,7 +183,7 @@ def fit_command(
         belongs = truths[label][known] > 0
         own = seen.features[known]
         fitted = fit(label, own, belongs, patients[known], figures.readout)
-        parts, neighbours = arrays_of(label, fitted, own, belongs)
+        parts, neighbours = arrays_of(label, fitted, own, belongs, places[known])
         arrays.update(parts)
         heads[label] = Head(figures.readout, neighbours, figures)
         by = f"k-NN, k {neighbours}" if neighbours else "probe"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_dinomed.engine.adapting import adapting
+from napari_dinomed.engine.answers import preview_slice, segmenter_for, slice_labels
 from napari_dinomed.engine.encoders import described, fetching, prepared
 from napari_dinomed.engine.estimating import estimated
 from napari_dinomed.engine.looking import looked
@@ -43,13 +44,14 @@ from napari_dinomed.engine.messages import (
     Result,
     Segmented,
     SegmentVolume,
-    SliceLabels,
     Stage,
     SuggestClick,
     Taught,
     TeachModel,
+    TellVolume,
 )
 from napari_dinomed.engine.opened import EncodedVolume, OpenedVolume
+from napari_dinomed.engine.telling import volume_told
 from napari_dinomed.errors import Cancelled, ForgottenError
 from napari_dinomed.features.encoder import Encoder, make_encoder
 from napari_dinomed.features.encoding import (
@@ -61,7 +63,7 @@ from napari_dinomed.features.encoding import (
 )
 from napari_dinomed.io.atomic import stamp_of
 from napari_dinomed.segment.canvas import BoxLabels
-from napari_dinomed.segment.segmenter import PlaneLabels, Segmenter, make_segmenter
+from napari_dinomed.segment.segmenter import PlaneLabels
 from napari_dinomed.segment.turns import Lessons
 from napari_dinomed.taught.judge import judged
 from napari_dinomed.taught.model import read_model
@@ -80,7 +82,8 @@ if TYPE_CHECKING:
 
     Steps = Iterator[Event | Result | None]
     OfAnswer = SuggestClick | ReadProbability
-    OfEncoded = SegmentVolume | OfAnswer | ProposeLabels | TeachModel | JudgeEncoding
+    OfModel = ProposeLabels | TeachModel | TellVolume
+    OfEncoded = SegmentVolume | OfAnswer | OfModel | JudgeEncoding
 
 
 class Engine:
@@ -220,6 +223,8 @@ class Engine:
             steps = self._propose(request, encoded)
         elif isinstance(request, JudgeEncoding):
             steps = self._judge(request, encoded)
+        elif isinstance(request, TellVolume):
+            steps = self._tell(request, encoded)
         else:
             steps = self._teach(request, encoded)
         for step in steps:
@@ -232,10 +237,10 @@ class Engine:
         begun = time.perf_counter()
         encoded.hold()
         encoding = encoded.encoding
-        segmenter = _segmenter(request, encoded)
+        segmenter = segmenter_for(request, encoded)
         yield None
         if not encoding.banks[0].ready.all():
-            yield from _preview_slice(encoding, segmenter, request)
+            yield from preview_slice(encoding, segmenter, request)
         is_asked = segmenter.asks_for_all_alike
         planes = encoded.with_filters if is_asked else encoding.planes
         yield from self._completed(planes, request.view_index)
@@ -244,7 +249,7 @@ class Engine:
             if isinstance(found, Lessons):
                 yield Progress(found.done, found.total, Stage.LESSONS)
             elif isinstance(found, PlaneLabels):
-                yield _slice_labels(found, request)
+                yield slice_labels(found, request)
             elif isinstance(found, BoxLabels):
                 seconds = time.perf_counter() - begun
                 signature = encoding.encoder.signature
@@ -256,7 +261,7 @@ class Engine:
 
     def _look(self, request: OfAnswer, encoded: EncodedVolume) -> Steps:
         encoded.hold()
-        segmenter = _segmenter(request.answer, encoded)
+        segmenter = segmenter_for(request.answer, encoded)
         planes = encoded.encoding.planes
         if segmenter.asks_for_all_alike:
             planes = encoded.with_filters
@@ -304,6 +309,10 @@ class Engine:
         channels = encoding.banks[0].channels - encoding.encoder.position_channels
         for found in judged(encoding.banks, channels, request.masks):
             yield None if found is None else Judged(found)
+
+    def _tell(self, request: TellVolume, encoded: EncodedVolume) -> Steps:
+        yield from self._completed(encoded.encoding.planes, 0)
+        yield volume_told(request, encoded)
 
     def _completed(self, planes: tuple[PlaneTokens, ...], near: int) -> Steps:
         """Have all tokens, the slices near to one first."""
@@ -366,32 +375,3 @@ def _begin(
         for plan in plans_for(volume, encoder, request.planes)
     )
     return Encoding(encoder, tuple(planes), request.generation)
-
-
-def _segmenter(request: SegmentVolume, encoded: EncodedVolume) -> Segmenter:
-    return make_segmenter(
-        encoded.scene,
-        request.prompts,
-        request.labels,
-        request.head,
-        request.threshold,
-        request.wanted,
-        request.starts,
-    )
-
-
-def _preview_slice(
-    encoding: Encoding, segmenter: Segmenter, request: SegmentVolume
-) -> Steps:
-    """Labels of the slice in view, from no more tokens than that takes."""
-    voxels, _ = request.prompts.marks()
-    first = encoding.planes[0]
-    first.require_slices(voxels[:, 0])
-    if request.preview and request.view_axis == 0 and segmenter.is_seen_early:
-        first.require_slices(np.array([request.view_index]))
-        plane = segmenter.label_slice(request.view_index)
-        yield _slice_labels(PlaneLabels(0, request.view_index, plane), request)
-
-
-def _slice_labels(found: PlaneLabels, request: SegmentVolume) -> SliceLabels:
-    return SliceLabels(found.axis, found.index, found.labels, request.generation)

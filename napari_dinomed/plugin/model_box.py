@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +16,26 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dinomed.errors import DinomedError, ModelError
-from napari_dinomed.plugin.controls import button, narrow, told
+from napari_dinomed.plugin.controls import Either, button, narrow, told
+from napari_dinomed.plugin.told_dialog import show_told
 from napari_dinomed.settings import load_settings, save_settings
 from napari_dinomed.taught.header import SUFFIX, read_header
+from napari_dinomed.whole.model import SUFFIX as WHOLE
+from napari_dinomed.whole.model import Header as WholeHeader
+from napari_dinomed.whole.model import read_whole_header
 
 if TYPE_CHECKING:
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.taught.header import Header
 
 _MODELS = f"Taught models (*{SUFFIX})"
+_ANY_MODELS = f"Taught models (*{SUFFIX} *{WHOLE})"
 # Models that are offered; those used longest ago are left out.
 _MOST_RECENT = 8
 
 
 class ModelBox(QGroupBox):
-    """A model, and what it may do: propose labels, and remember them."""
+    """A model, and what it may do: propose labels, remember them, or tell of the volume."""
 
     def __init__(self, workbench: Workbench) -> None:
         super().__init__("Taught model")
@@ -56,7 +62,11 @@ class ModelBox(QGroupBox):
         layout = QGridLayout(self)
         layout.addWidget(self.models, 0, 0)
         layout.addWidget(self.choose, 0, 1)
-        layout.addWidget(self.propose, 1, 0)
+        self.tell = button(
+            "Tell…", "What this whole volume is, and what is most similar", self._tell
+        )
+        self._acts = Either(self.propose, self.tell)
+        layout.addWidget(self._acts, 1, 0)
         layout.addWidget(self.remember, 1, 1)
         layout.addWidget(self.only, 2, 1)
         self.models.activated.connect(lambda: self._show_choice())
@@ -104,22 +114,33 @@ class ModelBox(QGroupBox):
         self._show_choice()
 
     def _show_choice(self) -> None:
+        is_whole = self.path is not None and self.path.suffix == WHOLE
+        self._acts.show_second(is_whole)
         self.propose.setEnabled(self.path is not None)
+        # Whole volumes are taught by a table, in a command.
+        for control in (self.remember, self.only):
+            control.setEnabled(not is_whole)
 
     def _choose(self) -> None:
         folder = str(self._workbench.exchange.suggested_path("").parent)
-        path, _ = QFileDialog.getOpenFileName(self, "Open a model", folder, _MODELS)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a model", folder, _ANY_MODELS)
         if path:
             self._workbench.attempt(lambda: self._open(Path(path)))
 
     def _open(self, path: Path) -> None:
-        read_header(path)
+        _read_header(path)
         self.use(path)
 
     def _propose(self) -> None:
         path = self.path
         if path is not None:
             self._workbench.act(lambda session: session.models.propose(path))
+
+    def _tell(self) -> None:
+        path = self.path
+        if path is not None:
+            show = partial(show_told, self.window(), path.stem)
+            self._workbench.act(lambda session: session.models.tell(path, show))
 
     def _remember(self) -> None:
         path = self.path or self._ask_name()
@@ -159,15 +180,25 @@ def _recent() -> list[Path]:
         return []
 
 
-def _header_of(path: Path) -> Header | None:
+def _header_of(path: Path) -> Header | WholeHeader | None:
     try:
-        return read_header(path)
+        return _read_header(path)
     except ModelError:
         return None
 
 
-def _told(header: Header) -> str:
+def _read_header(path: Path) -> Header | WholeHeader:
+    return read_whole_header(path) if path.suffix == WHOLE else read_header(path)
+
+
+def _told(header: Header | WholeHeader) -> str:
     """A model in a few lines."""
+    if isinstance(header, WholeHeader):
+        lines = [f"Whole volumes, {header.sight.modality}, {header.sight.encoder}"]
+        for label, head in header.heads.items():
+            figures = head.figures
+            lines.append(f"{label}: AUROC {figures.auroc:.2f}, {figures.volumes} volumes")
+        return "\n".join(lines)
     lines = [f"{header.volumes} volumes, {header.sight.modality}, {header.sight.encoder}"]
     for lesson in header.lessons:
         dice = f"{lesson.mean_dice:.2f}"

@@ -213,7 +213,7 @@ class Computing:
         self._asking.submit(request, told, lambda _: None)
 
     def run(
-        self, make: Callable[[str, int], ModelRequest], take: Callable[[Any], None]
+        self, make: Callable[[str, int], ModelRequest], take: Callable[[Any], object]
     ) -> None:
         """Do something with the features, as soon as they are there.
 

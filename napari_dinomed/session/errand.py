@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_dinomed.engine.asked import Call
-    from napari_dinomed.engine.messages import ProposeLabels, TeachModel
+    from napari_dinomed.engine.messages import ProposeLabels, TeachModel, TellVolume
     from napari_dinomed.session.asking import Asking
 
-    ModelRequest = ProposeLabels | TeachModel
+    ModelRequest = ProposeLabels | TeachModel | TellVolume
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class _Task:
     """
 
     make: Callable[[str, int], ModelRequest]
-    take: Callable[[Any], None]
+    take: Callable[[Any], object]
     request: ModelRequest | None = None
     call: Call | None = None
 
@@ -62,7 +62,7 @@ class Errand:
         return self._task is not None
 
     def put(
-        self, make: Callable[[str, int], ModelRequest], take: Callable[[Any], None]
+        self, make: Callable[[str, int], ModelRequest], take: Callable[[Any], object]
     ) -> None:
         """Have something to do; `DocumentError` where another is not done yet."""
         if self._task is not None:

@@ -1,4 +1,4 @@
-"""Taught models in a session: what they find in its volume, and what they learn from it."""
+"""Taught models in a session: what they find in its volume, learn from it, or say of it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from napari_dinomed.annotation.legends import with_names
 from napari_dinomed.annotation.proposals import unsaid, unseen, with_proposals
-from napari_dinomed.engine.messages import ProposeLabels, TeachModel
+from napari_dinomed.engine.messages import ProposeLabels, TeachModel, TellVolume
 from napari_dinomed.errors import DocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_dinomed.engine.messages import Proposed, Taught
+    from napari_dinomed.engine.messages import Proposed, Taught, VolumeTold
     from napari_dinomed.session.session import Session
 
 
@@ -48,6 +48,13 @@ class Models:
         self._session.computing.run(
             lambda volume, number: ProposeLabels(volume, str(path), number),
             partial(self._take_proposal, path.stem),
+        )
+
+    def tell(self, path: Path, told: Callable[[VolumeTold], object]) -> None:
+        """Have a model of whole volumes say what this one is; ``told`` hears it."""
+        self._learning = ""
+        self._session.computing.run(
+            lambda volume, number: TellVolume(volume, str(path), number), told
         )
 
     def remember(

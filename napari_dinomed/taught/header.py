@@ -310,10 +310,10 @@ class Header:
         if not set(own.axes) <= set(sight.axes):
             raise ModelError(
                 f"This model was taught on slices along {len(own.axes)} axes, and this "
-                f"volume is seen along {len(sight.axes)}. Apply it with "
-                "--planes three."
+                f"volume is seen along {len(sight.axes)}. Choose all "
+                "three: Slices in the panel, --planes three in a command."
             )
-        return _differences(own, sight)
+        return differences(own, sight)
 
 
 def _of_one_piece(header: Header) -> Header:
@@ -360,7 +360,7 @@ def read_header(path: Path) -> Header:
     return KIND.read(path)
 
 
-def _differences(own: Sight, sight: Sight) -> tuple[str, ...]:
+def differences(own: Sight, sight: Sight) -> tuple[str, ...]:
     """In what a volume is seen otherwise than those that taught."""
     said = []
     if own.modality != sight.modality:

@@ -17,7 +17,8 @@ from napari_dinomed.engine.messages import Notice
 from napari_dinomed.errors import DinomedError, ModelError, ReadError
 from napari_dinomed.io.atomic import replacing
 from napari_dinomed.taught.header import Sight
-from napari_dinomed.whole.embed import POOLING, embedded
+from napari_dinomed.whole.embed import embedded
+from napari_dinomed.whole.pooling import POOLING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,7 @@
 """A readout of whole volumes, kept in a file: safetensors with a JSON header.
 
-It holds features of the volumes that taught where k-NN needs them, no voxel and no path.
+It holds features of the volumes that taught, which k-NN needs and which say what is most
+similar, and the numbers of their rows; no voxel, no name and no path.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from safetensors.numpy import save
 
 from napari_dinomed import __version__
+from napari_dinomed.engine.messages import Similar
 from napari_dinomed.errors import ModelError
 from napari_dinomed.features.naming import known_as
 from napari_dinomed.io.atomic import replacing
@@ -83,31 +85,44 @@ class WholeModel:
     header
         What it is.
     arrays
-        Of each label: ``LABEL.mean`` and ``LABEL.spread`` of the features, then a probe's
-        ``weights`` and ``offset``, or k-NN's ``known`` features and their ``belongs``.
+        Of each label: ``LABEL.mean`` and ``LABEL.spread`` of the features, those that are
+        ``known``, whether the label ``belongs`` to each, and its ``rows`` in the table that
+        taught; a probe's ``weights`` and ``offset``.
     """
 
     header: Header
-    arrays: Mapping[str, NDArray[np.float32]]
+    arrays: Mapping[str, NDArray[Any]]
 
     def predict(self, label: str, features: Floats) -> Floats:
         """Probability (n,) of a label for features (n, parts)."""
-        own = {
-            name: self.arrays[f"{label}.{name}"]
-            for name in _FORMS[self.header.heads[label].readout]
-        }
+        own = self._of(label)
         scaled = (features - own["mean"]) / own["spread"]
         if "weights" in own:
             score = scaled @ own["weights"] + own["offset"]
             return np.asarray(1 / (1 + np.exp(-score)))
         known, belongs = own["known"], own["belongs"]
-        cosine = _unit(scaled) @ _unit(known).T
+        cosine = _likeness(scaled, known)
         count = self.header.heads[label].neighbours
         nearest = np.argsort(-cosine, axis=1, kind="stable")[:, :count]
         distance = 1 - np.take_along_axis(cosine, nearest, axis=1)
         votes = 1 / np.maximum(distance, _LEAST_DISTANCE)
         share = (votes * belongs[nearest]).sum(1) / votes.sum(1)
         return np.asarray(share)
+
+    def most_similar(self, label: str, features: Floats, count: int) -> tuple[Similar, ...]:
+        """Volumes that taught a label and look most like one of features (1, parts)."""
+        own = self._of(label)
+        cosine = _likeness((features - own["mean"]) / own["spread"], own["known"])[0]
+        nearest = np.argsort(-cosine, kind="stable")[:count]
+        return tuple(
+            Similar(int(own["rows"][n]), float(cosine[n]), bool(own["belongs"][n]))
+            for n in nearest
+        )
+
+    def _of(self, label: str) -> dict[str, NDArray[Any]]:
+        """The arrays of one label, by what they are."""
+        forms = _FORMS[self.header.heads[label].readout]
+        return {name: self.arrays[f"{label}.{name}"] for name in forms}
 
     def require_encoder(self, name: str, signature: str) -> None:
         """Raise `ModelError` where volumes would be seen by another encoder."""
@@ -133,9 +148,20 @@ class WholeModel:
 
 
 def arrays_of(
-    label: str, fitted: Any, features: Floats, belongs: NDArray[np.bool_]
-) -> tuple[dict[str, NDArray[np.float32]], int]:
+    label: str,
+    fitted: Any,
+    features: Floats,
+    belongs: NDArray[np.bool_],
+    rows: NDArray[np.integer],
+) -> tuple[dict[str, NDArray[Any]], int]:
     """Arrays of a classifier that `readout.fit` made of features (n, parts).
+
+    Parameters
+    ----------
+    label, fitted
+        What it tells, and the classifier.
+    features, belongs, rows
+        What taught it, whether the label was true, and where in the table each stood.
 
     Returns
     -------
@@ -149,14 +175,18 @@ def arrays_of(
         "mean": scale.mean_ if is_scaled else np.zeros(parts),
         "spread": scale.scale_ if is_scaled else np.ones(parts),
     }
+    arrays |= {"known": (features - arrays["mean"]) / arrays["spread"], "belongs": belongs}
     is_probe = hasattr(head, "coef_")
     if is_probe:
         arrays |= {"weights": head.coef_[0], "offset": head.intercept_}
-    else:
-        known = (features - arrays["mean"]) / arrays["spread"]
-        arrays |= {"known": known, "belongs": belongs}
     own = {f"{label}.{name}": np.asarray(one, np.float32) for name, one in arrays.items()}
+    own[f"{label}.rows"] = np.asarray(rows, np.int32)
     return own, 0 if is_probe else int(head.n_neighbors)
+
+
+def read_whole_header(path: Path) -> Header:
+    """Read the header of a model alone; errors as `Kind.read`."""
+    return _KIND.read(path)
 
 
 def read_whole_model(path: Path) -> WholeModel:
@@ -169,20 +199,23 @@ def read_whole_model(path: Path) -> WholeModel:
 
 
 _KIND = Kind("dinowhole", TypeAdapter(Header), "model", "volumes fit")
-_FORMS: Mapping[Readout, Mapping[str, Form]] = {
-    "probe": {
-        "mean": Form("float32", ("parts",)),
-        "spread": Form("float32", ("parts",)),
-        "weights": Form("float32", ("parts",)),
-        "offset": Form("float32", (1,)),
-    },
-    "knn": {
-        "mean": Form("float32", ("parts",)),
-        "spread": Form("float32", ("parts",)),
-        "known": Form("float32", ("known", "parts")),
-        "belongs": Form("float32", ("known",)),
-    },
+_KNOWN = {
+    "mean": Form("float32", ("parts",)),
+    "spread": Form("float32", ("parts",)),
+    "known": Form("float32", ("known", "parts")),
+    "belongs": Form("float32", ("known",)),
+    "rows": Form("int32", ("known",)),
 }
+_FORMS: Mapping[Readout, Mapping[str, Form]] = {
+    "probe": _KNOWN
+    | {"weights": Form("float32", ("parts",)), "offset": Form("float32", (1,))},
+    "knn": _KNOWN,
+}
+
+
+def _likeness(some: Floats, others: Floats) -> Floats:
+    """Cosines of rows (n, parts) with others (m, parts), as (n, m)."""
+    return np.asarray(_unit(some) @ _unit(others).T)
 
 
 def _unit(rows: Floats) -> Floats:

@@ -50,9 +50,13 @@ from napari_dinomed.engine.messages import (
     Segmented,
     SegmentVolume,
     SendPiece,
+    Similar,
     SliceLabels,
     SuggestClick,
     Suggested,
+    TellVolume,
+    ToldLabel,
+    VolumeTold,
     Withdrawn,
 )
 from napari_dinomed.engine.pieces import Layout
@@ -122,6 +126,8 @@ EVERY = [
     Suggested((1, 2, 3)),
     ReadProbability("v", SegmentVolume("v", Prompts((Point((1, 2, 3), 1),)), (LABEL,))),
     PlaneProbability(1, 3, np.ones((3, 4), np.uint8)),
+    TellVolume("v", "m.dinowhole", 1),
+    VolumeTold((ToldLabel("ill", 0.5, 0.75, (Similar(3, 0.5, True),)),), ("µ",)),
 ]
 HOSTILE = [
     *(float("inf"), float("-inf"), float("nan"), -1, 0, 2**31, 2**63, 2**70, 1e308, 0.5),

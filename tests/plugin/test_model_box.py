@@ -12,11 +12,24 @@ from qtpy.QtWidgets import QFileDialog
 from safetensors.numpy import save_file
 
 from napari_dinomed.annotation.labels import new_label
-from napari_dinomed.engine.messages import Proposed, ProposeLabels, Taught, TeachModel
+from napari_dinomed.engine.messages import (
+    Proposed,
+    ProposeLabels,
+    Similar,
+    Taught,
+    TeachModel,
+    TellVolume,
+    ToldLabel,
+    VolumeTold,
+)
 from napari_dinomed.plugin.model_box import ModelBox
+from napari_dinomed.plugin.told_dialog import ToldDialog
 from napari_dinomed.settings import load_settings, save_settings
 from napari_dinomed.taught.header import KIND, Amount, Header, Lesson, Reading, Sight, Way
 from napari_dinomed.volume import Window
+from napari_dinomed.whole.model import Head, WholeModel
+from napari_dinomed.whole.model import Header as WholeHeader
+from napari_dinomed.whole.readout import Figures
 from tests.fakes import FakeEngine
 from tests.plugin.test_window import pytestmark  # noqa: F401
 from tests.plugin.test_workbench import INSIDE, assert_shown, document, listen, shown
@@ -46,6 +59,9 @@ class TaughtEngine(FakeEngine):
         if isinstance(request, TeachModel):
             write(request.model)
             return Taught(header())
+        if isinstance(request, TellVolume):
+            told = ToldLabel("ill", 0.75, 0.9, (Similar(7, 0.98, True),))
+            return VolumeTold((told,), ())
         return super().result(request, on_event)
 
 
@@ -114,6 +130,33 @@ def test_the_one_for_this_kind_of_volume_is_chosen_and_all_are_listed(box, bench
     about = box.models.itemData(0, Qt.ItemDataRole.ToolTipRole)
     assert "2 volumes, CT, filters" in about
     assert "liver: Dice 0.85" in about
+
+
+def test_a_model_of_whole_volumes_tells_and_neither_proposes_nor_remembers(
+    box, bench, know, engine, loop, tmp_path
+):
+    figures = Figures("ill", "knn", 20, 8, 0.9, 0.8, 1.0, 0.8, 0.1, 0.5)
+    whole = WholeHeader(header().sight, {"ill": Head("knn", 3, figures)}, False)
+    WholeModel(whole, {}).write(tmp_path / "chest.dinowhole")
+    know(head="MR")
+    bench.bound.emit()
+    box._open(tmp_path / "chest.dinowhole")
+    assert box.models.currentText() == "chest"
+    about = box.models.currentData(Qt.ItemDataRole.ToolTipRole)
+    assert "ill: AUROC 0.90, 20 volumes" in about
+    assert box.tell.isVisible()
+    assert not box.propose.isVisible()
+    assert not box.remember.isEnabled()
+    press(box.tell)
+    loop.run()
+    assert engine.of(TellVolume)[0].request.model == str(tmp_path / "chest.dinowhole")
+    (dialog,) = box.window().findChildren(ToldDialog)
+    texts = [dialog.table.item(0, column).text() for column in range(4)]
+    assert texts == ["ill", "0.75", "0.90", "row 7: yes (0.98)"]
+    assert document(bench).masks == {}
+    choose(box, "head")
+    assert box.propose.isVisible()
+    assert box.remember.isEnabled()
 
 
 def test_where_none_is_for_this_kind_a_new_one_is_chosen(box, bench, know):

@@ -9,10 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_dinomed.engine.messages import TellVolume
 from napari_dinomed.errors import ModelError, ReadError
-from napari_dinomed.headless import prepare
+from napari_dinomed.headless import VOLUME, prepare
+from napari_dinomed.io import read_volume
 from napari_dinomed.volume import Geometry, Volume
-from napari_dinomed.whole.embed import pooled
 from napari_dinomed.whole.model import (
     Head,
     Header,
@@ -20,6 +21,7 @@ from napari_dinomed.whole.model import (
     arrays_of,
     read_whole_model,
 )
+from napari_dinomed.whole.pooling import pooled
 from napari_dinomed.whole.readout import READOUTS, figures_of, fit, out_of_fold
 from napari_dinomed.whole.table import read_table, truths_of
 from tests.command import run
@@ -131,7 +133,7 @@ def test_volumes_of_a_patient_are_never_divided():
 def test_a_file_says_what_was_fitted(tmp_path, readout):
     features, belongs, patients = _made_up()
     fitted = fit("ill", features, belongs, patients, readout)
-    arrays, neighbours = arrays_of("ill", fitted, features, belongs)
+    arrays, neighbours = arrays_of("ill", fitted, features, belongs, np.arange(1, 61))
     figures = figures_of("ill", features, belongs.astype(float), patients, readout)
     sight = _sight()
     header = Header(sight, {"ill": Head(readout, neighbours, figures)}, is_within=False)
@@ -146,7 +148,7 @@ def test_a_file_says_what_was_fitted(tmp_path, readout):
     assert "no region" in again.refusal(is_within=True)
     assert again.refusal(is_within=False) is None
     for name, array in arrays.items():
-        for cut in (array[:-1], array[None], array.astype(np.float64)):
+        for cut in (array[:-1], array[None], array.astype(np.float16)):
             WholeModel(header, arrays | {name: cut}).write(path)
             with pytest.raises(ModelError, match=r"m\.dinowhole is damaged"):
                 read_whole_model(path)
@@ -211,3 +213,32 @@ def test_results_are_not_written_over_what_they_are_made_of(cohort, tmp_path):
         assert "which was read" in done.stderr or "a name that ends in" in done.stderr
     assert table.read_bytes() == before
     assert scan.read_bytes() == voxels
+
+
+def test_the_engine_says_of_an_open_volume_what_the_command_does(cohort, tmp_path):
+    model, out = tmp_path / "m.dinowhole", tmp_path / "p.csv"
+    table, scan = cohort / "table.csv", cohort / "02.nii.gz"
+    assert run("volumes", "fit", table, "--out", model).returncode == 0
+    assert run("volumes", "predict", model, scan, "--out", out).returncode == 0
+    (row,) = csv.DictReader(out.open())
+    job = prepare(read_volume(scan), "filters")
+    said = job.engine.run(TellVolume(VOLUME, str(model)))
+    assert [one.label for one in said.labels] == ["ill", "site=north", "site=south"]
+    for one in said.labels:
+        assert one.probability == pytest.approx(float(row[one.label]), abs=1e-4)
+    first = said.labels[0].similar[0]
+    assert (first.row, first.belongs) == (3, True)
+    assert first.likeness == pytest.approx(1, abs=1e-4)
+    assert said.labels[1].similar[0].row == 3
+    assert said.warnings == ()
+
+
+def test_what_another_encoder_taught_or_a_region_is_refused(cohort, tmp_path):
+    job = prepare(read_volume(cohort / "02.nii.gz"), "filters")
+    for sight, is_within, why in (
+        (_sight(), False, "which taught this model"),
+        (job.seen.sight, True, "with a region of interest"),
+    ):
+        WholeModel(Header(sight, {}, is_within), {}).write(tmp_path / "m.dinowhole")
+        with pytest.raises(ModelError, match=why):
+            job.engine.run(TellVolume(VOLUME, str(tmp_path / "m.dinowhole")))

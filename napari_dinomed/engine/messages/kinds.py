@@ -37,6 +37,8 @@ from napari_dinomed.engine.messages.teaching import (
     ProposeLabels,
     Taught,
     TeachModel,
+    TellVolume,
+    VolumeTold,
 )
 from napari_dinomed.engine.messages.volumes import (
     Closed,
@@ -61,6 +63,7 @@ Request = (
     | ReadProbability
     | ProposeLabels
     | TeachModel
+    | TellVolume
     | EstimateEncoding
     | JudgeEncoding
     | AdaptEncoder
@@ -83,6 +86,7 @@ Result = (
     | PlaneProbability
     | Proposed
     | Taught
+    | VolumeTold
     | Estimated
     | Judged
     | Adapted

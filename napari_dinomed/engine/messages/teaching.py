@@ -1,4 +1,4 @@
-"""Models that are taught and propose labels, and encoders that are adapted."""
+"""Models that are taught and propose labels, or tell of whole volumes; adapted encoders."""
 
 from __future__ import annotations
 
@@ -101,6 +101,82 @@ class Taught:
     """Result of `TeachModel`: what the model is by now."""
 
     header: Header
+
+
+@dataclass(frozen=True)
+class TellVolume:
+    """Say what a whole volume is.
+
+    Parameters
+    ----------
+    volume
+        Name given to `OpenVolume`.
+    model
+        Path of a model of whole volumes.
+    encoding
+        As for `SegmentVolume`.
+    """
+
+    volume: str
+    model: str
+    encoding: int = 0
+
+
+@dataclass(frozen=True)
+class Similar:
+    """A volume that taught.
+
+    Parameters
+    ----------
+    row
+        Its row in the table that taught, the first is 1.
+    likeness
+        Cosine of what the two look like.
+    belongs
+        Whether the label was true of it.
+    """
+
+    row: int
+    likeness: float
+    belongs: bool
+
+
+@dataclass(frozen=True)
+class ToldLabel:
+    """What is said of a volume.
+
+    Parameters
+    ----------
+    label
+        Its name.
+    probability
+        How probable it is.
+    auroc
+        How well it was told of volumes that did not teach.
+    similar
+        Those that taught and look most like it, the most similar first.
+    """
+
+    label: str
+    probability: float
+    auroc: float
+    similar: tuple[Similar, ...]
+
+
+@dataclass(frozen=True)
+class VolumeTold:
+    """Result of `TellVolume`.
+
+    Parameters
+    ----------
+    labels
+        What is said.
+    warnings
+        In what this volume is unlike those that taught.
+    """
+
+    labels: tuple[ToldLabel, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
