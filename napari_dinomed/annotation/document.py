@@ -26,6 +26,7 @@ from napari_dinomed.annotation.choices import Choices
 from napari_dinomed.annotation.flood import flooded
 from napari_dinomed.annotation.labels import (
     MAX_LABEL,
+    Effort,
     Label,
     LabelId,
     Meaning,
@@ -33,7 +34,14 @@ from napari_dinomed.annotation.labels import (
 )
 from napari_dinomed.annotation.mask import EMPTY, Mask, union, without_empty
 from napari_dinomed.annotation.packing import PackedMask
-from napari_dinomed.annotation.prompts import Prompt, Prompts, Stroke, Voxel, mask_of
+from napari_dinomed.annotation.prompts import (
+    Point,
+    Prompt,
+    Prompts,
+    Stroke,
+    Voxel,
+    mask_of,
+)
 from napari_dinomed.annotation.region import Region
 from napari_dinomed.errors import DocumentError
 
@@ -188,6 +196,13 @@ class Document:
     def require_all_open(self) -> None:
         """Raise `DocumentError` where any label is done."""
         self.require_open(*(label.id for label in self.labels))
+
+    def effort(self, label: int) -> Effort:
+        """What the user did for a label."""
+        said = self.prompts.of(label)
+        clicks = sum(isinstance(prompt, Point) for prompt in said)
+        strokes = sum(prompt.mask.count for prompt in said if isinstance(prompt, Stroke))
+        return Effort(clicks, strokes + (self.hand & self.mask(label)).count)
 
     # Prompts
 

@@ -93,3 +93,22 @@ def new_label(number: int, meaning: Meaning = Meaning.OBJECT) -> Label:
 def legend_of(labels: Iterable[Label]) -> tuple[NamedLabel, ...]:
     """What the labels' numbers stand for, as it is written beside them."""
     return tuple(NamedLabel(label.id, label.name, label.color) for label in labels)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a user did for a label.
+
+    Parameters
+    ----------
+    clicks
+        Points that include or exclude.
+    painted
+        Voxels of strokes, and of the label that a hand has set.
+    """
+
+    clicks: Annotated[int, Field(ge=0)]
+    painted: Annotated[int, Field(ge=0)]
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(self.clicks + other.clicks, self.painted + other.painted)

@@ -279,13 +279,17 @@ def _print_header(header: Header) -> None:
 
 
 def _print_lessons(header: Header) -> None:
-    table = Table("label", "means", "volumes", "voxels", "read by", "Dice, not taught")
+    head = ("label", "means", "volumes", "voxels", "clicks", "painted")
+    table = Table(*head, "read by", "Dice, not taught")
     for lesson in header.lessons:
+        effort = lesson.effort
         table.add_row(
             lesson.label.name,
             lesson.label.meaning.value,
             str(lesson.volumes),
             str(lesson.voxels),
+            "–" if effort is None else str(effort.clicks),
+            "–" if effort is None else str(effort.painted),
             ", ".join(str(reading.way) for reading in lesson.readings),
             f"{lesson.mean_dice:.2f}",
         )

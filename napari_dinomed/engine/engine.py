@@ -296,7 +296,7 @@ class Engine:
         labels = np.zeros(shape, dtype=np.int32)
         for number, mask in request.masks.items():
             mask.number(labels, number)
-        model = taught(model, seen, labels, request.labels)
+        model = taught(model, seen, labels, request.labels, request.efforts)
         for settling in settled(model):
             yield None
             model = settling

@@ -87,8 +87,11 @@ class Models:
                 "got none."
             )
         named = tuple(label for label in document.labels if label.id in masks)
+        efforts = {n: document.effort(n) for n in masks}
         self._session.computing.run(
-            lambda volume, number: TeachModel(volume, str(path), named, masks, number),
+            lambda volume, number: TeachModel(
+                volume, str(path), named, masks, number, efforts
+            ),
             partial(self._take_lesson, path.stem, taught),
         )
         self._learning = path.stem

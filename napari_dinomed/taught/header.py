@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from napari_dinomed import __version__
-from napari_dinomed.annotation.labels import Label, Meaning
+from napari_dinomed.annotation.labels import Effort, Label, Meaning
 from napari_dinomed.errors import ModelError
 from napari_dinomed.io.tensors import Kind
 from napari_dinomed.volume import Modality, Window
@@ -132,11 +132,14 @@ class Amount:
         How many voxels, and the room that they fill.
     surface
         The area around them; None in models that were written before it was measured.
+    effort
+        What a user did for it; None where that is not known, as for labels from a file.
     """
 
     voxels: Annotated[int, Field(gt=0)]
     size: Annotated[_Number, Field(gt=0)]
     surface: Annotated[_Number, Field(gt=0)] | None = None
+    effort: Effort | None = None
 
     @property
     def raggedness(self) -> float | None:
@@ -220,6 +223,12 @@ class Lesson:
     def voxels(self) -> int:
         """How many labelled voxels they had."""
         return sum(amount.voxels for amount in self.amounts.values())
+
+    @property
+    def effort(self) -> Effort | None:
+        """What users did for it in all volumes where that is known; None where in none."""
+        known = [one.effort for one in self.amounts.values() if one.effort is not None]
+        return sum(known, Effort(0, 0)) if known else None
 
     @property
     def usual_sizes(self) -> tuple[float, float]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dinomed.annotation.labels import Label
+    from napari_dinomed.annotation.labels import Effort, Label
     from napari_dinomed.features.tokens import TokenBank
     from napari_dinomed.taught.header import Sight
     from napari_dinomed.volume import Volume
@@ -91,6 +91,7 @@ def taught(
     seen: Seen,
     labels: NDArray[np.integer],
     legend: Iterable[Label],
+    efforts: Mapping[int, Effort] | None = None,
 ) -> TaughtModel:
     """A model with one more volume; `settled` has to follow.
 
@@ -102,6 +103,8 @@ def taught(
         A volume, and the number of each voxel's label (z, y, x), 0 for none.
     legend
         What the numbers stand for; labels of one name are the same in all volumes.
+    efforts
+        What a user did for them, as far as is known.
 
     Raises
     ------
@@ -126,6 +129,7 @@ def taught(
         label = named[number]
         known = _lesson_of(lessons, label)
         amount = amount_of(labels == number, seen.volume.geometry.spacing)
+        amount = replace(amount, effort=(efforts or {}).get(number))
         amounts = {**known.amounts, case: amount}
         lessons[label.name] = replace(known, amounts=amounts)
         mapped[number] = known.label.id

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_dinomed.annotation.labels import Label, Meaning, State
+from napari_dinomed.annotation.labels import Effort, Label, Meaning, State
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Prompts, Stroke
 from napari_dinomed.engine import wire
@@ -44,6 +44,7 @@ from napari_dinomed.taught.header import (
 from napari_dinomed.volume import Geometry, Window
 
 LABEL = Label(1, "a", (0.1, 0.2, 0.3))
+VOXEL = Mask.of_voxels(np.array([(1, 2, 3)]))
 GEOMETRY = Geometry.from_spacing((2, 3, 4), (3.0, 0.7, 0.7), "mm")
 SIGNS = Signs(0.3, Apart(0.1, 0.2), 40.0)
 MESSAGES = [
@@ -70,7 +71,14 @@ MESSAGES = [
         starts={1: Mask.of_voxels(np.array([(1, 2, 3)]))},
     ),
     ProposeLabels("v", "/models/a.dinomed", 3),
-    TeachModel("v", "a.dinomed", (LABEL,), {1: Mask.of_voxels(np.array([(1, 2, 3)]))}, 3),
+    TeachModel(
+        "v",
+        "a.dinomed",
+        (LABEL,),
+        {1: Mask.of_voxels(np.array([(1, 2, 3)]))},
+        3,
+        {1: Effort(2, 9)},
+    ),
     Proposed((3, 4, 5), np.ones((2, 1, 3), np.uint16), (LABEL,), {1: SIGNS}, ("odd",), 0.5),
     Taught(
         Header(
@@ -79,7 +87,7 @@ MESSAGES = [
             (
                 Lesson(
                     LABEL,
-                    {0: Amount(30, 60.0, 90.0), 1: Amount(20, 40.0)},
+                    {0: Amount(30, 60.0, 90.0, Effort(2, 9)), 1: Amount(20, 40.0)},
                     (Reading(Way("knn", "looks"), 0.5, 1.5, (0.8, 0.9)),),
                     0.1,
                     (0.7, 0.9),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_dinomed.annotation.continuing import continued_from
-from napari_dinomed.annotation.prompts import Point
+from napari_dinomed.annotation.labels import Effort
+from napari_dinomed.annotation.mask import Mask
+from napari_dinomed.annotation.prompts import Point, Stroke
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.asked import Call
 from napari_dinomed.engine.messages import TeachModel
 from napari_dinomed.errors import DocumentError
 from napari_dinomed.session.session import Session
-from napari_dinomed.taught.header import read_header
+from napari_dinomed.taught.header import Lesson, read_header
 from tests.taught.conftest import InProcess, scan
 
 
@@ -40,6 +43,22 @@ def model(tmp_path_factory):
             session.close()
     assert read_header(path).volumes == 2
     return path
+
+
+def test_what_users_did_for_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_DINOMED_HOME", str(tmp_path))
+    path = tmp_path / "m.dinomed"
+    for seed in (5, 6):
+        session, truth, _ = _session(seed)
+        session.add(Point(tuple(int(v) for v in np.argwhere(truth == 1).mean(0)), 1))
+        session.add(Stroke(Mask.of_voxels(np.argwhere(truth == 1)[:7]), 1))
+        dab = Mask.of_voxels(np.argwhere(truth == 1)[:30])
+        session.change(session.document.with_edit(dab, 1), "brush")
+        session.models.remember(path, (1,))
+        session.close()
+    (lesson,) = read_header(path).lessons
+    assert lesson.effort == Effort(2, 2 * 37)
+    assert Lesson(lesson.label, {0: replace(lesson.amounts[0], effort=None)}).effort is None
 
 
 def test_what_was_remembered_is_proposed_in_the_next_volume(model):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_dinomed.annotation.labels import Label, LabelId
+from napari_dinomed.annotation.labels import Effort, Label, LabelId
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.packing import PackedMask
 from napari_dinomed.engine.messages.arrays import Array, pasted
@@ -87,6 +87,8 @@ class TeachModel:
         What was labelled, and its voxels.
     encoding
         As for `SegmentVolume`.
+    efforts
+        What the user did for each label.
     """
 
     volume: str
@@ -94,6 +96,7 @@ class TeachModel:
     labels: tuple[Label, ...]
     masks: Mapping[LabelId, PackedMask]
     encoding: int = 0
+    efforts: Mapping[LabelId, Effort] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
