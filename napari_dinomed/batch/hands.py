@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from napari_dinomed.errors import ClusterError
+from napari_dinomed.features.device import gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -75,6 +77,13 @@ class Here:
             yield Ended(task, done)
 
 
+def usual_workers(device: str) -> int:
+    """A process for each GPU that would compute, where dask can begin them; else one."""
+    if device not in ("auto", "cuda") or find_spec("distributed") is None:
+        return 1
+    return max(1, len(gpus()))
+
+
 @contextmanager
 def hands_of(workers: int, scheduler: str | None = None) -> Iterator[Hands]:
     """Who works: this process, several of this machine, or a cluster that is there.
@@ -82,7 +91,8 @@ def hands_of(workers: int, scheduler: str | None = None) -> Iterator[Hands]:
     Parameters
     ----------
     workers
-        Processes on this machine; one is this one.
+        Processes on this machine, each with a GPU of its own where there are several; one
+        is this one.
     scheduler
         Address of a cluster, or None. Its workers must see files under the same paths.
 
@@ -96,6 +106,8 @@ def hands_of(workers: int, scheduler: str | None = None) -> Iterator[Hands]:
         return
     try:
         from distributed import Client, LocalCluster
+
+        from napari_dinomed.batch.gpu_each import GpuEach
     except ImportError as error:
         raise ClusterError(
             "Labelling by many processes needs dask.distributed: "
@@ -115,6 +127,7 @@ def hands_of(workers: int, scheduler: str | None = None) -> Iterator[Hands]:
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
+        client.register_plugin(GpuEach(gpus()))
         yield Workers(client)
 
 

@@ -142,8 +142,11 @@ def apply(
         typer.Option("--overwrite", help="Replace labels that others made or changed."),
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that label at once on this machine.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, help="Processes that label at once on this machine; one for each GPU."
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(help="Address of a dask cluster to label on: tcp://HOST:8786."),
@@ -159,6 +162,9 @@ def apply(
     instances: StackInstances = False,
 ) -> None:
     """Label many volumes with a taught model; begun again, it goes on where it ended."""
+    from napari_dinomed.batch.hands import usual_workers
+
+    workers = workers or usual_workers(device)
     if in_store is not None:
         from napari_dinomed.batch.stack.plan import Place, Wishes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -52,6 +53,16 @@ def choose_device(wanted: str = "auto") -> torch.device:
             f"{wanted!r}."
         )
     return torch.device(wanted)
+
+
+def gpus() -> tuple[str, ...]:
+    """NVIDIA's GPUs that torch sees, as CUDA_VISIBLE_DEVICES names them."""
+    if not torch.cuda.is_available():
+        return ()
+    count = torch.cuda.device_count()
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = map(str, range(count)) if chosen is None else chosen.split(",")
+    return tuple(name.strip() for name in names)[:count]
 
 
 def answering_device(encoding: torch.device) -> torch.device:

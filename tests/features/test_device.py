@@ -39,3 +39,21 @@ def test_without_half_precision_none_is_tried(monkeypatch):
 def test_a_device_that_is_not_here_is_refused_whatever_encodes(name):
     with pytest.raises(EngineError, match=r"a device out of .*cpu.*; got 'quantum'"):
         make_encoder(name, "quantum", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "count", "names"),
+    [
+        (None, 2, ("0", "1")),
+        ("3, GPU-7", 2, ("3", "GPU-7")),
+        ("0,9,1", 1, ("0",)),
+        (None, 0, ()),
+    ],
+)
+def test_gpus_are_named_as_those_that_may_be_seen_are(monkeypatch, chosen, count, names):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    assert device.gpus() == names
