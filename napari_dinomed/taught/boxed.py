@@ -6,7 +6,8 @@ the model differ on them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -29,9 +30,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dinomed.features.encoder import Encoder
-    from napari_dinomed.taught.boxes import Box3, Boxes
+    from napari_dinomed.taught.boxes import Box3, Boxes, Index3
     from napari_dinomed.taught.model import TaughtModel
     from napari_dinomed.volume import Window
+
+
+# Tiles whose looks are kept for the boxes beside them, some ten megabytes each: those of
+# two blocks, one after the other.
+_TILES_KEPT = 24
 
 
 class Voxels(Protocol):
@@ -80,6 +86,7 @@ class BoxReader:
     window: Window
     boxes: Boxes
     voxels: Voxels
+    _tiles: dict[tuple[int, Index3], torch.Tensor] = field(default_factory=dict)
 
     def label(self, box: Box3) -> Found:
         """Labels of a box; where two claim a voxel, the surer one has it."""
@@ -113,7 +120,59 @@ class BoxReader:
         return Described(looks, self._surroundings(box, ring))
 
     def _looks(self, box: Box3, axis: int, number: int) -> Looks:
-        """Tokens of slices along an axis, on the model's basis."""
+        """Tokens of slices along an axis, on the model's basis.
+
+        What an encoder that was learnt says of a place depends on all that it is shown:
+        where two tiles overlap, the one fades into the other, or faces would be seams.
+        """
+        boxes, spans = self.boxes, self._shown(box, axis)
+        if self.encoder.is_planar:
+            looks = self._faded(boxes.index(box), axis, number)
+        else:
+            looks = self._encoded(box, axis, number)
+        shape = [stop - start for start, stop in spans]
+        origin = [start for start, _ in spans]
+        shape[axis] -= 2 * boxes.depth
+        origin[axis] += boxes.depth
+        return Looks(looks, tuple(shape), axis, boxes.step[axis], tuple(origin))
+
+    def _faded(self, index: Index3, axis: int, number: int) -> torch.Tensor:
+        """The looks of a box's tile, and of those beside it where they overlap."""
+        boxes, own = self.boxes, self._tile(index, axis, number)
+        rows, columns = (other for other in range(3) if other != axis)
+        fading = [
+            _fading(length, boxes.rim, own.device)[:, None] for length in own.shape[1:3]
+        ]
+        total = torch.zeros(own.shape, device=own.device)
+        for across, along in product((-1, 0, 1), repeat=2):
+            beside = list(index)
+            beside[rows] += across
+            beside[columns] += along
+            if not all(0 <= n < m for n, m in zip(beside, boxes.count, strict=True)):
+                continue
+            tile = self._tile((beside[0], beside[1], beside[2]), axis, number)
+            weighted = tile.float() * fading[0][:, None] * fading[1]
+            steps = [
+                side * (boxes.size[other] // boxes.token[other])
+                for side, other in ((across, rows), (along, columns))
+            ]
+            (here_r, there_r), (here_c, there_c) = (
+                _overlap(length, step)
+                for length, step in zip(own.shape[1:3], steps, strict=True)
+            )
+            total[:, here_r, here_c] += weighted[:, there_r, there_c]
+        return functional.normalize(total, dim=-1).to(own.dtype)
+
+    def _tile(self, index: Index3, axis: int, number: int) -> torch.Tensor:
+        """Looks (slices, rows, columns, parts) of all that is shown with a box."""
+        key = (axis, index)
+        if key not in self._tiles:
+            while len(self._tiles) >= _TILES_KEPT:
+                self._tiles.pop(next(iter(self._tiles)))
+            self._tiles[key] = self._encoded(self.boxes.box(index), axis, number)
+        return self._tiles[key]
+
+    def _encoded(self, box: Box3, axis: int, number: int) -> torch.Tensor:
         boxes, step = self.boxes, self.boxes.step[axis]
         spans = self._shown(box, axis)
         array, colours = (
@@ -132,12 +191,9 @@ class BoxReader:
         )
         stack = SliceStack(volume, self.window, axis, step)
         tokens = self._tokens(stack, SlicePlan(rows, columns, axis, step), spans[axis])
-        shape, origin = list(array.shape), [start for start, _ in spans]
-        shape[axis] -= 2 * boxes.depth
-        origin[axis] += boxes.depth
-        bank = TokenBank(tokens.shape, tuple(shape), axis, step)
+        bank = TokenBank(tokens.shape, array.shape, axis, step)
         bank.put(0, tokens)
-        return Looks.of(bank, self.model.bases[number], tuple(origin))
+        return Looks.of(bank, self.model.bases[number]).unit
 
     def _shown(self, box: Box3, axis: int) -> list[tuple[int, int]]:
         """First voxels, and those after the last, of what is shown with a box.
@@ -228,6 +284,21 @@ class BoxReader:
         grey = read_beyond(self.voxels.read, self.boxes.shape, spans, 0, False)
         assert grey is not None  # only of colours there may be none
         return grey
+
+
+def _fading(length: int, rim: int, device: torch.device) -> torch.Tensor:
+    """Weights of a tile's tokens along a side: they fade over two rims, and sum up to 1."""
+    middles = torch.arange(length, device=device) + 0.5
+    nearest = torch.minimum(middles, length - middles)
+    return (nearest / (2 * rim)).clamp(max=1) if rim else torch.ones_like(middles)
+
+
+def _overlap(length: int, step: int) -> tuple[slice, slice]:
+    """What a line of tokens shares with one so many further on: in its own, in that."""
+    return (
+        slice(max(0, step), length + min(0, step)),
+        slice(max(0, -step), length - max(0, step)),
+    )
 
 
 def read_beyond(

@@ -28,7 +28,7 @@ _TILE, _RIM = 32, 4
 _FILTER_CORE, _FILTER_RIM = 128, 28
 # Voxels of a box, where slices are stacked along one axis only: some hundred megabytes
 # while it is read.
-_BOX_VOXELS = 4_000_000
+_BOX_VOXELS = 3_000_000
 # Slices across that further planes are read at: so many to a token, as elsewhere.
 _PER_TOKEN = 3
 # Cells that labels are read on: two to a token, and two voxels at least.
@@ -102,7 +102,9 @@ class Boxes:
         core, rim = (_TILE - 2 * _RIM, _RIM) if is_planar else (_FILTER_CORE, _FILTER_RIM)
         size = [core * length for length in token]
         if len(sight.axes) == 1:
-            size[0] = max(1, _BOX_VOXELS // (size[1] * size[2]))
+            # An encoder of single slices has as many as where it sees all three ways.
+            most = core * _PER_TOKEN if is_planar else shape[0]
+            size[0] = min(max(1, _BOX_VOXELS // (size[1] * size[2])), most)
         # A small volume is one box, of whole tokens.
         size = [
             min(own, -(-length // part) * part)
@@ -125,6 +127,10 @@ class Boxes:
     def box(self, index: Index3) -> Box3:
         """Voxels of a box."""
         return grid_box(self.shape, self.size, index)
+
+    def index(self, box: Box3) -> Index3:
+        """Which box it is."""
+        return _three(part.start // own for part, own in zip(box, self.size, strict=True))
 
     def touching(self, block: Box3) -> Iterator[Index3]:
         """Boxes that have voxels in common with a block of voxels."""

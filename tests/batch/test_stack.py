@@ -132,7 +132,6 @@ def test_blocks_say_what_the_whole_volume_says(model, tmp_path):
     assert int(rows[0][1]) == (labels == 1).sum()
     # No seams: labels change across the faces of boxes no more than elsewhere.
     changes = (labels[:, :, 1:] != labels[:, :, :-1]).mean((0, 1))
-    assert changes[83] <= changes.max()
     assert changes[83] < changes.mean() + 3 * changes.std()
 
 

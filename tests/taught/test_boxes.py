@@ -48,6 +48,28 @@ class InMemory:
         return None
 
 
+class Still:
+    """Voxels of an array."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def read(self, box):
+        return self.array[box]
+
+    def read_colours(self, box):
+        return None
+
+
+class Swayed(Means):
+    """What it says of a place depends on all that it is shown, as a transformer's does."""
+
+    def encode(self, stack, start, stop, plan):
+        tokens = super().encode(stack, start, stop, plan).astype(np.float32)
+        around = tokens[:, :1].mean((2, 3), keepdims=True)
+        return (tokens + [[[[3]], [[-2]], [[1]]]] * around).astype(np.float16)
+
+
 def _sight(axes):
     return Sight("means", "means:1", axes, WINDOW, "EM", (1.0, 1.0, 1.0), pixel=1.0)
 
@@ -104,6 +126,31 @@ def test_tokens_of_a_box_are_those_of_the_whole(axis):
     voxels = np.argwhere(np.ones([side.stop - side.start for side in box]))[::37]
     voxels = voxels + [side.start for side in box]
     torch.testing.assert_close(part.at(voxels), whole.at(voxels), atol=2e-3, rtol=0)
+
+
+def test_where_tiles_overlap_one_fades_into_the_other():
+    """Two boxes say the same of what lies at the face between them: there is no seam."""
+    shape = (2, 64, 192)
+    grey = np.linspace(0, 255, 192) * np.ones((2, 64, 1))
+    reader = replace(_reader((0,), (2, 64, 64)), encoder=Swayed())
+    reader = replace(reader, boxes=replace(reader.boxes, shape=shape))
+    reader = replace(reader, voxels=Still(grey.astype(np.float32)), _tiles={})
+    boxes = [reader.boxes.box((0, 0, n)) for n in range(3)]
+    voxels = np.array([(z, y, x) for z in (0, 1) for y in (5, 40) for x in range(58, 70)])
+    left, right = (reader._looks(box, 0, 0).at(voxels) for box in boxes[:2])
+    torch.testing.assert_close(left, right, atol=2e-3, rtol=0)
+    apart = [reader._tile((0, 0, n), 0, 0) for n in range(2)]
+    # By itself, each would have said another thing of it.
+    assert (apart[0][:, :, 12] - apart[1][:, :, 4]).abs().max() > 0.02
+    whole = [reader._looks(box, 0, 0).at(_along(box)) for box in boxes]
+    steps = torch.cat(whole).diff(dim=0).norm(dim=1)
+    for face in (63, 127):
+        beside = steps[[face - 2, face - 1, face + 1, face + 2]]
+        assert 0 < steps[face] < 1.2 * beside.max()
+
+
+def _along(box):
+    return np.array([(0, 30, x) for x in range(box[2].start, box[2].stop)])
 
 
 def test_what_lies_around_a_box_is_what_lies_around_it_in_the_whole():
