@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from napari_dinomed.adapt.teach import Pupil
 
+# Digits of a loss that are kept: more are noise.
+_DIGITS = 3
 # Seconds after which nobody will go on with a run: a week.
 _KEPT = 7 * 86_400
 
@@ -42,11 +44,20 @@ class Place:
         Lessons that the next one has had.
     dice
         For each pupil that was tried, Dice of each label by each readout.
+    losses
+        Of each pupil, after each of its lessons.
     """
 
     taught: int = 0
     done: int = 0
     dice: tuple[tuple[float | None, ...], ...] = ()
+    losses: tuple[tuple[float, ...], ...] = ()
+
+    def after(self, done: int, loss: float) -> Place:
+        """The same one lesson later: so many of the pupil's are done."""
+        *others, own = (*self.losses, ())[: self.taught + 1]
+        losses = (*others, (*own[: done - 1], round(loss, _DIGITS)))
+        return replace(self, done=done, losses=losses)
 
 
 class Autosave:

@@ -16,7 +16,7 @@ import psutil
 import torch
 
 from napari_dinomed import __version__
-from napari_dinomed.adapt.autosave import Autosave, Place, restore
+from napari_dinomed.adapt.autosave import Autosave, restore
 from napari_dinomed.adapt.judge import (
     READOUTS,
     Shown,
@@ -182,6 +182,7 @@ def adapt(
         run.trials(),
         seed=choices.seed,
         stain=stain_of(first.stack.volume),
+        losses=run.losses,
     )
     yield Adapter(header, run.tensors)
     # Asked for more, whoever has it has written it.
@@ -240,7 +241,7 @@ class _Run:
                     yield None
                     continue
                 each, clock = time.perf_counter() - clock, time.perf_counter()
-                self._place = replace(self._place, done=pupil.done)
+                self._place = self._place.after(pupil.done, loss)
                 if pupil.done % EPOCH == 0:
                     self.autosave.write(self._place, pupil)
                 yield self._step(each, encoding)
@@ -249,8 +250,14 @@ class _Run:
                 return
             adapted = yield from _one_by_one(show(self.material.slices, self.encoder))
             tried = self._tried(adapted, part)
-            self._place = Place(number + 1, 0, (*self._place.dice, tried))
+            place, dice = self._place, (*self._place.dice, tried)
+            self._place = replace(place, taught=number + 1, done=0, dice=dice)
             self.autosave.write(self._place, None)
+
+    @property
+    def losses(self) -> tuple[tuple[float, ...], ...]:
+        """Of each pupil after each lesson."""
+        return self._place.losses
 
     def _require_a_trial(self) -> None:
         if not any(None not in column for column in zip(*self._frozen, strict=True)):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_dinomed.bench.soak import Look
     from napari_dinomed.bench.speed import Scaled
     from napari_dinomed.bench.suite import Measured
+    from napari_dinomed.features.adapter import AdapterHeader
 
 _DASHES = ("-", "--", ":")
 
@@ -97,6 +98,37 @@ def plot_cohort(path: Path, rows: list[CohortCase]) -> None:
     axes.set(xlabel="volumes that taught", ylabel="clicks to a Dice of .85", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def plot_adapter(path: Path, header: AdapterHeader) -> None:
+    """Draw how an adapter was taught, and what it added where it was not, as a PNG.
+
+    On the left the loss after each lesson, of each fold and of what was kept; on the right,
+    for each label, Dice of each fold by the probe, frozen and adapted.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.8), dpi=110, layout="constrained")
+    lessons, folds = figure.subplots(1, 2)
+    for number, losses in enumerate(header.losses):
+        is_kept = number == len(header.losses) - 1
+        name = "kept" if is_kept else f"fold {number + 1}"
+        places = np.arange(1, len(losses) + 1)
+        lessons.plot(places, losses, "k" if is_kept else "-", label=name, linewidth=1)
+    lessons.set(xlabel="lessons", ylabel="loss", ylim=(0, None))
+    lessons.legend(fontsize=7)
+    trials = [trial for trial in header.trials if trial.readout == "probe"]
+    for number, trial in enumerate(trials):
+        for frozen, adapted in zip(trial.frozen, trial.adapted, strict=True):
+            folds.plot((0, 1), (frozen, adapted), f"C{number % 10}.-")
+        folds.plot([], [], f"C{number % 10}.-", label=trial.label)
+    folds.set(xticks=(0, 1), xticklabels=("frozen", "adapted"), xlim=(-0.3, 1.3))
+    folds.set(ylabel=f"Dice on {header.held_out} that did not teach", ylim=(0, 1))
+    folds.legend(fontsize=7)
+    for axes in (lessons, folds):
+        axes.grid(alpha=0.3)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
 

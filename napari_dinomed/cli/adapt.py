@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from napari_dinomed.cli.common import Device, WindowName, errors
+from napari_dinomed.cli.common import PICTURES, Device, WindowName, ending, errors
 from napari_dinomed.cli.common import out as console
 from napari_dinomed.errors import ModelError
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
     from napari_dinomed.adapt.run import Step
     from napari_dinomed.features.adapter import Adapter, AdapterHeader
+
+
+Curves = Annotated[
+    Path | None,
+    typer.Option(
+        help="PNG: loss by lesson, and Dice frozen and adapted.", callback=ending(*PICTURES)
+    ),
+]
 
 
 def adapt(
@@ -54,6 +62,7 @@ def adapt(
     lessons: Annotated[
         int, typer.Option(min=1, help="Lessons, of four crops each, for each fold.")
     ] = 80,
+    plot: Curves = None,
 ) -> None:
     """Adapt an encoder to a few labelled slices, and show whether it helped.
 
@@ -63,22 +72,29 @@ def adapt(
     from napari_dinomed.adapt.run import Choices
     from napari_dinomed.adapt.run import adapt as run
     from napari_dinomed.batch.lessons import Labelled
+    from napari_dinomed.bench.plots import plot_adapter, require_plots
 
     if len(image) != len(labels):
         raise ModelError(
             f"Expected as many --labels as --image, got {len(labels)} and {len(image)}."
         )
     require_adapter_name(out)
+    if plot is not None:
+        require_plots()
     files = zip(image, labels, strict=True)
     volumes = [Labelled(one, theirs, tuple(label or ())).read() for one, theirs in files]
     choices = Choices(rank, blocks, rate, lessons)
     steps = run([Lesson(*one) for one in volumes], encoder, window, device, choices, say)
-    print_adapter(_written(steps, out))
+    header = _written(steps, out)
+    print_adapter(header)
+    if plot is not None:
+        plot_adapter(plot, header)
     console.print(f"Wrote {out}", soft_wrap=True)
 
 
-def describe_adapter(path: Path) -> None:
-    """Say what an adapter is, and how it did on what did not teach it."""
+def describe_adapter(path: Path, plot: Path | None = None) -> None:
+    """Say what an adapter is, and how it did on what did not teach it; draw that."""
+    from napari_dinomed.bench.plots import plot_adapter, require_plots
     from napari_dinomed.features.adapter import KIND
 
     header = KIND.read(path)
@@ -96,6 +112,9 @@ def describe_adapter(path: Path) -> None:
     table.add_row("written by", f"napari-dinomed {header.program}")
     console.print(table)
     print_adapter(header)
+    if plot is not None:
+        require_plots()
+        plot_adapter(plot, header)
 
 
 def print_adapter(header: AdapterHeader) -> None:

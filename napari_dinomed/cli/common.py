@@ -85,7 +85,7 @@ def ending(*suffixes: str) -> Callable[[Path | None], Path | None]:
     return checked
 
 
-PICTURES = (".png", ".svg", ".pdf")
+PICTURES = (".png",)
 JsonFile = Annotated[
     Path | None,
     typer.Option("--json", help="File for the figures.", callback=ending(".json")),

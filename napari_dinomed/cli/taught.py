@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from napari_dinomed.annotation.labels import Meaning
-from napari_dinomed.cli.adapt import describe_adapter
+from napari_dinomed.cli.adapt import Curves, describe_adapter
 from napari_dinomed.cli.common import (
     Device,
     Encoder,
@@ -192,11 +192,13 @@ def apply(
 
 
 @model.command("info")
-def model_info(path: ModelFile) -> None:
+def model_info(path: ModelFile, plot: Curves = None) -> None:
     """Say what a model knows, and how well it did on volumes that it did not learn from."""
     if path.suffix == ADAPTER_SUFFIX:
-        describe_adapter(path)
+        describe_adapter(path, plot)
         return
+    if plot is not None:
+        raise ModelError("Only how an adapter was taught can be drawn.")
     _print_header(read_header(path))
 
 

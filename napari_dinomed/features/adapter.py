@@ -123,6 +123,8 @@ class AdapterHeader:
         What it began from, and was shown crops by.
     stain
         As of `stain_of`, of the first volume.
+    losses
+        After each lesson, of each fold's adapter and of the one that was kept.
     """
 
     encoder: str
@@ -144,6 +146,7 @@ class AdapterHeader:
     version: Literal[1] = 1
     seed: int = 0
     stain: Stain | None = None
+    losses: tuple[tuple[float, ...], ...] = ()
 
     @property
     def gains(self) -> tuple[float, ...]:

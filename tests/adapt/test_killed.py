@@ -76,6 +76,12 @@ def test_a_process_that_is_killed_is_gone_on_with(files, weights, tmp_path):
     assert CliRunner(env=settings).invoke(app, command).exit_code == 0
     gone_on, uninterrupted = read_adapter(out), read_adapter(other)
     assert gone_on.header == uninterrupted.header
+    # Of each fold, and of the one that was kept, after every lesson.
+    assert [len(losses) for losses in gone_on.header.losses] == [LESSONS] * 3
+    pytest.importorskip("matplotlib")
+    info = ["model", "info", str(out), "--plot", str(tmp_path / "curves.png")]
+    assert CliRunner(env=settings).invoke(app, info).exit_code == 0
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     for name, tensor in uninterrupted.tensors.items():
         torch.testing.assert_close(gone_on.tensors[name], tensor)
 
