@@ -24,6 +24,8 @@ table {{ border-collapse: collapse; }}
 td, th {{ border-top: 1px solid #ccc; padding: .3em .8em; }}
 td, th {{ text-align: left; vertical-align: top; }}
 th {{ cursor: pointer; }}
+td:nth-child(4) {{ min-width: 18em; }}
+img {{ max-width: 100%; }}
 .red td:first-child {{ border-left: .5em solid #c0392b; }}
 .yellow td:first-child {{ border-left: .5em solid #e0b000; }}
 .green td:first-child {{ border-left: .5em solid #2e8b57; }}
