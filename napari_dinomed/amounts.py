@@ -17,7 +17,8 @@ def in_usual_unit(volume: float, unit: str) -> tuple[float, str]:
     unit
         A geometry's unit of length.
     """
-    cubes, name = _USUAL.get(unit, (1.0, f"{unit}³"))
+    plain = "voxels" if unit == "px" else f"{unit}³"
+    cubes, name = _USUAL.get(unit, (1.0, plain))
     return volume / cubes, name
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 def replay(
     file: Annotated[
-        Path, typer.Argument(help="What lies beside saved labels: NAME.dinomed.json.")
+        Path,
+        typer.Argument(help="Saved labels, or what lies beside: NAME.dinomed.json."),
     ],
     image: Annotated[
         str | None,
@@ -56,10 +57,14 @@ def replay(
         require_writable,
         write_labels,
     )
-    from napari_dinomed.session.file import load_document
+    from napari_dinomed.session.file import SUFFIX, load_document
+    from napari_dinomed.session.provenance import beside
 
     if out is not None:
         require_writable(out)
+    # Who names the labels means what lies beside them.
+    if not file.name.endswith(SUFFIX) and beside(file).exists():
+        file = beside(file)
     saved = load_document(file)
     volume = _volume_of(saved, file, image, Pick(part, frame, channel, resample))
     others = [read_volume(other) for other in also or []]

@@ -123,6 +123,7 @@ class Dicom(Format):
     suffixes = (".dcm", ".dicom", ".ima")
     writes = (".dcm", ".labelmap.dcm")
     highest = 2**16 - 1
+    labels_of = DicomHeader
     has_parts = True
 
     def sniff(self, head: bytes) -> bool:

@@ -144,6 +144,8 @@ class Format:
     """Endings of the files that it can write, the usual one first."""
     highest = 2**63 - 1
     """The highest number of a label that it can hold."""
+    labels_of: type = object
+    """What a volume's header must be for its labels to be written."""
     has_parts = False
     """Whether a source may hold several series, datasets or levels."""
 
@@ -173,6 +175,10 @@ class Format:
     def read(self, source: Source, pick: Pick) -> Volume:
         """Read the volume that was picked."""
         raise NotImplementedError
+
+    def takes_labels_of(self, source: Volume | None) -> bool:
+        """Whether labels of a volume can be written; of any where none is given."""
+        return source is None or isinstance(source.header, self.labels_of)
 
     def place(self, path: Path, source: Volume) -> Path:
         """Where a result of that name is written; errors where something is in the way."""

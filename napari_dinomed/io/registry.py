@@ -73,9 +73,9 @@ def label_suffixes() -> tuple[str, ...]:
     return _longest_first(suffix for f in FORMATS for suffix in f.writes)
 
 
-def label_formats() -> dict[str, tuple[str, ...]]:
-    """Formats that labels can be written in, and the endings of their files."""
-    return {format_.name: format_.writes for format_ in FORMATS if format_.writes}
+def label_formats(source: Volume | None = None) -> dict[str, tuple[str, ...]]:
+    """Formats that labels, maybe of a given volume, can be written in; their endings."""
+    return {f.name: f.writes for f in FORMATS if f.writes and f.takes_labels_of(source)}
 
 
 def can_read(given: Given) -> bool:

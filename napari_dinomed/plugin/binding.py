@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_dinomed.plugin.encoders import remembered
-from napari_dinomed.plugin.hearing import Hearing
+from napari_dinomed.plugin.hearing import IN_3D, Hearing
 from napari_dinomed.plugin.layers import file_of, is_measured_otherwise
 from napari_dinomed.plugin.mouse import Mouse
 from napari_dinomed.plugin.planes import SliceAmongLabels
@@ -153,7 +153,12 @@ class Binding:
         self._measuring.measured.connect(lambda figures: bench.measured.emit(figures))
         bench.keys.bind(sheet, image)
         self._on_canvas = (
-            Surface(bench.viewer, sheet.result.layer, bench.viewport.go_to),
+            Surface(
+                bench.viewer,
+                sheet.result.layer,
+                bench.viewport.go_to,
+                lambda: bench.said.emit(IN_3D),
+            ),
             Mouse(bench.viewer, image, sheet.layers, bench.viewport.label_at),
             SliceAmongLabels(bench.viewer, image),
         )

@@ -18,6 +18,9 @@ from qtpy.QtWidgets import (
     QScrollArea,
     QSizePolicy,
     QStackedWidget,
+    QStyle,
+    QStyleOptionButton,
+    QStylePainter,
     QWidget,
 )
 
@@ -51,6 +54,17 @@ class _Button(QPushButton):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._fit()
+
+    def paintEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """What is too long for the button ends in dots."""
+        del event
+        option = QStyleOptionButton()
+        self.initStyleOption(option)
+        room = self.width() - _MARGINS // 2
+        option.text = self.fontMetrics().elidedText(
+            option.text, Qt.TextElideMode.ElideRight, room
+        )
+        QStylePainter(self).drawControl(QStyle.ControlElement.CE_PushButton, option)
 
     def _fit(self) -> None:
         width = self.fontMetrics().horizontalAdvance(self._first)

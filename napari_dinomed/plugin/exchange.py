@@ -14,10 +14,10 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_dinomed.annotation.continuing import continued_from
-from napari_dinomed.errors import DinomedError
+from napari_dinomed.errors import DinomedError, DocumentError
 from napari_dinomed.finish.surface import surface_of
-from napari_dinomed.io import read_labels
-from napari_dinomed.io.atomic import write_text
+from napari_dinomed.io import label_formats, read_labels
+from napari_dinomed.io.atomic import stamp_of, write_text
 from napari_dinomed.io.meshes import require_mesh_suffix, world_of, write_mesh
 from napari_dinomed.io.ome_zarr import OmeZarrHeader
 from napari_dinomed.plugin.files import layer_name
@@ -34,9 +34,12 @@ from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.session.figures import Measuring
 from napari_dinomed.session.provenance import save_labels
 from napari_dinomed.session.statistics import statistics_csv
+from napari_dinomed.settings import load_settings
 from napari_dinomed.volume import Volume, require_same_grid
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_dinomed.annotation.labels import Label
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
 
 # Letters of a label's name in that of a file.
 _MOST_OF_A_NAME = 40
+# The ending of labels that no other was chosen for.
+_USUAL = ".nii.gz"
 
 
 class Exchange:
@@ -68,6 +73,8 @@ class Exchange:
         self._seen_labels: weakref.WeakSet[Labels] = weakref.WeakSet()
         # Files are written one after another; Python itself waits for the last.
         self._writer = ThreadPoolExecutor(1, "saving")
+        # Files of labels that were written here, as they were left.
+        self._written: dict[Path, object] = {}
 
     def continue_from(self, layer: Labels) -> None:
         """Make a labels layer of the same grid the document's start, and hide it."""
@@ -155,17 +162,25 @@ class Exchange:
                     "from labels…'."
                 )
 
-    def save_labels(self, path: Path) -> None:
+    def save_labels(self, path: Path, saved: Callable[[], None] | None = None) -> None:
         """Write the labels on the grid of the image's file, once answers are in.
 
         They are written as they are then, while the window goes on; what becomes of it is
-        said.
+        said, and ``saved`` is called where it went well.
+
+        Raises
+        ------
+        DocumentError
+            Where there is none to write.
         """
         session = self._bench.require()
+        if not (session.document.masks or session.document.waiting):
+            raise DocumentError("There are no labels to save yet: click on something.")
 
         def save() -> None:
-            saved = session.to_save()
-            write = partial(self._write_labels, path, session.volume, saved)
+            write = partial(
+                self._write_labels, path, session.volume, session.to_save(), saved
+            )
             try:
                 self._writer.submit(write)
             except RuntimeError:
@@ -176,18 +191,39 @@ class Exchange:
             Deferred(f"saving to {path.name}", save, survives_closing=True)
         )
 
-    def _write_labels(self, path: Path, volume: Volume, saved: SavedDocument) -> None:
+    def _write_labels(
+        self,
+        path: Path,
+        volume: Volume,
+        document: SavedDocument,
+        saved: Callable[[], None] | None,
+    ) -> None:
         """Write labels and how they were made, beside the window's thread."""
         try:
-            save_labels(path, volume, saved)
+            save_labels(path, volume, document)
         except DinomedError as error:
             self._deliver(partial(self._bench.failed.emit, str(error)))
         except Exception as error:  # noqa: BLE001 - nobody else would hear of it
             why = f"Cannot write {path}: {str(error) or type(error).__name__}"
             self._deliver(partial(self._bench.failed.emit, why))
         else:
+            self._written[path] = stamp_of(path)
             told = partial(self._bench.said.emit, f"Saved {path}")
-            self._deliver(partial(self._bench.attempt, told))
+            for act in (told, saved):
+                if act is not None:
+                    self._deliver(partial(self._bench.attempt, act))
+
+    def is_own(self, path: Path) -> bool:
+        """Whether a file is what labels were saved to here last, and nobody changed it."""
+        return path in self._written and stamp_of(path) == self._written[path]
+
+    @property
+    def usual_suffix(self) -> str:
+        """The ending that labels got last, where the image's can have it."""
+        session, last = self._bench.session, load_settings().label_suffix
+        formats = label_formats(None if session is None else session.volume)
+        known = [suffix for writes in formats.values() for suffix in writes]
+        return last if last in known else _USUAL
 
     def save_statistics(self, path: Path) -> None:
         """Write figures of the labels as a table, once answers are in."""

@@ -25,6 +25,8 @@ _TOOLS = {
     "brush": ("result", "paint"),
     "erase": ("result", "erase"),
 }
+# The mode of a layer in which a drag moves the view.
+_TURNING = "pan_zoom"
 _REGION_TOOLS = ("box", "lasso")
 
 
@@ -48,13 +50,16 @@ class Hand:
         self._through = {Role.INCLUDE: False, Role.EXCLUDE: True, Role.INSIDE: True}
         self.paint_teaches = paint_teaches()
         self._tool = "point"
+        self._was_solid = False
         bench.viewer.layers.selection.events.active.connect(self.tell_tool)
+        bench.viewer.dims.events.ndisplay.connect(self._on_turned)
 
     def end(self) -> None:
         """Leave the viewer, and tell nobody any more."""
         self.aim_changed.disconnect()
         self.tool_changed.disconnect()
         self._bench.viewer.layers.selection.events.active.disconnect(self.tell_tool)
+        self._bench.viewer.dims.events.ndisplay.disconnect(self._on_turned)
 
     # What is meant
 
@@ -168,7 +173,7 @@ class Hand:
                 if not layer.visible:
                     layer.visible = True
                 layers.selection.active = layer
-                layer.mode = mode
+                layer.mode = _TURNING if self._is_solid else mode
                 self.tell_tool()
                 self._arm()
 
@@ -177,11 +182,28 @@ class Hand:
         sheet = self._bench.sheet
         if sheet is None:
             return
+        self.tool_changed.emit(self._in_use(self._is_solid))
+
+    def _in_use(self, is_solid: bool) -> str:
+        """The tool that napari is set to; in 3-D it is set to turn the view instead."""
+        sheet = self._bench.sheet
         active = self._bench.viewer.layers.selection.active
         for tool, (what, mode) in _TOOLS.items():
-            layer = getattr(sheet, what).layer
+            layer = None if sheet is None else getattr(sheet, what).layer
             # A viewer handed to plugins wraps what it gives: equal, not the same.
-            if active == layer and str(layer.mode) == mode:
-                self.tool_changed.emit(tool)
-                return
-        self.tool_changed.emit("")
+            if layer is None or active != layer:
+                continue
+            now = str(layer.mode)
+            if now == mode or (is_solid and now == _TURNING and tool == self._tool):
+                return tool
+        return ""
+
+    @property
+    def _is_solid(self) -> bool:
+        return bool(self._bench.viewer.dims.ndisplay == 3)
+
+    def _on_turned(self) -> None:
+        """In 3-D a drag turns the view, whatever is in hand; slices bring it back."""
+        was, self._was_solid = self._was_solid, self._is_solid
+        if was != self._was_solid and self._in_use(was):
+            self.take_up_again()

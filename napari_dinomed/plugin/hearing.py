@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 # Of what napari tells of its points and shapes, what is not still going on.
 _DONE = ("added", "removed", "changed")
-_IN_3D = (
-    "Clicks are placed in 2-D, where it is seen what they lie on. Press F5 to go back to "
-    "slices."
+IN_3D = (
+    "Clicks and strokes are made on slices, where it is seen what they lie on. Press F5 to "
+    "go back to them."
 )
+"""What is said of clicks in 3-D that are on no label."""
 
 
 class Aims(Protocol):
@@ -219,7 +220,7 @@ class Hearing:
         name = f"delete {gone} clicks" if gone > 1 else "delete a click"
         session.change(document, name if gone else "move a click")
 
-    def _refuse_points(self, reason: str = _IN_3D) -> None:
+    def _refuse_points(self, reason: str = IN_3D) -> None:
         self._sheet.prompts.paint(self._session.document)
         self._refused(reason)
 
@@ -319,7 +320,9 @@ class Hearing:
         """Brush or eraser; paint of a number that no label has begins a label."""
         document = self._session.document
         locked = mask - document.unlocked(mask)
-        if locked:
+        aims_at_done = document.has(value) and document.find(value).is_done
+        # Of paint on a label that is itself done, that is said below.
+        if locked and not aims_at_done:
             self._refused("Labels that are done are locked; they stayed as they were.")
         if not value:
             erased = document.with_erasure(mask, self._aims.label)

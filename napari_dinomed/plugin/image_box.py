@@ -26,6 +26,7 @@ from napari_dinomed.engine.messages import (
 )
 from napari_dinomed.errors import DinomedError
 from napari_dinomed.features.catalog import ADAPTER_SUFFIX
+from napari_dinomed.features.naming import known_as
 from napari_dinomed.plugin.compare_dialog import open_comparison
 from napari_dinomed.plugin.controls import Either, button, narrow, told
 from napari_dinomed.plugin.costs import in_full, in_short
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from napari_dinomed.engine.messages import Estimated
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.asking import Asks, Deliver
+    from napari_dinomed.session.comparing import Trial
     from napari_dinomed.session.session import Session
 
 _FILE = "Weights from a file…"
@@ -220,16 +222,20 @@ class ImageBox(QGroupBox):
         self._workbench.act(self._open_comparison)
 
     def _open_comparison(self, session: Session) -> QDialog:
-        return open_comparison(
+        dialog = open_comparison(
             self.window(),
             session,
             {n: info.title for n, info in self._encoders.items() if info.present},
             self._another,
             self._deliver,
-            lambda trial: self._workbench.choose_encoder(
-                trial.encoder, planes=trial.planes
-            ),
+            self._take_compared,
         )
+        # What it computed is on disk now.
+        dialog.destroyed.connect(self._ask_for_estimate)
+        return dialog
+
+    def _take_compared(self, trial: Trial) -> None:
+        self._workbench.choose_encoder(trial.encoder, planes=trial.planes)
 
     def _ask_for_file(self) -> str:
         path, _ = QFileDialog.getOpenFileName(
@@ -367,7 +373,7 @@ class ImageBox(QGroupBox):
     def _on_document(self, document: Document) -> None:
         name, session = document.choices.encoder, self._workbench.session
         if self.encoders.findData(name) < 0:
-            self.encoders.insertItem(0, name.rpartition("/")[2], name)
+            self.encoders.insertItem(0, known_as(name), name)
         self.encoders.setCurrentIndex(self.encoders.findData(name))
         if session is not None:
             kind = session.volume.modality

@@ -95,6 +95,11 @@ class Row:
     figures: Figures | None
     is_seen: bool
 
+    @property
+    def is_measured_otherwise(self) -> bool:
+        """Whether the figures are those of other voxels than it has now."""
+        return self.figures is not None and self.figures.voxels != self.voxels
+
 
 def rows_of(
     document: Document,
@@ -239,6 +244,8 @@ def _cell(row: Row, place: int, column: Column) -> tuple[str, str, Any]:
         return *_grey(row), None
     if column is Column.THINGS:
         found = row.figures
+        if row.is_measured_otherwise:
+            return _WAITS, "Connected parts", None
         count = f"{found.things:,}" if found is not None and row.voxels else _NONE
         return count, "Connected parts", None
     if column is Column.PROMPTS:
@@ -252,6 +259,8 @@ def _cell(row: Row, place: int, column: Column) -> tuple[str, str, Any]:
 def _grey(row: Row) -> tuple[str, str]:
     """Mean and deviation, and the range."""
     found = row.figures
+    if row.is_measured_otherwise:
+        return _WAITS, "Being measured"
     if not row.voxels or found is None or isnan(found.mean):
         return _NONE, "Grey values of the image in the label"
     text = f"{_short(found.mean)} ± {_short(found.sd)}"

@@ -14,7 +14,6 @@ from napari_dinomed.session.deferred import Deferred
 from napari_dinomed.session.figures import Measuring
 from napari_dinomed.session.provenance import save_labels
 from napari_dinomed.session.statistics import statistics_csv
-from napari_dinomed.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,9 +43,10 @@ class NextCase:
     @property
     def target(self) -> Path | None:
         """Where the labels go; None where the image came from no file."""
+        exchange = self._bench.exchange
         if self._path is None:
             return None
-        return self._bench.exchange.suggested_path(load_settings().label_suffix)
+        return exchange.suggested_path(exchange.usual_suffix)
 
     @property
     def _path(self) -> Path | None:

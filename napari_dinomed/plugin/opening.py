@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
+from napari_dinomed.errors import ReadError
 from napari_dinomed.plugin.files import get_reader
 from napari_dinomed.plugin.recent import fill_recent
 
@@ -39,7 +41,13 @@ def open_paths(
     def open_each() -> list[Any]:
         layers = []
         for path in paths:
-            plugin = _PLUGIN if get_reader(path) is not None else _OTHERS
+            is_ours = get_reader(path) is not None
+            if not is_ours and Path(path).is_dir():
+                raise ReadError(
+                    "Expected a DICOM series, an OME-Zarr store or a stack of pictures, "
+                    f"found none in the folder {Path(path).name}."
+                )
+            plugin = _PLUGIN if is_ours else _OTHERS
             layers += workbench.viewer.open(path, plugin=plugin)
         return layers
 

@@ -98,6 +98,7 @@ class Panel(QWidget):
         self.workbench.refused.connect(partial(self._complain, show=show_warning))
         self.workbench.failed.connect(partial(self._complain, show=show_error))
         self.workbench.recovered.connect(self._forget)
+        self.finish_box.finishing.drafted.connect(lambda _: self._forget())
         # Last: it begins with the first image, which the others must hear of.
         self.image_box = ImageBox(self.workbench, asked, self._bridge.deliver)
         remember_recent(self.workbench)

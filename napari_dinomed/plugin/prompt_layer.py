@@ -108,7 +108,7 @@ class PromptLayer:
                 # What was selected lends its looks to the next click.
                 self._arm()
                 return cast("Iterator[None]", add(layer, event))
-            return cast("Iterator[None]", select(layer, event))
+            return _held(layer, cast("Iterator[None]", select(layer, event)))
 
         self.layer._drag_modes = acts | {modes["add"]: add_or_select}
 
@@ -189,6 +189,15 @@ class PromptLayer:
             colors = {label.id: (*label.color, 1.0) for label in document.labels}
             self.layer.face_color = np.array([colors[p.label] for p in points])
             self.layer.symbol = [_SYMBOLS[p.include] for p in points]
+
+
+def _held(layer: Points, dragging: Iterator[None]) -> Iterator[None]:
+    """A drag of a click, while which the view stays where it is."""
+    layer.mouse_pan = False
+    try:
+        yield from dragging
+    finally:
+        layer.mouse_pan = True
 
 
 def ring_at(voxel: Voxel, over: Layer) -> Points:

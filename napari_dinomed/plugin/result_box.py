@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.asking import Deliver
+    from napari_dinomed.volume import Volume
 
 _DOCUMENT = ".dinomed.json"
 _DOCUMENTS = f"Documents (*{_DOCUMENT})"
@@ -197,27 +198,31 @@ class ResultBox(QGroupBox):
         self.take_over.setVisible(session is not None and session.is_read_only)
 
     def _save_labels(self) -> None:
-        suffix = load_settings().label_suffix
+        exchange, session = self._workbench.exchange, self._workbench.session
+        suffix = exchange.usual_suffix
         path, chosen = QFileDialog.getSaveFileName(
             self,
             "Save labels",
-            str(self._workbench.exchange.suggested_path(suffix)),
-            filters(suffix),
+            str(exchange.suggested_path(suffix)),
+            filters(suffix, None if session is None else session.volume),
         )
         if not path:
             return
         target = with_suffix(Path(path), chosen)
         if not may_replace(self, Path(path), target):
             return
-        self._workbench.exchange.save_labels(target)
-        kept = suffix_of(target)
-        if kept and kept != suffix:
-            save_settings(replace(load_settings(), label_suffix=kept))
+
+        def remember() -> None:
+            kept = suffix_of(target)
+            if kept and kept != suffix:
+                save_settings(replace(load_settings(), label_suffix=kept))
+
+        self._workbench.attempt(lambda: exchange.save_labels(target, remember))
 
     def _save_inside(self) -> None:
         store = self._workbench.exchange.own_store
         if store is not None:
-            self._workbench.exchange.save_labels(store)
+            self._workbench.attempt(lambda: self._workbench.exchange.save_labels(store))
 
     def _save_statistics(self) -> None:
         suggested = self._workbench.exchange.suggested_path(_TABLE)
@@ -234,7 +239,13 @@ class ResultBox(QGroupBox):
         target = self.cases.target
         session = self._workbench.session
         has_labels = session is not None and bool(session.document.masks)
-        if target is None or not has_labels or may_replace(self, Path(), target):
+        exchange = self._workbench.exchange
+        if (
+            target is None
+            or not has_labels
+            or exchange.is_own(target)
+            or may_replace(self, Path(), target)
+        ):
             self.cases.go()
 
     def _save_surface(self) -> None:
@@ -291,12 +302,12 @@ class ResultBox(QGroupBox):
             self._workbench.exchange.open_copy(Path(path))
 
 
-def filters(first: str) -> str:
-    """What a file dialog offers: every format that labels can be written in.
+def filters(first: str, volume: Volume | None = None) -> str:
+    """What a file dialog offers: every format that labels of a volume can be written in.
 
     The format that ``first`` is an ending of stands first.
     """
-    formats = label_formats()
+    formats = label_formats(volume)
     usual = next((name for name, ends in formats.items() if first in ends), "NIfTI")
     ordered = {usual: formats.pop(usual)} | formats
     return ";;".join(

@@ -36,14 +36,20 @@ class Surface:
         The labels.
     go
         Told the voxel.
+    miss
+        Called where a click is on none.
     """
 
     def __init__(
-        self, viewer: ViewerModel, labels: Labels, go: Callable[[Voxel], None]
+        self,
+        viewer: ViewerModel,
+        labels: Labels,
+        go: Callable[[Voxel], None],
+        miss: Callable[[], None],
     ) -> None:
         self._viewer = viewer
         self._labels = labels
-        self._go = go
+        self._go, self._miss = go, miss
         viewer.mouse_drag_callbacks.append(self._on_press)
 
     def end(self) -> None:
@@ -62,7 +68,9 @@ class Surface:
                 return
             yield
         voxel = first_under(self._labels, event)
-        if voxel is not None:
+        if voxel is None:
+            self._miss()
+        else:
             self._go(voxel)
 
 

@@ -83,14 +83,20 @@ class Viewport:
         """Show a layer, whole and at its middle, where the place in view is not in it."""
         viewer = self._bench.viewer
         dims = viewer.dims
-        place = np.array(dims.point)
-        if dims.ndisplay == 2:
-            # Along the plane, what is seen is around the camera's centre.
-            place[list(dims.displayed)] = viewer.scene.camera.center[-2:]
         low, high = layer.extent.world
         axes = range(dims.ndim - len(low), dims.ndim)
-        if ((place[axes] < low) | (place[axes] > high)).any():
+        seen = np.array(dims.point)
+        if dims.ndisplay == 2:
+            # Along the plane, what is seen is around the camera's centre.
+            seen[list(dims.displayed)] = viewer.scene.camera.center[-2:]
+        # Other planes go through the point, wherever the camera stands.
+        is_out = [
+            ((place[axes] < low) | (place[axes] > high)).any()
+            for place in (seen, np.array(dims.point))
+        ]
+        if any(is_out):
             dims.set_point(axes, (low + high) / 2)
+        if is_out[0]:
             self.fit()
 
     def uncover(self, image: Image) -> None:

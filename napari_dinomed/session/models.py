@@ -110,7 +110,8 @@ class Models:
         taken = [label.name for label in legend if numbers[label.id] in free]
         told = f"{', '.join(taken)}: click to correct it" if taken else "nothing"
         kept = [label.name for label in legend if numbers[label.id] not in free]
-        also = f" {', '.join(kept)} stays as you made it." if kept else ""
+        stay = "stays" if len(kept) == 1 else "stay"
+        also = f" {', '.join(kept)} {stay} as you made it." if kept else ""
         session.noticed.emit(f"{name} proposes {told}.{also}")
 
     def _take_lesson(self, name: str, told: Callable[[], None], taught: Taught) -> None:
