@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from napari_dinomed.annotation.legends import with_names
 from napari_dinomed.annotation.proposals import unsaid, unseen, with_proposals
 from napari_dinomed.engine.messages import ProposeLabels, TeachModel, TellVolume
-from napari_dinomed.errors import DocumentError
+from napari_dinomed.errors import DocumentError, ModelError
+from napari_dinomed.taught.header import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class Models:
         self._learning = ""
         self._session.computing.run(
             lambda volume, number: ProposeLabels(volume, str(path), number),
-            partial(self._take_proposal, path.stem),
+            partial(self._take_proposal, path),
         )
 
     def tell(self, path: Path, told: Callable[[VolumeTold], object]) -> None:
@@ -96,8 +97,8 @@ class Models:
         )
         self._learning = path.stem
 
-    def _take_proposal(self, name: str, proposed: Proposed) -> None:
-        session = self._session
+    def _take_proposal(self, path: Path, proposed: Proposed) -> None:
+        session, name, worth = self._session, path.stem, _worth_of(path)
         for warning in proposed.warnings:
             session.noticed.emit(warning)
         found = proposed.masks()
@@ -107,7 +108,11 @@ class Models:
         free = set(unsaid(document))
         document = with_proposals(document, masks)
         session.change(document, f"propose from {name}", "propose from a model")
-        taken = [label.name for label in legend if numbers[label.id] in free]
+        taken = [
+            f"{label.name}{worth.get(label.name, '')}"
+            for label in legend
+            if numbers[label.id] in free
+        ]
         told = f"{', '.join(taken)}: click to correct it" if taken else "nothing"
         kept = [label.name for label in legend if numbers[label.id] not in free]
         stay = "stays" if len(kept) == 1 else "stay"
@@ -125,3 +130,14 @@ class Models:
             f"{'volume' if header.volumes == 1 else 'volumes'}. Dice on what it did not "
             f"learn from: {figures}."
         )
+
+
+def _worth_of(path: Path) -> dict[str, str]:
+    """For each label of a model, in words, how well it did on what did not teach it."""
+    try:
+        lessons = read_header(path).lessons
+    except ModelError:
+        # It went while it proposed.
+        return {}
+    told = (one for one in lessons if one.dice)
+    return {one.label.name: f" (Dice {one.mean_dice:.2f} elsewhere)" for one in told}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -70,7 +71,8 @@ def test_what_was_remembered_is_proposed_in_the_next_volume(model):
     assert dice(truth == 1, labels == 1) > 0.75
     assert dice(truth == 2, labels == 2) > 0.75
     assert not document.hand
-    assert "balls proposes Label 1, Label 2" in said[-1]
+    found = re.search(r"balls proposes Label 1 \(Dice (\S+) elsewhere\), Label 2", said[-1])
+    assert float(found[1]) == round(read_header(model).lessons[0].mean_dice, 2)
 
 
 def test_a_click_corrects_a_proposal_and_undo_brings_it_back(model):
