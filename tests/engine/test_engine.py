@@ -241,7 +241,7 @@ def test_without_any_memory_there_is_one_error_and_the_session_goes_on(opened, m
             raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr("napari_dinomed.engine.engine.make_segmenter", fail)
+            patch.setattr("napari_dinomed.engine.answers.make_segmenter", fail)
             with pytest.raises(EngineError, match="no memory left"):
                 engine.run(_segment())
     assert dice(mask, engine.run(_segment()).paste(mask.shape) == 1) > 0.85

@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dinomed.annotation.continuing import continued_from
+from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.bench.metrics import dice
 from napari_dinomed.engine.messages import EncodeVolume, Progress, SegmentVolume, Stage
 from napari_dinomed.engine.place import Place
@@ -662,7 +663,13 @@ def test_where_labels_would_be_saved(open_panel, qtbot, tmp_path, monkeypatch):
         return str(tmp_path / "out.seg.nrrd"), "NRRD (*.seg.nrrd)"
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    session = panel.workbench.session
+    painted = session.document.with_edit(Mask.of(np.ones((1, 2, 2), bool)), 1)
+    session.change(painted, "paint")
     panel.result_box.save.click()
+    # Only what went well is remembered.
+    exchange = panel.workbench.exchange
+    qtbot.waitUntil(lambda: exchange.usual_suffix == ".seg.nrrd", timeout=TIMEOUT)
     panel.result_box.save.click()
     assert offered[0][0] == str(tmp_path / "DOE.1-labels.nii.gz")
     assert offered[1][0] == str(tmp_path / "DOE.1-labels.seg.nrrd")
