@@ -82,7 +82,8 @@ def describe_device(device: torch.device) -> str:
         return f"GPU ({torch.xpu.get_device_name(device)})"
     if device.type == "mps":
         return "GPU (Apple)"
-    return f"CPU ({torch.get_num_threads()} threads)"
+    count = torch.get_num_threads()
+    return f"CPU ({count} thread{'s' * (count > 1)})"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -29,7 +29,7 @@ from napari_dinomed.features.catalog import ADAPTER_SUFFIX
 from napari_dinomed.features.naming import known_as
 from napari_dinomed.plugin.compare_dialog import open_comparison
 from napari_dinomed.plugin.controls import Either, button, narrow, told
-from napari_dinomed.plugin.costs import in_full, in_short
+from napari_dinomed.plugin.costs import doing, in_full, in_short
 from napari_dinomed.plugin.encoders import FILTERS, advice, known_of
 from napari_dinomed.plugin.engines import another
 from napari_dinomed.plugin.keymap import KEYMAP, Action
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
+    from napari_dinomed.annotation.choices import Choices
     from napari_dinomed.annotation.document import Document
     from napari_dinomed.engine.messages import Estimated
     from napari_dinomed.plugin.workbench import Workbench
     from napari_dinomed.session.asking import Asks, Deliver
-    from napari_dinomed.session.comparing import Trial
     from napari_dinomed.session.session import Session
 
 _FILE = "Weights from a file…"
@@ -93,6 +93,7 @@ class ImageBox(QGroupBox):
         self.offer.clicked.connect(lambda: self._take_offer())
         self.offer.hide()
         self._estimated: Estimated | None = None
+        self._foretold: Choices | None = None
         self.bar, self.state = QProgressBar(), QLabel(_NO_IMAGE)
         self.advice = QLabel()
         self.advice.setWordWrap(True)
@@ -207,9 +208,16 @@ class ImageBox(QGroupBox):
 
     def _ask_for_estimate(self) -> None:
         """Have it said what features will take, before they are computed."""
-        self._estimated = None
-        if self._workbench.session is not None:
-            self._workbench.session.computing.estimate(self._show_estimate)
+        self._estimated, session = None, self._workbench.session
+        if session is not None:
+            self._foretold = session.document.choices
+            session.computing.estimate(self._show_estimate)
+
+    def _foretell_anew(self) -> None:
+        """After undo, too, and where something else is seen."""
+        session = self._workbench.session
+        if session is not None and self._foretold not in (None, session.document.choices):
+            self._ask_for_estimate()
 
     def _show_estimate(self, found: Estimated) -> None:
         self._estimated = found
@@ -228,14 +236,11 @@ class ImageBox(QGroupBox):
             {n: info.title for n, info in self._encoders.items() if info.present},
             self._another,
             self._deliver,
-            self._take_compared,
+            lambda one: self._workbench.choose_encoder(one.encoder, planes=one.planes),
         )
         # What it computed is on disk now.
         dialog.destroyed.connect(self._ask_for_estimate)
         return dialog
-
-    def _take_compared(self, trial: Trial) -> None:
-        self._workbench.choose_encoder(trial.encoder, planes=trial.planes)
 
     def _ask_for_file(self) -> str:
         path, _ = QFileDialog.getOpenFileName(
@@ -317,7 +322,9 @@ class ImageBox(QGroupBox):
             self._rest()
         if activity.progress is not None:
             self._show_progress(activity.progress)
-        text = _in_words(activity, self._waits())
+        session = self._workbench.session
+        is_asked = session is not None and session.computing.is_on_errand
+        text = doing(activity, self._waits(), is_asked)
         if activity.phase is Phase.BARE and self._estimated and not self._waits():
             text = in_short(self._estimated)
         self._say(text)
@@ -360,7 +367,7 @@ class ImageBox(QGroupBox):
 
     def _on_bound(self) -> None:
         self._list_images()
-        self._estimated = None
+        self._estimated = self._foretold = None
         session = self._workbench.session
         # The filters take seconds, and are not worth a start of the engine before a click.
         if session is not None and session.document.choices.encoder != FILTERS:
@@ -372,6 +379,7 @@ class ImageBox(QGroupBox):
 
     def _on_document(self, document: Document) -> None:
         name, session = document.choices.encoder, self._workbench.session
+        self._deliver(self._foretell_anew)
         if self.encoders.findData(name) < 0:
             self.encoders.insertItem(0, known_as(name), name)
         self.encoders.setCurrentIndex(self.encoders.findData(name))
@@ -380,15 +388,3 @@ class ImageBox(QGroupBox):
             self.advice.setText(advice(kind, name))
             self.advice.setVisible(bool(self.advice.text()))
             self.encoders.setToolTip("\n".join(filter(None, (_ENCODES, known_of(kind)))))
-
-
-def _in_words(activity: Activity, waits: bool) -> str:
-    if activity.phase is Phase.ENCODING:
-        return "Computing features; clicks wait for them"
-    if activity.phase is Phase.ANSWERING:
-        return "Answering your last click"
-    if waits:
-        return "A click waits: compute features"
-    if activity.phase is Phase.READY:
-        return f"Features ready · {activity.where}"
-    return "Click to begin"

@@ -199,7 +199,8 @@ def _told(header: Header | WholeHeader) -> str:
             figures = head.figures
             lines.append(f"{label}: AUROC {figures.auroc:.2f}, {figures.volumes} volumes")
         return "\n".join(lines)
-    lines = [f"{header.volumes} volumes, {header.sight.modality}, {header.sight.encoder}"]
+    count = f"{header.volumes} volume{'s' * (header.volumes > 1)}"
+    lines = [f"{count}, {header.sight.modality}, {header.sight.encoder}"]
     for lesson in header.lessons:
         dice = f"{lesson.mean_dice:.2f}"
         lines.append(f"{lesson.label.name}: Dice {dice} where it was not taught")

@@ -121,6 +121,11 @@ class Mouse:
         usual = layer.get_status
 
         def told(position: Any = None, **about: Any) -> dict[str, str]:
+            shown = list(about.get("dims_displayed") or ())
+            if len(shown) == _AXES and about.get("view_direction") is None:
+                # The mouse has not moved since 3-D came: napari knows no direction yet, and
+                # its layers of labels raise. What lies under it is what did on the slice.
+                about |= {"dims_displayed": shown[1:]}
             status: dict[str, str] = usual(position, **about)
             if position is None:
                 return status

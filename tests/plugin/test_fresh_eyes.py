@@ -14,13 +14,17 @@ from napari.utils.interactions import (
     mouse_release_callbacks,
 )
 
+from napari_dinomed.engine.messages import EstimateEncoding
 from napari_dinomed.errors import DocumentError
+from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_table import Column, LabelsModel, rows_of
 from napari_dinomed.plugin.opening import open_paths
 from napari_dinomed.plugin.planes import Plane, show_plane
 from napari_dinomed.plugin.result_box import filters
 from napari_dinomed.session.figures import Figures
 from napari_dinomed.settings import load_settings, save_settings
+from tests.fakes import FakeEngine
+from tests.plugin.conftest import needs_display
 from tests.plugin.test_clicks_in_3d import CLICK, hand, look_at
 from tests.plugin.test_workbench import INSIDE, listen
 
@@ -148,3 +152,25 @@ def test_paint_on_a_label_that_is_done_is_refused_once(bench, click, brush):
     z, y, x = INSIDE
     brush(bench, ((z, z + 1), (y, y + 2), (x, x + 2)), 1)
     assert len(said) <= 1
+
+
+def test_what_lies_under_the_mouse_is_not_asked_before_it_moves_in_3d(bench, click):
+    click(bench, *INSIDE)
+    layer = bench.sheet.result.layer
+    place = layer.data_to_world(INSIDE)
+    about = {"view_direction": None, "dims_displayed": [0, 1, 2], "world": True}
+    assert "value" in layer.get_status(place, **about)
+
+
+@needs_display
+def test_what_features_take_follows_the_choices_and_undo(bench, loop, engine, qtbot):
+    box = ImageBox(bench, engine, loop.deliver, FakeEngine)
+    qtbot.addWidget(box)
+    bench.choose_encoder("file:/a/vit.safetensors")
+    box._ask_for_estimate()
+    bench.choose("slices", planes="one")
+    loop.run()
+    bench.undo()
+    loop.run()
+    asked = [one.request.planes for one in engine.of(EstimateEncoding)]
+    assert asked == ["auto", "one", "auto"]
