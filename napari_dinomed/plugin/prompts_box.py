@@ -162,6 +162,9 @@ class PromptsBox(QGroupBox):
         group.setExclusive(tool in self._tools)
         for name, each in self._tools.items():
             each.setChecked(name == tool)
+        # Of brush and eraser, one adds and the other takes away.
+        for each in (self.include, self.exclude):
+            each.setEnabled(tool not in ("brush", "erase"))
 
     def _on_document(self, document: Document) -> None:
         del document

@@ -20,6 +20,7 @@ from napari_dinomed.plugin.image_box import ImageBox
 from napari_dinomed.plugin.labels_table import Column, LabelsModel, rows_of
 from napari_dinomed.plugin.opening import open_paths
 from napari_dinomed.plugin.planes import Plane, show_plane
+from napari_dinomed.plugin.prompts_box import PromptsBox
 from napari_dinomed.plugin.result_box import filters
 from napari_dinomed.session.figures import Figures
 from napari_dinomed.settings import load_settings, save_settings
@@ -174,3 +175,14 @@ def test_what_features_take_follows_the_choices_and_undo(bench, loop, engine, qt
     loop.run()
     asked = [one.request.planes for one in engine.of(EstimateEncoding)]
     assert asked == ["auto", "one", "auto"]
+
+
+@needs_display
+def test_what_a_click_says_is_no_choice_for_the_brush(bench, loop, qtbot):
+    box = PromptsBox(bench)
+    qtbot.addWidget(box)
+    bench.bound.emit()
+    for tool, is_choice in (("brush", False), ("erase", False), ("box", True)):
+        getattr(bench.hand, tool)()
+        loop.run()
+        assert box.exclude.isEnabled() == box.include.isEnabled() == is_choice
