@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_dinomed.session.session import Session
 
 _COLUMNS = ("Encoder", "Seen", "Dice", "Linear probe", "k-NN", "Features")
-_SEEN, _BAR = 1, 2
+_BAR = 2
 _READOUTS = ("probe", "knn")
 _ABOUT = (
     "One quarter of each label after another is hidden, with all around it, and read from "

@@ -181,7 +181,7 @@ class Comparing:
             return
         self._varied.append(vary)
         for row in self._usual:
-            self._left += varied(row, vary, self._volume.array.shape[0])
+            self._left += self._otherwise(row, vary)
         if self._is_idle and self._left:
             self._is_idle = False
             self._next()
@@ -204,7 +204,7 @@ class Comparing:
             EncodeVolume(_NAME, trial.encoder, self._window, planes=trial.planes),
             partial(self._judge, trial),
             partial(self._lose, trial),
-            partial(self._progress, trial),
+            lambda progress: self.progressed.emit(trial, progress),
         )
 
     def _judge(self, trial: Trial, encoded: Encoded) -> None:
@@ -221,14 +221,14 @@ class Comparing:
     def _lose(self, trial: Trial, error: BaseException) -> None:
         self._tell(Row(trial, {}, why=str(error)))
 
-    def _progress(self, trial: Trial, progress: Progress) -> None:
-        self.progressed.emit(trial, progress)
+    def _otherwise(self, row: Row, vary: Vary) -> list[Trial]:
+        return varied(row, vary, self._volume.array.shape[0])
 
     def _tell(self, row: Row) -> None:
         if row.trial.encoder in self._encoders and row.trial.planes == "auto":
             self._usual.append(row)
             for vary in self._varied:
-                self._left += varied(row, vary, self._volume.array.shape[0])
+                self._left += self._otherwise(row, vary)
         self.came.emit(row)
         self._next()
 
