@@ -2,9 +2,9 @@
 
     python resources/device_check.py --encoder filters --encoder file:vit.safetensors
 
-For each encoder and device: slices encoded a second, how alike tokens are to the CPU's, and
-what clicks on the spleen of a made-up CT take, and find. The CPU comes last: it is what the
-others are compared with.
+For each encoder and device: slices encoded a second, how many were found best to encode at
+once, how alike tokens are to the CPU's, and what clicks on the spleen of a made-up CT take,
+and find. The CPU comes last: it is what the others are compared with.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from napari_dinomed.bench.clicks import next_click
 from napari_dinomed.errors import EngineError
 from napari_dinomed.features.device import choose_device
 from napari_dinomed.headless import prepare
+from napari_dinomed.settings import cache_folder
 from napari_dinomed.volume.phantom import ct_abdomen
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Seen:
     """What one device made of one encoder."""
 
     device: str
+    batch: str
     slices_a_second: float
     first: float
     later: float
@@ -56,6 +58,7 @@ class Seen:
         cells = (
             encoder,
             self.device,
+            self.batch,
             f"{self.slices_a_second:.1f}",
             f"{float(alike.mean()):.5f}",
             f"{1000 * self.first:.0f} ms",
@@ -67,6 +70,7 @@ class Seen:
 
 def check(encoder: str, kind: str, shape: tuple[int, int, int]) -> Seen:
     """Encode a made-up CT on a device, and click on its spleen there."""
+    before = batches()
     warming, _ = ct_abdomen((_WARMING, *shape[1:]))
     engine = prepare(warming, encoder, planes="one", device=kind).engine
     volume, organs = ct_abdomen(shape)
@@ -77,8 +81,20 @@ def check(encoder: str, kind: str, shape: tuple[int, int, int]) -> Seen:
     tokens = bank.slice_tokens(bank.depth // 2)[:_COMPARED]
     first, *later, dice = clicked(job, organs == _SPLEEN)
     return Seen(
-        job.encoded.device, bank.depth / taken, first, float(np.median(later)), dice, tokens
+        job.encoded.device,
+        ", ".join(size for of, size in batches().items() if of not in before) or "–",
+        bank.depth / taken,
+        first,
+        float(np.median(later)),
+        dice,
+        tokens,
     )
+
+
+def batches() -> dict[str, str]:
+    """How many slices are encoded at once, by what it was settled for."""
+    notes = (cache_folder() / "batch").glob("*")
+    return {note.name: note.read_text(encoding="utf-8") for note in notes}
 
 
 def clicked(job: Job, truth: np.ndarray) -> list[float]:
@@ -104,8 +120,8 @@ def main() -> None:
     # Tokens that a run before left behind must not be found again.
     home = tempfile.TemporaryDirectory()
     os.environ["NAPARI_DINOMED_HOME"] = home.name
-    print("| encoder | device | slices/s | cosine | first click | later | Dice |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+    print("| encoder | device | at once | slices/s | cosine | first click | later | Dice |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     for encoder in given.encoder:
         rows = []
         for kind in _KINDS:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from napari_dinomed.errors import EngineError, WeightsError
 from napari_dinomed.features.adapter import Scale, read_adapter
+from napari_dinomed.features.batch import MOST, settled_batch
 from napari_dinomed.features.checkpoint import Checkpoint, load_checkpoint
 from napari_dinomed.features.device import (
     choose_device,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from napari_dinomed.features.stack import SlicePlan, SliceStack
     from napari_dinomed.volume import Volume, Window
 
-_BATCH = {"cuda": 16, "xpu": 8, "mps": 8, "cpu": 2}
 _CONVNEXT_STRIDE = 16
 # The last stages of a ConvNeXt that are read at most: those before see hardly more than
 # grey values.
@@ -71,7 +71,7 @@ class BackboneEncoder:
         self._adapter = adapter
         self._statistics = checkpoint.statistics
         self._notice = notice
-        self._batch = _BATCH[self._device.type]
+        self._most = MOST[self._device.type]
         self.weights_hash = weights_hash
         self._architecture = checkpoint.architecture
         self._see_as(spec)
@@ -120,6 +120,7 @@ class BackboneEncoder:
         self.signature = f"{self._architecture}:{self.weights_hash}:{self.indices}"
         if spec.only_side is not None:
             self.signature += f":{spec.only_side}"
+        self._batches: dict[tuple[int, int], int] = {}
 
     @property
     def device(self) -> str:
@@ -133,8 +134,8 @@ class BackboneEncoder:
 
     @property
     def block(self) -> int:
-        """Slices in a batch."""
-        return self._batch
+        """Slices in a batch at most."""
+        return self._most
 
     def remarks(self, volume: Volume, plan: SlicePlan) -> tuple[str, ...]:
         """Where an adapter was taught by other kinds of volumes."""
@@ -183,30 +184,46 @@ class BackboneEncoder:
         """
         slices = torch.from_numpy(stack.colours(start, stop))
         size = self.grid(stack.slice_shape, plan)
+        batch = self._batch(size)
         done: list[torch.Tensor] = []
         while sum(len(tokens) for tokens in done) < len(slices):
             first = sum(len(tokens) for tokens in done)
             try:
-                done.append(self._forward(slices[first : first + self._batch], size))
+                done.append(self._forward(slices[first : first + batch], size))
                 continue
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
             # Only here the error, and with it what was computed so far, is let go.
-            self._shrink()
+            self._shrink(batch)
+            batch = self._batch(size)
         return torch.cat(done).numpy()
 
     def shown_size(self, slice_shape: tuple[int, int], plan: SlicePlan) -> tuple[int, int]:
         """Rows and columns of pixels that a slice is brought to."""
-        rows, columns = self.grid(slice_shape, plan)
-        return rows * self._stride, columns * self._stride
+        return self._pixels(self.grid(slice_shape, plan))
+
+    def _pixels(self, grid: tuple[int, int]) -> tuple[int, int]:
+        return grid[0] * self._stride, grid[1] * self._stride
+
+    def _batch(self, grid: tuple[int, int]) -> int:
+        """Slices in a batch, of so many rows and columns of tokens."""
+        if grid not in self._batches:
+            slices = torch.zeros((self._most, 3, *self._pixels(grid)))
+            model = f"{self.signature} {grid} {self._precision}"
+            self._batches[grid] = settled_batch(
+                self._device, model, lambda size: self._forward(slices[:size], grid)
+            )
+        return min(self._most, self._batches[grid])
 
     @torch.inference_mode()
     def _forward(self, slices: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-        size = (grid[0] * self._stride, grid[1] * self._stride)
+        if self._device.type == "cuda":
+            # From memory that stays where it is, a GPU fetches by itself.
+            slices = slices.pin_memory()
         images = functional.interpolate(
-            slices.to(self._device),
-            size,
+            slices.to(self._device, non_blocking=True),
+            self._pixels(grid),
             mode="bilinear",
             antialias=True,
             align_corners=False,
@@ -240,11 +257,12 @@ class BackboneEncoder:
         )
         return layers
 
-    def _shrink(self) -> None:
-        if self._batch > 1:
-            self._batch //= 2
+    def _shrink(self, batch: int) -> None:
+        """Go on with less at once, after so many slices had no room."""
+        if batch > 1:
+            self._most = batch // 2
             self._notice(
-                f"{self.device} ran out of memory: going on with {self._batch} slices "
+                f"{self.device} ran out of memory: going on with {self._most} slices "
                 "at a time."
             )
             return
@@ -256,7 +274,8 @@ class BackboneEncoder:
         self._notice(f"{self.device} ran out of memory: going on with the CPU.")
         self._device = torch.device("cpu")
         self.model = self.model.to(self._device)
-        self._batch = _BATCH["cpu"]
+        self._most = MOST["cpu"]
+        self._batches = {}
         self.__dict__.pop("_precision", None)
 
 

@@ -19,7 +19,7 @@ _BEST_FIRST = ("cuda", "mps", "xpu", "cpu")
 # Tokens computed in half precision must point where those in full precision do: what is
 # read off them differs far more from click to click.
 _LEAST_ALIKE = 0.999
-# The first pass warms up; the least of the others is the time.
+# The first one warms up; the least of them is the time.
 _TRIALS = 3
 CPU = torch.device("cpu")
 # What allocators say that raise a bare RuntimeError: the CPU's, and Apple's.
@@ -164,10 +164,16 @@ def _timed(
     precision: torch.dtype | None,
 ) -> tuple[torch.Tensor, float]:
     """What is described, and the least time that it took."""
-    seconds = []
     with computing_in(device, precision):
-        for _ in range(_TRIALS):
-            begun = time.perf_counter()
-            tokens = describe()
-            seconds.append(time.perf_counter() - begun)
-    return tokens.float(), min(seconds)
+        return describe().float(), least_time(describe, device)
+
+
+def least_time(act: Callable[[], object], device: torch.device) -> float:
+    """Seconds that something takes on a device, the least of a few trials."""
+    seconds = []
+    for _ in range(_TRIALS):
+        begun = time.perf_counter()
+        act()
+        wait_for(device)
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.key_bindings import coerce_keybinding
+
 from napari_dinomed.plugin.keymap import KEYMAP, LABEL_KEYS, Action
 from napari_dinomed.plugin.planes import Plane
 
@@ -73,6 +75,7 @@ class Keys:
             for action, key in KEYMAP.items():
                 if not key.is_everywhere:
                     self._bind(layer, action)
+            self._share_cancel(layer)
         for layer in (sheet.prompts.layer, sheet.scribbles.layer):
             for number in LABEL_KEYS:
                 layer.bind_key(
@@ -92,6 +95,20 @@ class Keys:
         for keys in KEYMAP[action].keys:
             act = (lambda _: self._acts[action]()) if is_bound else None
             of.bind_key(keys, act, overwrite=True)
+
+    def _share_cancel(self, layer: Any) -> None:
+        """Where napari has an Esc for what is drawn, it keeps that while one draws."""
+        (key,) = KEYMAP[Action.CANCEL].keys
+        drop = type(layer).class_keymap.get(coerce_keybinding(key))
+        if drop is not None:
+
+            def dropped(layer: Any) -> None:
+                if layer.mode == "pan_zoom":
+                    self._cancel()
+                else:
+                    drop(layer)
+
+            layer.bind_key(key, dropped, overwrite=True)
 
     def _cancel(self) -> None:
         self._bench.draft_undone.emit()

@@ -104,7 +104,8 @@ def test_out_of_memory_halves_the_batch_then_takes_the_cpu(stack, monkeypatch, f
     notices = []
     encoder = _encoder("vit_tiny_patch16_dinov3_qkvb", notices)
     expected = encoder.encode(stack, 0, 4, PLAN)
-    encoder._batch = 4
+    encoder._most, encoder._batches = 4, {}
+    monkeypatch.setattr(backbone, "settled_batch", lambda device, model, encode: 4)
     encoder._device = torch.device("meta")  # stands for a GPU that is too small
     forward = encoder._forward
 

@@ -8,6 +8,7 @@ import torch
 from napari_dinomed.features import precision
 from napari_dinomed.features.device import CPU
 from napari_dinomed.features.precision import settled_precision
+from napari_dinomed.features.remembered import note_of
 
 
 def tokens() -> torch.Tensor:
@@ -37,8 +38,8 @@ def trials_left(first: torch.dtype | None) -> torch.dtype | None:
 
 def test_a_process_that_was_first_meanwhile_is_followed(home, monkeypatch):
     def slow(*_):
-        precision._note("a").parent.mkdir(parents=True)
-        precision._note("a").write_text("bfloat16")
+        note_of("precision", "a").parent.mkdir(parents=True)
+        note_of("precision", "a").write_text("bfloat16")
 
     monkeypatch.setattr(precision, "fastest_precision", slow)
     assert settled_precision(CPU, "a", tokens) == torch.bfloat16
@@ -46,8 +47,8 @@ def test_a_process_that_was_first_meanwhile_is_followed(home, monkeypatch):
 
 @pytest.mark.parametrize("damage", [b"", b"fast", b"\xff\xfe"])
 def test_a_damaged_note_is_tried_again(home, trials, damage):
-    precision._note("a").parent.mkdir(parents=True)
-    precision._note("a").write_bytes(damage)
+    note_of("precision", "a").parent.mkdir(parents=True)
+    note_of("precision", "a").write_bytes(damage)
     trials += [torch.bfloat16]
     assert settled_precision(CPU, "a", tokens) == torch.bfloat16
 

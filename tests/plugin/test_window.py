@@ -13,6 +13,7 @@ import psutil
 import pytest
 from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
 from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
+from napari.layers import Labels
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QLocale, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QColor, QDropEvent, QMouseEvent
@@ -311,6 +312,10 @@ def test_errors_are_messages_and_the_window_lives_on(open_panel, qtbot):
     assert not panel.prompts_box.isEnabled()
 
 
+def escape(viewer):
+    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Escape)
+
+
 @pytest.mark.parametrize("by", ["button", "key"])
 def test_cancelling_gives_the_button_back(open_panel, ball_volume, by):
     volume, _ = ball_volume
@@ -322,9 +327,32 @@ def test_cancelling_gives_the_button_back(open_panel, ball_volume, by):
     if by == "button":
         panel.image_box.cancel.click()
     else:
-        QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Escape)
+        escape(viewer)
     assert panel.image_box.compute.isEnabled()
     assert not panel.image_box.cancel.isVisible()
+
+
+def test_esc_cancels_on_every_layer_but_drops_what_is_being_drawn_first(
+    open_panel, ball_volume
+):
+    volume, _ = ball_volume
+    engine = FakeEngine(holds=(EncodeVolume,))
+    viewer, panel = open_panel({"data": volume.array}, engine)
+    own = [layer for layer in panel.workbench.sheet.layers if layer in viewer.layers]
+    assert any(isinstance(layer, Labels) for layer in own)
+    for layer in own:
+        panel.image_box.compute.click()
+        viewer.layers.selection.active = layer
+        if isinstance(layer, Labels):
+            layer.mode = "polygon"
+            layer._overlays["polygon"].points = [(3, 1, 1), (3, 9, 9)]
+            escape(viewer)
+            assert layer._overlays["polygon"].points == []
+            assert not panel.image_box.compute.isEnabled()
+            layer.mode = "pan_zoom"
+            viewer.layers.selection.active = layer
+        escape(viewer)
+        assert panel.image_box.compute.isEnabled(), layer.name
 
 
 def dock_of(viewer, panel):
