@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from napari_dinomed.annotation.mask import Mask
 from napari_dinomed.annotation.prompts import Point, Stroke
+from napari_dinomed.segment.regions import depth_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def next_click(
     largest = int(np.argmax(np.bincount(components.ravel())[1:])) + 1
     box = ndimage.find_objects(components, max_label=largest)[largest - 1]
     inside = components[box] == largest
-    depth = edt.edt(np.ascontiguousarray(inside), anisotropy=spacing, black_border=True)
+    depth = depth_in(inside, spacing, truth.shape)
     place = np.unravel_index(np.argmax(depth), depth.shape)
     if random is not None:
         place = tuple(random.choice(np.argwhere(depth >= depth.max() / 2)))

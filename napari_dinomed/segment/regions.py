@@ -68,9 +68,33 @@ def grown(box: Box, room: int, whole: Box) -> Box:
     )
 
 
-def deepest(mask: Bools, spacing: tuple[float, ...]) -> NDArray[np.int64]:
-    """The voxel (3,) of a mask that is farthest from what is not of it."""
-    depth = edt.edt(np.ascontiguousarray(mask), anisotropy=spacing, black_border=True)
+def depth_in(
+    mask: Bools, spacing: tuple[float, ...], whole: Sequence[int]
+) -> NDArray[np.float32]:
+    """How far each voxel of a mask is from what is not of it.
+
+    Parameters
+    ----------
+    mask
+        The mask, in a box that holds it.
+    spacing
+        Size of a voxel along each axis.
+    whole
+        Voxels of the volume along each axis: of one slice, no voxel lies at the edge.
+    """
+    beyond = float(np.dot(whole, spacing))
+    steps = [
+        step if length > 1 else beyond for step, length in zip(spacing, whole, strict=True)
+    ]
+    mask = np.ascontiguousarray(mask)
+    return np.asarray(edt.edt(mask, anisotropy=steps, black_border=True))
+
+
+def deepest(
+    mask: Bools, spacing: tuple[float, ...], whole: Sequence[int]
+) -> NDArray[np.int64]:
+    """The voxel (3,) of a mask that is farthest from what is not of it; as `depth_in`."""
+    depth = depth_in(mask, spacing, whole)
     return np.array(np.unravel_index(np.argmax(depth), depth.shape), dtype=np.int64)
 
 

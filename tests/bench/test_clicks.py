@@ -15,6 +15,12 @@ def test_the_first_click_is_the_deepest_voxel():
     assert point.include
 
 
+def test_in_an_image_of_one_slice_the_middle_of_what_is_there_is_clicked():
+    truth = ball((3, 40, 40), (1, 20, 22), 7)[1:2]
+    point = next_click(truth, np.zeros(truth.shape, bool), (1, 1, 1))
+    assert point.voxel == (0, 20, 22)
+
+
 def test_depth_is_in_the_unit_of_the_spacing():
     """In thick slices the middle of a slab counts, not its voxels."""
     truth = np.zeros(SHAPE, bool)

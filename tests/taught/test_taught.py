@@ -258,7 +258,7 @@ def test_a_click_into_the_middle_of_a_proposal_confirms_it(jobs):
     job, labels = jobs[3]
     truth = labels == 1
     middle = tuple(np.argwhere(truth).mean(0).round().astype(int).tolist())
-    heart = tuple(deepest(truth, job.volume.geometry.spacing).tolist())
+    heart = tuple(deepest(truth, job.volume.geometry.spacing, truth.shape).tolist())
     for voxel in (middle, heart):
         assert dice(truth, _corrected(job, truth, Point(voxel, 1))) > 0.9
 

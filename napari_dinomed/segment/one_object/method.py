@@ -319,7 +319,8 @@ class ObjectFinder:
         """The voxel (1, 3) deepest in what was proposed, less what is excluded of it."""
         box = self.start.box
         inside = (self.start - Mask.of_voxels(excluded)).array(box)
-        return (deepest(inside, self.field.spacing) + start_of(box))[None]
+        whole = [part.stop for part in self.field.whole]
+        return (deepest(inside, self.field.spacing, whole) + start_of(box))[None]
 
     def _weigh(self, cells: Cells, cues: torch.Tensor) -> torch.Tensor:
         del cells
