@@ -248,8 +248,7 @@ class AlikeFinder:
         spacing, options = self.field.spacing, self.field.options
         radius = typical_radius(logit > 0, spacing)
         across = min(options.across * radius / spacing[0], options.most_across)
-        within = radius / spacing[1:]
-        sigmas = [across, *np.where(within > options.thin, options.within * within, 0)]
+        sigmas = [across, *(options.within * radius / spacing[1:])]
         return np.asarray(ndimage.gaussian_filter(logit, sigmas, truncate=_REACH))
 
 

@@ -76,8 +76,8 @@ class Options:
         How far beyond a cut one logit lies, in standard deviations.
     across, most_across
         Smoothing across slices, in radii and at most in slices.
-    within, thin
-        Smoothing within slices, in radii; none where a radius has fewer cells than this.
+    within
+        Smoothing within slices, in radii.
     near_inside, near_outside, far_outside
         Depths in radii: grey values compete up to so deep inside and outside of an edge,
         and are those of the outside up to so far beyond.
@@ -116,7 +116,6 @@ class Options:
     across: float = 0.5
     most_across: float = 1.0
     within: float = 0.1
-    thin: float = 6.0
     near_inside: float = 0.3
     near_outside: float = 0.4
     far_outside: float = 1.0
