@@ -56,12 +56,10 @@ class Corrections:
         """
         field, options = self.field, self.field.options
         *earlier, last = self.clicks
-        voxel, belongs = last
         depth = self._depth_in_error(before, last)
         count = len(self.clicks) + self.is_painted
-        reach = depth * (options.reach_adding if belongs else options.reach_removing)
-        distance = field.distance(voxel)[slices]
-        share = correction_share(distance, reach, count, options.everywhere)
+        distance = field.distance(last[0])[slices]
+        share = correction_share(distance, options.reach * depth, count, options.everywhere)
         held = before[slices]
         moved = self._pulled(held + share * (fresh - held), last, depth, slices)
         for mark in earlier:

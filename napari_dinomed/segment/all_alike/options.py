@@ -83,9 +83,8 @@ class Options:
         and are those of the outside up to so far beyond.
     everywhere
         Of how many clicks each changes the answer everywhere, not only near itself.
-    reach_adding, reach_removing
-        How far the last click changes the answer, in depths of it in what was wrong: what
-        spills is more often cut off near it.
+    reach
+        How far the last click changes the answer, in depths of it in what was wrong.
     own_logit, own_reach
         What a click adds to the logit where it lies, and how far, in depths.
     sure
@@ -120,8 +119,7 @@ class Options:
     near_outside: float = 0.4
     far_outside: float = 1.0
     everywhere: float = 3.0
-    reach_adding: float = 3.0
-    reach_removing: float = 2.0
+    reach: float = 2.0
     own_logit: float = 3.0
     own_reach: float = 1.5
     sure: float = 1.0
