@@ -4,7 +4,7 @@
 
 On a made-up CT of clinical size. Each engine is killed in a pause, at the moment at which a
 click is made; between two kills there is time for the next spare engine, as where a user
-looks at an answer. Without ``--spare``, there is none.
+looks at an answer. With ``--no-spare`` there is none.
 """
 
 from __future__ import annotations

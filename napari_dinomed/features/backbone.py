@@ -209,10 +209,12 @@ class BackboneEncoder:
     def _batch(self, grid: tuple[int, int]) -> int:
         """Slices in a batch, of so many rows and columns of tokens."""
         if grid not in self._batches:
-            slices = torch.zeros((self._most, 3, *self._pixels(grid)))
+            shown = (3, *self._pixels(grid))
             model = f"{self.signature} {grid} {self._precision}"
             self._batches[grid] = settled_batch(
-                self._device, model, lambda size: self._forward(slices[:size], grid)
+                self._device,
+                model,
+                lambda size: self._forward(torch.zeros((size, *shown)), grid),
             )
         return min(self._most, self._batches[grid])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_dinomed.features.device import describe_device, is_out_of_memory, least_time
+from napari_dinomed.features.device import describe_device, is_out_of_memory, timed
 from napari_dinomed.features.remembered import remembered
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def settled_batch(device: torch.device, model: str, encode: Callable[[int], obje
     subject = f"{describe_device(device)} {model}"
 
     def seconds(size: int) -> float:
-        return least_time(lambda: encode(size), device)
+        return timed(lambda: encode(size), device)[1]
 
     return remembered("batch", subject, _SIZES, lambda: best_batch(seconds, most))
 

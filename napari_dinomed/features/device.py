@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch.nn import functional
@@ -14,6 +14,8 @@ from napari_dinomed.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+Made = TypeVar("Made")
 
 _BEST_FIRST = ("cuda", "mps", "xpu", "cpu")
 # Tokens computed in half precision must point where those in full precision do: what is
@@ -151,29 +153,19 @@ def fastest_precision(
     half = half_precision(device)
     if half is None or device.type != "cpu":
         return half
-    (exact, full_time), (rounded, half_time) = (
-        _timed(describe, device, precision) for precision in (None, half)
-    )
-    alike = functional.cosine_similarity(exact, rounded, dim=1).mean()
+    exact, full_time = timed(describe, device)
+    with computing_in(device, half):
+        rounded, half_time = timed(describe, device)
+    alike = functional.cosine_similarity(exact.float(), rounded.float(), dim=1).mean()
     return half if half_time < full_time and alike >= _LEAST_ALIKE else None
 
 
-def _timed(
-    describe: Callable[[], torch.Tensor],
-    device: torch.device,
-    precision: torch.dtype | None,
-) -> tuple[torch.Tensor, float]:
-    """What is described, and the least time that it took."""
-    with computing_in(device, precision):
-        return describe().float(), least_time(describe, device)
-
-
-def least_time(act: Callable[[], object], device: torch.device) -> float:
-    """Seconds that something takes on a device, the least of a few trials."""
+def timed(act: Callable[[], Made], device: torch.device) -> tuple[Made, float]:
+    """What is made on a device, and the least time in seconds of a few trials."""
     seconds = []
     for _ in range(_TRIALS):
         begun = time.perf_counter()
-        act()
+        made = act()
         wait_for(device)
         seconds.append(time.perf_counter() - begun)
-    return min(seconds)
+    return made, min(seconds)

@@ -126,7 +126,7 @@ def proposed(model: TaughtModel, described: Described) -> Iterator[Proposal | No
             found = torch.sigmoid(mean).numpy()
             seeds = None
             if is_object and (found > _BELONGS).any():
-                heart = deepest(largest(found > _BELONGS), spacing, found.shape)
+                heart = deepest(largest(found > _BELONGS), spacing, described.shape)
                 seeds = (heart + start_of(cells.box))[None]
             canvas.paint(label, (cells.box, found), seeds)
             yield None
